@@ -1,0 +1,108 @@
+"""The Unix socket: only its owner may connect, and browsers may not."""
+
+import logging
+import os
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from meshd.api.dispatch import Dispatcher
+from meshd.core.answers import error_answer, requests_up_to
+from meshd.services.keys import Keys
+from meshd.services.principal import Principal
+from meshd.wire.errors import Denied, MeshError, WrongHost
+
+log = logging.getLogger(__name__)
+
+HOST = "meshd"
+MAX_BODY = 4 * 1024 * 1024
+
+McpHandler = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
+
+
+class SocketSite:
+    """Serves control calls, and MCP for bridges that name the key they act as."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        keys: Keys,
+        owner: Callable[[], Principal],
+        mcp: McpHandler,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._keys = keys
+        self._owner = owner
+        self._mcp = mcp
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, path: Path) -> None:
+        """Listen on `path`. A stale socket is removed: the caller holds the daemon's lock."""
+        listener = _bind(path)
+        server = web.Server(
+            self._handle,
+            request_factory=requests_up_to(MAX_BODY),
+            access_log=None,
+            keepalive_timeout=75,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener, shutdown_timeout=2).start()
+
+    async def stop(self) -> None:
+        """Stop listening; what is under way gets two seconds."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            _check_peer(request)
+            principal = self._owner()
+            if (acting := request.headers.get("Meshctl-Key")) is not None:
+                principal = self._keys.acting_as(acting, principal)
+        except MeshError as error:
+            return error_answer(error)
+        if request.path.startswith("/mcp/"):
+            return await self._mcp(request, principal)
+        return await self._dispatcher.handle(request, principal, on_socket=True)
+
+
+def _bind(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _check_peer(request: web.BaseRequest) -> None:
+    """Refuse other users (the mode alone can be changed) and anything a browser would send.
+
+    Raises:
+        Denied, WrongHost: it is refused.
+    """
+    transport = request.transport
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or _peer_uid(sock) not in {os.getuid(), 0}:
+        raise Denied("this socket belongs to another user")
+    if request.host != HOST:
+        raise WrongHost(f"the Host of control calls is {HOST}")
+    if "Origin" in request.headers or "Referer" in request.headers:
+        raise Denied("browsers have no business here")
+
+
+def _peer_uid(sock: socket.socket) -> int:
+    if sys.platform == "linux":
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        uid: int = struct.unpack("3i", raw)[1]
+    else:
+        raw = sock.getsockopt(0, 1, 76)  # SOL_LOCAL, LOCAL_PEERCRED: struct xucred of macOS
+        uid = struct.unpack_from("=Ii", raw)[1]
+    return uid

@@ -1,0 +1,1 @@
+"""A small example MCP server that ships with the package. Imported by nothing; run as a module."""

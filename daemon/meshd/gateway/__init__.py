@@ -1,0 +1,1 @@
+"""MCP for clients: the TCP site with its gate, and the endpoint of each connection."""

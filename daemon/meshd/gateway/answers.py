@@ -1,0 +1,72 @@
+"""Answers of the MCP endpoint: JSON-RPC messages and errors over HTTP."""
+
+import msgspec
+from aiohttp import web
+
+from meshd.core.answers import JSON
+from meshd.protocol import jsonrpc
+from meshd.services.access import Decision
+from meshd.services.directory import ConnectionRow
+from meshd.services.principal import Principal
+from meshd.services.refusals import fix_for
+from meshd.wire.errors import MeshError
+
+_JSON_HEADERS = {"Content-Type": JSON}
+SSE_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+
+
+def message(body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> web.Response:
+    """One JSON-RPC message."""
+    return web.Response(
+        body=body, status=status, headers=_JSON_HEADERS if headers is None else headers
+    )
+
+
+def accepted() -> web.Response:
+    """The answer to notifications and responses."""
+    return web.Response(status=202)
+
+
+def rpc_error(
+    error: MeshError, ident: bytes = b"", code: int = jsonrpc.INVALID_REQUEST
+) -> web.Response:
+    """A refusal with its HTTP status, its body a JSON-RPC error with code and next step."""
+    return message(_failure(error, ident, code), status=error.status)
+
+
+def rpc_failure(error: MeshError, ident: bytes) -> web.Response:
+    """A request that was taken but failed: HTTP 200 and a typed JSON-RPC error."""
+    return message(_failure(error, ident, jsonrpc.INTERNAL_ERROR))
+
+
+def bad_message(error: jsonrpc.BadMessage, ident: bytes = b"") -> web.Response:
+    """400 for what is not a JSON-RPC message."""
+    return message(jsonrpc.failure(ident, jsonrpc.error_object(error.code, str(error))), status=400)
+
+
+def _failure(error: MeshError, ident: bytes, code: int) -> bytes:
+    data = {"code": error.code, **({"next": error.next} if error.next else {}), **error.facts}
+    return jsonrpc.failure(ident, jsonrpc.error_object(code, error.message, data))
+
+
+def denied_result(who: Principal, row: ConnectionRow, decision: Decision, ident: bytes) -> bytes:
+    """A refused tool call: a result with `isError`, the rule, and the command that allows it."""
+    fix = fix_for(who, row, decision.grant)
+    result = {
+        "content": [{"type": "text", "text": f"denied: {decision.rule}\nnext: {fix}"}],
+        "isError": True,
+        "_meta": {"meshctl/denied": {"rule": decision.rule, "next": fix}},
+    }
+    return jsonrpc.success(ident, msgspec.json.encode(result))
+
+
+def denied_error(who: Principal, row: ConnectionRow, decision: Decision, ident: bytes) -> bytes:
+    """A refused resource, prompt or other method: a JSON-RPC error with the same facts."""
+    fix = fix_for(who, row, decision.grant)
+    data = {"meshctl/denied": {"rule": decision.rule, "next": fix}}
+    error = jsonrpc.error_object(jsonrpc.INVALID_PARAMS, f"denied: {decision.rule}", data)
+    return jsonrpc.failure(ident, error)

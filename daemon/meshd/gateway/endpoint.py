@@ -1,0 +1,160 @@
+"""`/mcp/{connection}`: one MCP endpoint per connection, for handshake-era clients.
+
+Source: MCP 2025-11-25, Transports, Streamable HTTP.
+"""
+
+import time
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from meshd.core.answers import JSON
+from meshd.core.clock import Clock
+from meshd.gateway import answers
+from meshd.gateway.exchange import Exchange
+from meshd.gateway.passing import HttpPassing
+from meshd.gateway.policy import judge, wish
+from meshd.gateway.serving import StdioServing
+from meshd.gateway.sessions import Sessions
+from meshd.protocol import jsonrpc, versions
+from meshd.services.access import scope_at
+from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.lookup import find_connection
+from meshd.services.principal import Principal
+from meshd.services.record_rows import Stopwatch
+from meshd.services.records import Records, taken
+from meshd.services.refusals import no_grant
+from meshd.services.tools import Tools
+from meshd.wire.errors import (
+    MeshError,
+    MethodNotAllowed,
+    NotFound,
+    Unavailable,
+    UnsupportedMedia,
+)
+
+
+class Endpoint:
+    """Decides about each message and hands it to the connection's transport."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        sessions: Sessions,
+        tools: Tools,
+        records: Records,
+        passing: HttpPassing,
+        serving: StdioServing,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._sessions = sessions
+        self._tools = tools
+        self._records = records
+        self._passing = passing
+        self._serving = serving
+        self._clock = clock
+
+    async def handle(
+        self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
+    ) -> web.StreamResponse:
+        """Answer one HTTP request to `/mcp/{raw_name}`.
+
+        Raises:
+            MeshError: it is refused before a message was read.
+        """
+        row = self._find(who, raw_name)
+        if request.method == "POST":
+            return await self._post(request, who, row, started)
+        session = self._sessions.open(request.headers.get("Mcp-Session-Id"), who, row)
+        version = request.headers.get("MCP-Protocol-Version")
+        if request.method == "GET":
+            if row.transport == "http":
+                return await self._passing.stream(request, row, session, version)
+            return await self._serving.stream(request, row)
+        if request.method == "DELETE" and session is not None:
+            self._sessions.end(session)
+            if row.transport == "http":
+                await self._passing.end(row, session, version)
+            return web.Response(status=204)
+        raise MethodNotAllowed
+
+    async def handle_local(self, request: web.BaseRequest, who: Principal) -> web.StreamResponse:
+        """The same for the bridge on the Unix socket, where who asks is known already."""
+        try:
+            name = request.rel_url.raw_path.removeprefix("/mcp/")
+            return await self.handle(request, who, name, time.perf_counter())
+        except MeshError as error:
+            return answers.rpc_error(error)
+
+    def _find(self, who: Principal, raw_name: str) -> ConnectionRow:
+        try:
+            row = find_connection(self._directory.view, who.org, unquote(raw_name))
+        except NotFound:
+            raise NotFound("there is no such connection") from None
+        if not scope_at(who, row.id).any:
+            raise no_grant(who, row)
+        if not row.enabled:
+            raise Unavailable(
+                f'connection "{row.name}" is disabled', next=f"meshctl connection enable {row.name}"
+            )
+        return row
+
+    async def _post(
+        self, request: web.BaseRequest, who: Principal, row: ConnectionRow, started: float
+    ) -> web.StreamResponse:
+        if request.content_type != JSON:
+            raise UnsupportedMedia
+        session = self._sessions.open(request.headers.get("Mcp-Session-Id"), who, row)
+        body = await request.read()
+        watch = Stopwatch(self._clock.now(), started, received=time.perf_counter())
+        try:
+            message = jsonrpc.parse(body)
+        except jsonrpc.BadMessage as error:
+            return answers.bad_message(error)
+        version = request.headers.get("MCP-Protocol-Version")
+        if message.method == "server/discover" or (
+            version is not None and version not in versions.HANDSHAKE
+        ):
+            # Not -32020…-32022: those would tell a client that this is a stateless-era server.
+            unknown = jsonrpc.BadMessage(
+                jsonrpc.METHOD_NOT_FOUND, "this endpoint speaks the handshake era: initialize first"
+            )
+            return answers.bad_message(unknown, bytes(message.id))
+        exchange = Exchange(request, who, row, session, version, message, body, watch)
+        return await self._decide(exchange)
+
+    async def _decide(self, exchange: Exchange) -> web.StreamResponse:
+        who, row, message = exchange.who, exchange.row, exchange.message
+        if message.is_request:
+            try:
+                wanted = wish(message)
+                decision = await judge(who, row, wanted, self._tools)
+            except jsonrpc.BadMessage as error:
+                return answers.bad_message(error, bytes(message.id))
+            except MeshError as error:
+                return answers.rpc_failure(error, bytes(message.id))
+            exchange.watch.decided = time.perf_counter()
+            exchange.wanted = wanted
+            if not decision:
+                if wanted is not None and wanted.kind == "tool":
+                    body = answers.denied_result(who, row, decision, bytes(message.id))
+                    self.record(exchange, body, f"denied: {decision.rule}")
+                else:
+                    body = answers.denied_error(who, row, decision, bytes(message.id))
+                return answers.message(body)
+        engine = self._passing if row.transport == "http" else self._serving
+        return await engine.answer(exchange, self.record)
+
+    def record(self, exchange: Exchange, response: bytes | None, error: str | None = None) -> None:
+        """Queue the record of a tool call; other messages leave none."""
+        wanted = exchange.wanted
+        if wanted is None or wanted.kind != "tool":
+            return
+        self._records.take(
+            taken(
+                exchange.row, exchange.who, wanted.name, exchange.watch,
+                arguments=bytes(wanted.arguments), response=response, error=error,
+                client=exchange.request.headers.get("User-Agent"),
+            )
+        )  # fmt: skip

@@ -1,0 +1,32 @@
+"""One message on its way through the gateway."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from meshd.gateway.policy import Wish
+from meshd.protocol.jsonrpc import Message
+from meshd.services.directory import ConnectionRow
+from meshd.services.principal import Principal
+from meshd.services.record_rows import Stopwatch
+from meshd.vault.seal import Session
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of it once it has passed the gate; `wanted` after the decision."""
+
+    request: web.BaseRequest
+    who: Principal
+    row: ConnectionRow
+    session: Session | None
+    version: str | None
+    message: Message
+    body: bytes
+    watch: Stopwatch
+    wanted: Wish | None = None
+
+
+Record = Callable[[Exchange, bytes | None, str | None], None]
+"""Queues the record of a tool call: the exchange, the JSON-RPC answer, what went wrong."""

@@ -1,0 +1,66 @@
+"""Lists show only what is granted: filtering a listing answer, all other bytes kept."""
+
+import msgspec
+from msgspec import Raw
+
+from meshd.gateway.policy import LISTS
+from meshd.protocol.jsonrpc import Message
+from meshd.services.access import Kind, decide
+from meshd.services.definitions import read_tool
+from meshd.services.directory import ConnectionRow
+from meshd.services.principal import Principal
+
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_array = msgspec.json.Decoder(list[Raw]).decode
+
+
+def needs_filter(who: Principal, method: str, *, everything: bool) -> bool:
+    """Whether a listing answer has to be looked at for this principal."""
+    return method in LISTS and (not everything or (who.read_only and method == "tools/list"))
+
+
+def filtered(who: Principal, row: ConnectionRow, method: str, body: bytes) -> bytes:
+    """The JSON-RPC answer `body` with the entries that the principal may use.
+
+    An error answer is kept. An answer that is no listing lists nothing.
+
+    Raises:
+        msgspec.DecodeError: it is not a JSON-RPC message.
+    """
+    member, kind, label = LISTS[method]
+    answer = _decode_object(body)
+    if "result" not in answer:
+        return body
+    try:
+        result = _decode_object(answer["result"])
+        entries = _decode_array(result.get(member, Raw(b"[]")))
+    except msgspec.DecodeError:
+        result, entries = {}, []
+    result[member] = Raw(
+        msgspec.json.encode([entry for entry in entries if _may(who, row, kind, label, entry)])
+    )
+    answer["result"] = Raw(msgspec.json.encode(result))
+    return msgspec.json.encode(answer)
+
+
+def whole_tool_list(message: Message, body: bytes) -> list[Raw] | None:
+    """The entries of a `tools/list` answer that was asked without and answered without a cursor."""
+    if b'"cursor"' in bytes(message.params):
+        return None
+    try:
+        result = _decode_object(_decode_object(body)["result"])
+        if "nextCursor" in result and bytes(result["nextCursor"]) != b"null":
+            return None
+        return _decode_array(result["tools"])
+    except (msgspec.DecodeError, KeyError):
+        return None
+
+
+def _may(who: Principal, row: ConnectionRow, kind: Kind, label: str, entry: Raw) -> bool:
+    try:
+        name = msgspec.json.decode(_decode_object(entry)[label], type=str)
+        tool = read_tool(entry) if kind == "tool" else None
+    except (msgspec.DecodeError, KeyError):
+        return False
+    reads_only = tool is not None and tool.read_only
+    return bool(decide(who, row.id, kind, name, reads_only=lambda: reads_only))

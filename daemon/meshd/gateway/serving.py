@@ -1,0 +1,222 @@
+"""Stdio connections: many clients share one child; each request is answered to its own asker."""
+
+import asyncio
+import time
+from collections import deque
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw
+
+from meshd.gateway import answers
+from meshd.gateway.exchange import Exchange, Record
+from meshd.gateway.lists import filtered, needs_filter, whole_tool_list
+from meshd.gateway.sessions import Sessions
+from meshd.protocol import jsonrpc, sse, versions
+from meshd.proxy.http import SESSION
+from meshd.proxy.stdio import StdioUpstream
+from meshd.services.access import scope_at
+from meshd.services.directory import ConnectionRow
+from meshd.services.health import Health
+from meshd.services.tools import Tools
+from meshd.services.upstreams import CALL_CEILING, IDLE_DEADLINE, Upstreams
+from meshd.wire.errors import MeshError, UpstreamFailed
+
+KEEP_ALIVE = 15.0
+MAX_WAITING = 1000
+
+
+class StdioServing:
+    """Answers exchanges from the pool of children."""
+
+    def __init__(
+        self, upstreams: Upstreams, sessions: Sessions, health: Health, tools: Tools
+    ) -> None:
+        self._upstreams = upstreams
+        self._sessions = sessions
+        self._health = health
+        self._tools = tools
+        self._under_way: dict[tuple[str, bytes, bytes], asyncio.Task[object]] = {}
+
+    async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
+        """Answer one message."""
+        message = exchange.message
+        if not message.is_request:
+            if message.method == "notifications/cancelled":
+                self._cancel(exchange)
+            return answers.accepted()
+        if message.method == "ping":
+            return answers.message(jsonrpc.success(bytes(message.id), b"{}"))
+        try:
+            child = await self._upstreams.stdio(exchange.row)
+            if message.method == "initialize":
+                return self._initialize(exchange, child)
+            return await self._ask(exchange, child, record)
+        except MeshError as error:
+            exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
+            if isinstance(error, UpstreamFailed):
+                self._health.failed(exchange.row, error)
+            record(exchange, None, error.message)
+            return answers.rpc_failure(error, bytes(message.id))
+
+    async def stream(self, request: web.BaseRequest, row: ConnectionRow) -> web.StreamResponse:
+        """The stream of server messages: that lists changed, and a comment to stay open.
+
+        What a shared child says about somebody's call goes to that call alone.
+
+        Raises:
+            UpstreamFailed: the child cannot be started.
+        """
+        child = await self._upstreams.stdio(row)
+        answer = web.StreamResponse(headers=answers.SSE_HEADERS)
+        await answer.prepare(request)
+        await answer.write(sse.COMMENT)
+        waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
+
+        def hear(method: str, notification: bytes) -> None:
+            if method.endswith("/list_changed") and not waiting.full():
+                waiting.put_nowait(notification)
+
+        unsubscribe = child.listen(hear)
+        try:
+            while request.transport is not None and child.alive:
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE):
+                        await answer.write(sse.message(await waiting.get()))
+                except TimeoutError:
+                    await answer.write(sse.COMMENT)
+        finally:
+            unsubscribe()
+        return answer
+
+    def _initialize(self, exchange: Exchange, child: StdioUpstream) -> web.Response:
+        """The child's own answer, with the version this client asked for."""
+        try:
+            asked = msgspec.json.decode(exchange.message.params or b"{}").get("protocolVersion")
+        except (msgspec.DecodeError, AttributeError):
+            asked = None
+        version = versions.negotiate(asked if isinstance(asked, str) else None)
+        result = msgspec.json.decode(child.initialize_result, type=dict[str, Raw])
+        result["protocolVersion"] = Raw(msgspec.json.encode(version))
+        body = jsonrpc.success(bytes(exchange.message.id), msgspec.json.encode(result))
+        token = self._sessions.issue(exchange.who, exchange.row, None, version)
+        return answers.message(body, {"Content-Type": "application/json", SESSION: token})
+
+    async def _ask(
+        self, exchange: Exchange, child: StdioUpstream, record: Record
+    ) -> web.StreamResponse:
+        message = exchange.message
+        key = self._key(exchange, bytes(message.id))
+        progress = _Progress(exchange.request)
+        task = asyncio.current_task()
+        if task is not None:
+            self._under_way[key] = task
+        try:
+            reply = await child.request(
+                message.method,
+                bytes(message.params) or b"{}",
+                on_notification=progress.hear,
+                deadline=IDLE_DEADLINE,
+                ceiling=CALL_CEILING,
+            )
+        except asyncio.CancelledError:
+            exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
+            record(exchange, None, "cancelled by the client")
+            await progress.stop()
+            if task is not None and task.uncancel() == 0 and key in self._under_way:
+                return await progress.end(b"")  # the client asked for it and expects no answer
+            raise
+        finally:
+            self._under_way.pop(key, None)
+        exchange.watch.upstream = time.perf_counter()
+        ident = bytes(message.id)
+        if reply.result is not None:
+            body = jsonrpc.success(ident, reply.result)
+        else:
+            body = jsonrpc.failure(ident, reply.error or b"null")
+        body = await self._shaped(exchange, body)
+        record(exchange, body, None)
+        answer = await progress.end(body)
+        exchange.watch.answered = time.perf_counter()
+        return answer
+
+    async def _shaped(self, exchange: Exchange, body: bytes) -> bytes:
+        who, row, method = exchange.who, exchange.row, exchange.message.method
+        if not needs_filter(who, method, everything=scope_at(who, row.id).all):
+            return body
+        if (
+            method == "tools/list"
+            and (entries := whole_tool_list(exchange.message, body)) is not None
+        ):
+            await self._tools.learn(row, entries)
+        return filtered(who, row, method, body)
+
+    def _cancel(self, exchange: Exchange) -> None:
+        try:
+            params = msgspec.json.decode(exchange.message.params or b"{}", type=dict[str, Raw])
+        except msgspec.DecodeError:
+            return
+        task = self._under_way.get(self._key(exchange, bytes(params.get("requestId", Raw()))))
+        if task is not None:
+            task.cancel()
+
+    def _key(self, exchange: Exchange, ident: bytes) -> tuple[str, bytes, bytes]:
+        """Request ids are the client's own: they count within its session only."""
+        session = exchange.session
+        return exchange.who.id, session.id if session is not None else b"", ident
+
+
+class _Progress:
+    """Turns the answer into an event stream when the first notification comes before it."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self._request = request
+        self._streams = "text/event-stream" in request.headers.get("Accept", "")
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._wake = asyncio.Event()
+        self._answer: web.StreamResponse | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    def hear(self, notification: bytes) -> None:
+        """A notification of this call."""
+        if not self._streams:
+            return
+        self._waiting.append(notification)
+        self._wake.set()
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="gateway.progress")
+
+    async def _write(self) -> None:
+        self._answer = web.StreamResponse(headers=answers.SSE_HEADERS)
+        await self._answer.prepare(self._request)
+        while True:
+            await self._drain(self._answer)
+            await self._wake.wait()
+            self._wake.clear()
+
+    async def _drain(self, answer: web.StreamResponse) -> None:
+        while self._waiting:
+            await answer.write(sse.message(self._waiting.popleft()))
+
+    async def stop(self) -> None:
+        """End the writer, so that one hand writes the rest."""
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+
+    async def end(self, body: bytes) -> web.StreamResponse:
+        """Write the answer itself; nothing for an empty body."""
+        await self.stop()
+        if self._answer is None and not self._waiting:
+            answer = answers.message(body) if body else answers.accepted()
+            await answer.prepare(self._request)
+            await answer.write_eof()
+            return answer
+        if self._answer is None or not self._answer.prepared:
+            self._answer = web.StreamResponse(headers=answers.SSE_HEADERS)
+            await self._answer.prepare(self._request)
+        await self._drain(self._answer)
+        if body:
+            await self._answer.write(sse.message(body))
+        await self._answer.write_eof()
+        return self._answer

@@ -1,0 +1,126 @@
+"""The TCP site: gate, authentication, and the way to MCP or to the control calls."""
+
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from meshd.core.answers import error_answer, json_answer, requests_up_to
+from meshd.gateway.answers import rpc_error
+from meshd.gateway.endpoint import Endpoint
+from meshd.gateway.gate import Gate
+from meshd.services.keys import Keys
+from meshd.services.principal import Principal
+from meshd.wire.errors import (
+    Conflict,
+    Internal,
+    MeshError,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 3000
+TRIES = 100
+MAX_BODY = 4 * 1024 * 1024
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="meshctl"'}
+
+Control = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
+
+
+class TcpSite:
+    """Serves clients over TCP. Nothing but `/health` answers without a key."""
+
+    def __init__(self, keys: Keys, endpoint: Endpoint, control: Control) -> None:
+        self._keys = keys
+        self._endpoint = endpoint
+        self._control = control
+        self._gate: Gate | None = None
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, listener: socket.socket, gate: Gate) -> None:
+        """Serve on a bound socket."""
+        self._gate = gate
+        server = web.Server(
+            self._handle,
+            request_factory=requests_up_to(MAX_BODY),
+            access_log=None,
+            keepalive_timeout=75,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listener, backlog=1024, shutdown_timeout=2).start()
+
+    async def stop(self) -> None:
+        """Stop listening; what is under way gets two seconds."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = time.perf_counter()
+        path = request.rel_url.raw_path
+        is_mcp = path.startswith("/mcp")
+        try:
+            return await self._route(request, path, started)
+        except MeshError as error:
+            answer = rpc_error(error) if is_mcp else error_answer(error)
+            if isinstance(error, Unauthenticated):
+                answer.headers.update(CHALLENGE)
+            return answer
+        except web.HTTPRequestEntityTooLarge:
+            return rpc_error(TooLarge()) if is_mcp else error_answer(TooLarge())
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            log.exception("%s %s failed", request.method, path)
+            return error_answer(Internal(next="meshctl daemon logs"))
+
+    async def _route(
+        self, request: web.BaseRequest, path: str, started: float
+    ) -> web.StreamResponse:
+        if self._gate is None:
+            raise Unavailable("the daemon is starting")
+        wrong = self._gate.check(request.headers)
+        if wrong is not None:
+            raise wrong
+        if path == "/health":
+            return json_answer({"status": "ok"})
+        if path.startswith(("/mcp/", "/v1/")) and "/.well-known" not in path:
+            principal = self._authenticate(request)
+            if path.startswith("/mcp/"):
+                return await self._endpoint.handle(request, principal, path[5:], started)
+            return await self._control(request, principal)
+        raise NotFound("nothing is here")
+
+    def _authenticate(self, request: web.BaseRequest) -> Principal:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        principal = self._keys.authenticate(token) if scheme.lower() == "bearer" else None
+        if principal is None:
+            raise Unauthenticated(next="meshctl add-key NAME")
+        return principal
+
+
+def bind(host: str, port: int | None, remembered: int | None) -> socket.socket:
+    """A listening socket on the given port; without one on the remembered, else the next free.
+
+    Raises:
+        Conflict: the given port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    first = port if port is not None else (remembered or DEFAULT_PORT)
+    candidates = [first] if port is not None else [*range(first, min(first + TRIES, 65536)), 0]
+    for candidate in candidates:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, candidate))
+        except OSError:
+            sock.close()
+            continue
+        return sock
+    raise Conflict(f"port {port} on {host} is taken", next="meshctl daemon start --port 0")

@@ -1,0 +1,1 @@
+"""MCP itself, without input or output: envelopes, versions, event streams."""

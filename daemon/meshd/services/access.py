@@ -1,0 +1,149 @@
+"""The one authorization function: may this principal do that there?
+
+Everything asks `decide`: the call table's dispatcher, lists, calls, tests, previews. Entries add
+up and nothing denies. `*` as a target means every connection and never `self`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from meshd.services.grants import ANY, SELF, glob_match
+from meshd.services.principal import EVERYTHING, Permissions, Principal
+from meshd.wire.calls.row import Call
+from meshd.wire.errors import BadRequest
+
+Kind = Literal["tool", "resource", "prompt", "other"]
+"""`other` is a method that no grant names: only `*` covers it."""
+
+ROLES: dict[str, Permissions] = {
+    "owner": EVERYTHING,
+    "admin": EVERYTHING,
+    "user": {ANY: (ANY,), SELF: ("status", "whoami")},
+}
+"""The built-in roles. Admins differ from owners in the calls that are for owners only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer, the rule that gave it, and the grant that would change it."""
+
+    allowed: bool
+    rule: str
+    grant: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+class Scope:
+    """What one principal may do at one connection, worked out once and asked on every call."""
+
+    __slots__ = ("_decided", "all", "any", "prompts", "resources", "rule", "tools")
+
+    def __init__(self, principal: Principal, target: str) -> None:
+        grants = {
+            grant: f"{where}/{grant}"
+            for permissions in _sources(principal)
+            for where in (ANY, target)
+            for grant in permissions.get(where, ())
+        }
+        self.all = ANY in grants
+        self.any = bool(grants)
+        self.rule = ", ".join(grants.values())
+        self.resources = _of_kind(grants, "resource:")
+        self.prompts = _of_kind(grants, "prompt:")
+        self.tools = tuple(g for g in grants if not g.startswith(("resource:", "prompt:")))
+        self._decided: dict[tuple[Kind, str], bool] = {}
+
+    def covers(self, kind: Kind, name: str) -> bool:
+        """Whether some grant names it."""
+        if self.all:
+            return True
+        key = (kind, name)
+        known = self._decided.get(key)
+        if known is None:
+            known = any(glob_match(pattern, name) for pattern in self._patterns(kind))
+            if len(self._decided) < 1000:
+                self._decided[key] = known
+        return known
+
+    def _patterns(self, kind: Kind) -> tuple[str, ...]:
+        if kind == "tool":
+            return self.tools
+        if kind == "resource":
+            return self.resources
+        return self.prompts if kind == "prompt" else ()
+
+
+def _of_kind(grants: dict[str, str], prefix: str) -> tuple[str, ...]:
+    return tuple(grant[len(prefix) :] for grant in grants if grant.startswith(prefix))
+
+
+def _sources(principal: Principal) -> tuple[Permissions, ...]:
+    """A role is read live and adds to the key's own grants."""
+    role = ROLES.get(principal.role) if principal.role else None
+    return (principal.permissions,) if role is None else (principal.permissions, role)
+
+
+def scope_at(principal: Principal, target: str) -> Scope:
+    """The principal's scope at a connection's id."""
+    scope = principal.scopes.get(target)
+    if not isinstance(scope, Scope):
+        scope = principal.scopes[target] = Scope(principal, target)
+    return scope
+
+
+def decide(
+    principal: Principal,
+    target: str,
+    kind: Kind,
+    name: str,
+    *,
+    reads_only: Callable[[], bool],
+) -> Decision:
+    """Decide about one tool, resource or prompt of a connection.
+
+    `reads_only` says whether the tool's present annotation is read-only; it is asked only when a
+    read-only key's grants cover the tool.
+    """
+    scope = scope_at(principal, target)
+    if not scope.covers(kind, name):
+        rule = f"no grant of {principal.name} covers {kind} {name}"
+        return Decision(False, rule, f"{kind}:{name}" if kind in {"resource", "prompt"} else name)
+    if principal.read_only and (kind == "other" or (kind == "tool" and not reads_only())):
+        return Decision(False, f"{principal.name} is read-only and {name} is not annotated so")
+    return Decision(True, scope.rule)
+
+
+def decide_call(principal: Principal, call: Call) -> Decision:
+    """Decide about one control call: its name is its permission.
+
+    `target` rows are decided where the connection is known; here they only need a principal.
+    """
+    if principal.kind == "local":
+        return Decision(True, "the socket's owner")
+    if call.right == "target":
+        return Decision(True, "decided by the grants on the connection")
+    if principal.read_only and call.method != "GET":
+        return Decision(False, f"{principal.name} is read-only")
+    if call.right == "instance" and not principal.instance_admin:
+        return Decision(False, f"{call.name} is for instance admins")
+    for permissions in _sources(principal):
+        for grant in permissions.get(SELF, ()):
+            if grant == call.name or (not call.secret and glob_match(grant, call.name)):
+                return Decision(True, f"self/{grant}")
+    return Decision(False, f"no grant of {principal.name} covers {call.name}", call.name)
+
+
+def check_role(role: str | None) -> str | None:
+    """The role, if there is one of that name.
+
+    Raises:
+        BadRequest: there is none.
+    """
+    if role is not None and role not in ROLES:
+        raise BadRequest(
+            f'there is no role "{ascii(role[:40])[1:-1]}"', facts={"roles": " ".join(ROLES)}
+        )
+    return role

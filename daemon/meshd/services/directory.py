@@ -1,0 +1,192 @@
+"""The in-memory snapshot that decides: orgs, connections and keys, without a query on the way.
+
+A change made here refreshes it before the change is acknowledged; a change made elsewhere is seen
+by the poll within a second. When the database cannot be read for `STALE` seconds, nothing is
+decided any more.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshd.core.clock import Clock
+from meshd.services.principal import Principal
+from meshd.store.db import Database, Row, StoreError
+from meshd.wire.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0
+STALE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """A connection as configured. `sealed` holds (kind, name, blob); `revision` names this state.
+
+    What was observed of it (`state`, `reason`, `seen_at`) is not part of its identity.
+    """
+
+    id: str
+    org: str
+    name: str
+    transport: str
+    url: str | None
+    command: tuple[str, ...]
+    cwd: str | None
+    bodies: str
+    enabled: bool
+    created_at: int
+    sealed: tuple[tuple[str, str, bytes], ...] = field(repr=False)
+    revision: str
+    state: str = field(compare=False)
+    reason: str | None = field(compare=False)
+    seen_at: int | None = field(compare=False)
+
+    def names(self, kind: str) -> list[str]:
+        """Names of the sealed values of a kind."""
+        return [name for k, name, _ in self.sealed if k == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A key as stored, and the principal that it makes."""
+
+    principal: Principal
+    prefix: str
+    last_four: str
+    permissions_json: str
+    created_at: int
+    last_used_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One consistent state of everything that decides. Never changed, only replaced."""
+
+    orgs: Mapping[str, str]
+    owner: str
+    connections: Mapping[str, ConnectionRow]
+    by_name: Mapping[tuple[str, str], ConnectionRow]
+    keys: Mapping[str, KeyRow]
+    by_digest: Mapping[bytes, Principal]
+
+
+class Directory:
+    """Holds the current `View` and keeps it fresh."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._view: View | None = None
+        self._revision = -1
+        self._checked = clock.monotonic()
+
+    @property
+    def view(self) -> View:
+        """The snapshot.
+
+        Raises:
+            Unavailable: it could not be checked against the database for `STALE` seconds.
+        """
+        if self._view is None or self._clock.monotonic() - self._checked > STALE:
+            raise Unavailable("the database cannot be read, so nothing can be decided")
+        return self._view
+
+    async def refresh(self) -> None:
+        """Read everything again if anything changed."""
+        async with self._lock:
+            row = await self._db.one("revision.sum")
+            revision = int(row["n"]) if row else 0
+            if revision != self._revision or self._view is None:
+                self._view = await self._load()
+                self._revision = revision
+            self._checked = self._clock.monotonic()
+
+    async def keep_fresh(self) -> None:
+        """Poll for changes made elsewhere, for ever."""
+        while True:
+            await asyncio.sleep(POLL)
+            try:
+                await self.refresh()
+            except StoreError as error:
+                log.warning("the snapshot could not be refreshed: %s", error)
+
+    async def _load(self) -> View:
+        orgs = {row["id"]: row["name"] for row in await self._db.all("org.all")}
+        users = await self._db.all("user.all")
+        sealed: dict[str, list[tuple[str, str, bytes]]] = {}
+        for row in await self._db.all("credential.all"):
+            entry = (row["kind"], row["name"], bytes(row["blob"]))
+            sealed.setdefault(row["connection_id"], []).append(entry)
+        before = self._view.connections if self._view else {}
+        connections = {}
+        for row in await self._db.all("connection.all"):
+            made = _connection(row, tuple(sealed.get(row["id"], ())))
+            connections[made.id] = made
+            kept = before.get(made.id)
+            if kept == made and (kept.state, kept.reason) == (made.state, made.reason):
+                connections[made.id] = kept
+        owner = users[0]["id"] if users else ""
+        rows = await self._db.all("key.all")
+        keys = {row["id"]: _key(row, owner) for row in rows}
+        return View(
+            orgs=orgs,
+            owner=owner,
+            connections=connections,
+            by_name={(c.org, c.name): c for c in connections.values()},
+            keys=keys,
+            by_digest={bytes(row["digest"]): keys[row["id"]].principal for row in rows},
+        )
+
+
+def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> ConnectionRow:
+    parts: list[Any] = [row["url"], row["command"], row["cwd"]]
+    parts += [(kind, name, blob.hex()) for kind, name, blob in sealed]
+    revision = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    return ConnectionRow(
+        id=row["id"],
+        org=row["org_id"],
+        name=row["name"],
+        transport=row["transport"],
+        url=row["url"],
+        command=tuple(json.loads(row["command"] or "[]")),
+        cwd=row["cwd"],
+        bodies=row["bodies"],
+        enabled=bool(row["enabled"]),
+        created_at=row["created_at"],
+        sealed=sealed,
+        revision=revision,
+        state=row["state"],
+        reason=row["reason"],
+        seen_at=row["seen_at"],
+    )
+
+
+def _key(row: Row, admin: str) -> KeyRow:
+    permissions = {k: tuple(v) for k, v in json.loads(row["permissions"]).items()}
+    principal = Principal(
+        id=row["id"],
+        name=row["name"],
+        kind="key",
+        org=row["org_id"],
+        owner=row["owner_id"],
+        permissions=permissions,
+        role=row["role"],
+        read_only=bool(row["read_only"]),
+        expires_at=row["expires_at"],
+        instance_admin=row["owner_id"] == admin,
+    )
+    return KeyRow(
+        principal=principal,
+        prefix=row["prefix"],
+        last_four=row["last_four"],
+        permissions_json=row["permissions"],
+        created_at=row["created_at"],
+        last_used_at=row["last_used_at"],
+    )

@@ -1,0 +1,87 @@
+"""The daemon's own checks, run as a child process: also while no daemon runs."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from aiohttp import http_parser
+from msgspec import Struct, to_builtins
+
+from meshd.core.config import Config
+from meshd.vault.errors import VaultError
+from meshd.vault.master import load_or_create
+
+MENDED_SQLITE = (3, 51, 3)
+
+
+class Check(Struct, kw_only=True):
+    """One wall: how it stands, and what to do about it."""
+
+    check: str
+    state: Literal["pass", "weak", "fail"]
+    note: str
+    next: str | None = None
+
+
+def examine(config: Config) -> list[dict[str, str | None]]:
+    """Every check, as JSON-ready mappings."""
+    checks = [_parser(), _sqlite(), _modes(config.home), _master(config)]
+    return [to_builtins(check) for check in checks]
+
+
+def _parser() -> Check:
+    fast = http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
+    if fast:
+        return Check(check="http parser", state="pass", note="aiohttp's C parser is in use")
+    return Check(
+        check="http parser", state="fail",
+        note="aiohttp runs without its C parser, which request smuggling can use",
+        next="pip install --force-reinstall aiohttp",
+    )  # fmt: skip
+
+
+def _sqlite() -> Check:
+    version = sqlite3.sqlite_version
+    note = f"SQLite {version}"
+    if sqlite3.sqlite_version_info < MENDED_SQLITE:
+        note += "; its WAL race is avoided: one connection does every write and checkpoint"
+    return Check(check="sqlite", state="pass", note=note)
+
+
+def _modes(home: Path) -> Check:
+    open_files = [path for path in _below(home) if _is_open(path)]
+    if not open_files:
+        return Check(check="file modes", state="pass", note="no file is open to others")
+    return Check(
+        check="file modes", state="fail", note=f"open to others: {open_files[0]}",
+        next=f"chmod -R go-rwx {home}",
+    )  # fmt: skip
+
+
+def _below(home: Path) -> Iterator[Path]:
+    if home.exists():
+        yield home
+        for folder, names, files in os.walk(home):
+            yield from (Path(folder, name) for name in (*names, *files))
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return not stat.S_ISLNK(status.st_mode) and bool(status.st_mode & 0o077)
+
+
+def _master(config: Config) -> Check:
+    if not config.master_key.exists():
+        note = "no master key yet; the first start makes one"
+        return Check(check="master key", state="pass", note=note)
+    try:
+        load_or_create(config.master_key)
+    except VaultError as error:
+        return Check(check="master key", state="fail", note=str(error))
+    return Check(check="master key", state="pass", note=f"{config.master_key} (0600 file)")

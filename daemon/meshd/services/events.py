@@ -1,0 +1,126 @@
+"""System events: stored in the same unit as the change they tell of, followed by cursor."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from msgspec import Raw
+
+from meshd.core.clock import Clock, instant, iso
+from meshd.services.grants import glob_match
+from meshd.services.principal import Principal
+from meshd.store.db import Database, Row, Step
+from meshd.wire.errors import BadRequest
+from meshd.wire.event import Event, EventTail
+from meshd.wire.ids import new_id
+
+PAGE = 200
+POLL = 1.0
+FIELDS = frozenset({"id", "type", "source", "subject"})
+
+
+class Bell:
+    """Wakes those who follow something. Polling stays the truth; this only makes it prompt."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Event] = set()
+
+    def ring(self) -> None:
+        """Wake everyone who waits."""
+        for waiting in self._waiting:
+            waiting.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until the next ring, at most so long."""
+        mine = asyncio.Event()
+        self._waiting.add(mine)
+        try:
+            async with asyncio.timeout(seconds):
+                await mine.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.discard(mine)
+
+
+class Events:
+    """Writes system events and follows them."""
+
+    def __init__(self, db: Database, clock: Clock, bell: Bell) -> None:
+        self._db = db
+        self._clock = clock
+        self.bell = bell
+
+    def step(self, principal: Principal, kind: str, subject: str, data: Mapping[str, Any]) -> Step:
+        """The event `mesh.KIND` as a step of the change's own unit. `data` holds no secret."""
+        about = {**data, "by": {"id": principal.id, "name": principal.name}}
+        return Step(
+            "event.add",
+            {
+                "org_id": principal.org,
+                "id": new_id("evt"),
+                "type": f"mesh.{kind}",
+                "source": f"/orgs/{principal.org}",
+                "subject": subject,
+                "time": self._clock.now(),
+                "data": json.dumps(about, ensure_ascii=False),
+            },
+        )
+
+    async def tail(self, principal: Principal, asked: EventTail) -> AsyncIterator[Event | None]:
+        """Events after the cursor, oldest first; None when nothing came for a while.
+
+        Raises:
+            BadRequest: a filter or `since` is not valid.
+        """
+        filters = [_filter(text) for text in asked.filter]
+        after, left = await self._start(principal.org, asked), asked.limit
+        while left is None or left > 0:
+            rows = await self._db.all("event.after", org_id=principal.org, after=after, limit=PAGE)
+            for row in rows:
+                after = row["seq"]
+                if all(glob_match(wanted, str(row[name] or "")) for name, wanted in filters):
+                    yield _event(row)
+                    left = None if left is None else left - 1
+                    if left == 0:
+                        return
+            if len(rows) < PAGE:
+                if not asked.follow:
+                    return
+                yield None
+                await self.bell.wait(POLL)
+
+    async def _start(self, org: str, asked: EventTail) -> int:
+        if asked.after is not None:
+            return asked.after
+        if asked.since is not None:
+            moment = instant(asked.since, self._clock.now(), ahead=False)
+            row = await self._db.one("event.before_time", org_id=org, time=moment)
+        elif asked.follow:
+            row = await self._db.one("event.last", org_id=org)
+        else:
+            row = {"seq": 0}
+        return int(row["seq"]) if row else 0
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, equals, wanted = text.partition("=")
+    if not equals or name not in FIELDS:
+        raise BadRequest(
+            f'"{ascii(text[:60])[1:-1]}" is not a filter',
+            facts={"filters are": "field=value, * is any run", "fields": " ".join(sorted(FIELDS))},
+        )
+    return name, wanted
+
+
+def _event(row: Row) -> Event:
+    return Event(
+        id=row["id"],
+        type=row["type"],
+        source=row["source"],
+        subject=row["subject"],
+        time=iso(row["time"]),
+        data=Raw(row["data"].encode()),
+        meshseq=row["seq"],
+    )

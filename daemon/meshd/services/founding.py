@@ -1,0 +1,56 @@
+"""The first start: an installation id, the default org with its data key, the local owner."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshd.core.clock import Clock
+from meshd.store.db import Database, Step
+from meshd.vault.master import MasterKey
+from meshd.vault.vault import Vault
+from meshd.wire.ids import new_id
+
+DEFAULT_ORG = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What every later start finds. `daemon` names this daemon in session tokens."""
+
+    vault: Vault
+    daemon: str
+    org: str
+    owner: str
+    owner_name: str
+
+
+async def found(
+    db: Database, master: Callable[[], MasterKey], clock: Clock, user_name: Callable[[], str]
+) -> Founding:
+    """Read what the first start wrote, or write it.
+
+    Raises:
+        VaultError: the master key is missing where data keys exist, or is another one.
+    """
+    row = await db.one("meta.get", name="installation")
+    if row is None:
+        installation = new_id("mesh")
+        vault = Vault(master(), installation)
+        await _begin(db, vault, installation, clock, user_name())
+    else:
+        installation = row["value"]
+        vault = Vault(master(), installation)
+    for key in await db.all("data_key.all"):
+        vault.add_key(bytes(key["wrapped"]), key["org_id"], key["version"])
+    orgs, users = await db.all("org.all"), await db.all("user.all")
+    return Founding(vault, installation, orgs[0]["id"], users[0]["id"], users[0]["name"])
+
+
+async def _begin(db: Database, vault: Vault, installation: str, clock: Clock, user: str) -> None:
+    org, now = new_id("org"), clock.now()
+    version, wrapped, _ = vault.new_org_key(org)
+    await db.write(
+        Step("meta.put", {"name": "installation", "value": installation}),
+        Step("org.add", {"id": org, "name": DEFAULT_ORG, "now": now}),
+        Step("user.add", {"id": new_id("usr"), "name": user, "now": now}),
+        Step("data_key.add", {"org_id": org, "version": version, "wrapped": wrapped, "now": now}),
+    )

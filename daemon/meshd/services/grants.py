@@ -1,0 +1,91 @@
+"""The grammar of grants.
+
+`CONNECTION[/TOOL | /resource:PATTERN | /prompt:PATTERN]` or `self[/CALL]`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from meshd.services.principal import Permissions
+from meshd.wire.errors import BadRequest
+
+ANY = "*"
+SELF = "self"
+MAX_LENGTH = 300
+
+
+def parse_grant(text: str, resolve: Callable[[str], str]) -> tuple[str, str]:
+    """Target and grant of one entry, split at the first `/`; nothing after the name means `*`.
+
+    `resolve` turns a connection's name or id into its id.
+
+    Raises:
+        BadRequest: it is empty, too long, or holds control characters.
+        NotFound: raised by `resolve` for an unknown connection.
+    """
+    if not text or len(text) > MAX_LENGTH or not text.isprintable():
+        raise BadRequest(
+            f'"{ascii(text[:60])[1:-1]}" is not a grant',
+            facts={
+                "grants are": "CONNECTION[/TOOL | /resource:PATTERN | /prompt:PATTERN]"
+                " or self[/CALL]"
+            },
+        )
+    target, slash, grant = text.partition("/")
+    if slash and not grant:
+        raise BadRequest(f'"{text}" names nothing after the "/"')
+    target = target if target in {ANY, SELF} else resolve(target)
+    return target, grant or ANY
+
+
+def show_grants(permissions: Permissions, name_of: Callable[[str], str]) -> list[str]:
+    """The entries as an operator would type them."""
+    shown = []
+    for target, grants in permissions.items():
+        label = target if target in {ANY, SELF} else name_of(target)
+        shown += [label if grant == ANY else f"{label}/{grant}" for grant in grants]
+    return shown
+
+
+def with_grant(permissions: Permissions, target: str, grant: str) -> dict[str, tuple[str, ...]]:
+    """`permissions` and one entry more."""
+    grants = permissions.get(target, ())
+    return {**permissions, target: grants if grant in grants else (*grants, grant)}
+
+
+def without_grant(
+    permissions: Permissions, target: str, grant: str
+) -> dict[str, tuple[str, ...]] | None:
+    """`permissions` without exactly that entry; None when it is not there."""
+    grants = permissions.get(target, ())
+    if grant not in grants:
+        return None
+    kept = tuple(g for g in grants if g != grant)
+    rest = {key: value for key, value in permissions.items() if key != target}
+    return {**rest, target: kept} if kept else rest
+
+
+def without_target(permissions: Permissions, target: str) -> dict[str, tuple[str, ...]]:
+    """`permissions` without anything about a target that is gone."""
+    return {key: value for key, value in permissions.items() if key != target}
+
+
+def to_json(permissions: Permissions) -> Mapping[str, list[str]]:
+    """The wire form."""
+    return {target: list(grants) for target, grants in permissions.items()}
+
+
+def glob_match(pattern: str, text: str) -> bool:
+    """Whether `text` matches `pattern`, in which `*` is any run of characters. Linear time."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == text
+    if not text.startswith(first):
+        return False
+    *middle, last = rest
+    at = len(first)
+    for part in middle:
+        found = text.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(text) - at >= len(last) and text.endswith(last)

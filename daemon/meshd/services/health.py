@@ -1,0 +1,117 @@
+"""What contact with each upstream showed: kept in memory, written when it changes."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from meshd.core.clock import Clock
+from meshd.core.redact import redact_text
+from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.events import Events
+from meshd.services.principal import Principal
+from meshd.store.db import Database, Step, StoreError
+from meshd.wire.connection import State
+from meshd.wire.errors import MeshError, NeedsLogin
+
+log = logging.getLogger(__name__)
+
+DAEMON = "meshd"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The last contact. `revision` is the configuration it was made with."""
+
+    revision: str
+    state: State
+    reason: str | None
+    at: int | None
+
+
+class Health:
+    """States of connections."""
+
+    def __init__(self, db: Database, directory: Directory, events: Events, clock: Clock) -> None:
+        self._db = db
+        self._directory = directory
+        self._events = events
+        self._clock = clock
+        self._seen: dict[str, Seen] = {}
+        self._changed: dict[str, ConnectionRow] = {}
+        self._wake = asyncio.Event()
+
+    def of(self, row: ConnectionRow) -> Seen:
+        """The state as it may be shown."""
+        if not row.enabled:
+            return Seen(row.revision, "disabled", None, row.seen_at)
+        seen = self._seen.get(row.id)
+        if seen is not None and seen.revision == row.revision:
+            return seen
+        return Seen(row.revision, row.state, row.reason, row.seen_at)  # type: ignore[arg-type]
+
+    def reached(self, row: ConnectionRow) -> None:
+        """The upstream answered. Cheap when it was ready already."""
+        seen = self._seen.get(row.id)
+        if seen is None or seen.state != "ready" or seen.revision != row.revision:
+            self._set(row, Seen(row.revision, "ready", None, self._clock.now()))
+
+    def failed(self, row: ConnectionRow, error: MeshError) -> None:
+        """The upstream could not be reached, or refused us."""
+        state: State = "needs_login" if isinstance(error, NeedsLogin) else "failing"
+        seen = self._seen.get(row.id)
+        reason = redact_text(error.message)[:300]
+        if seen is None or (seen.state, seen.reason, seen.revision) != (
+            state, reason, row.revision,
+        ):  # fmt: skip
+            self._set(row, Seen(row.revision, state, reason, seen.at if seen else row.seen_at))
+
+    def forget(self, connection: str) -> None:
+        """The connection is gone, or another one now."""
+        self._seen.pop(connection, None)
+        self._changed.pop(connection, None)
+
+    def _set(self, row: ConnectionRow, seen: Seen) -> None:
+        self._seen[row.id] = seen
+        self._changed[row.id] = row
+        self._wake.set()
+
+    async def write_changes(self) -> None:
+        """Write changed states, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write every changed state, with the event that tells of it."""
+        changed, self._changed = self._changed, {}
+        for row in changed.values():
+            seen = self._seen.get(row.id)
+            present = self._directory.view.connections.get(row.id)
+            if seen is None or present is None or present.revision != seen.revision:
+                continue
+            steps = [
+                Step(
+                    "connection.observe",
+                    {"org_id": row.org, "id": row.id, "state": seen.state,
+                     "reason": seen.reason, "seen_at": seen.at},
+                ),
+                Step("revision.bump", {"topic": "connections"}),
+            ]  # fmt: skip
+            if (present.state, present.reason) == (seen.state, seen.reason):
+                continue
+            if present.state != seen.state:
+                about = {"name": row.name, "state": seen.state, "reason": seen.reason}
+                steps.append(
+                    self._events.step(_daemon(row.org), f"connection.{seen.state}", row.id, about)
+                )
+            try:
+                await self._db.write(*steps)
+                await self._directory.refresh()
+            except StoreError as error:
+                log.warning("the state of %s could not be written: %s", row.name, error)
+            self._events.bell.ring()
+
+
+def _daemon(org: str) -> Principal:
+    return Principal(id=DAEMON, name=DAEMON, kind="local", org=org, owner="", permissions={})

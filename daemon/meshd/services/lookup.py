@@ -1,0 +1,38 @@
+"""From a name or an id to the thing itself, within one org. Unknown and foreign answer alike."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from meshd.services.directory import ConnectionRow, KeyRow, View
+from meshd.wire.errors import NotFound
+
+
+def find_connection(view: View, org: str, name: str) -> ConnectionRow:
+    """The connection.
+
+    Raises:
+        NotFound: none of that name or id in this org, with the nearest name.
+    """
+    row = view.connections.get(name) or view.by_name.get((org, name.casefold()))
+    if row is None or row.org != org:
+        known = (c.name for c in view.connections.values() if c.org == org)
+        raise _unknown("connection", name, known)
+    return row
+
+
+def find_key(view: View, org: str, name: str) -> KeyRow:
+    """The key. Raises as `find_connection`."""
+    mine = {key.principal.name: key for key in view.keys.values() if key.principal.org == org}
+    row = view.keys.get(name) or mine.get(name.casefold())
+    if row is None or row.principal.org != org:
+        raise _unknown("key", name, mine)
+    return row
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
+    near = get_close_matches(name.casefold()[:60], list(known), n=1)
+    return NotFound(
+        f'there is no {kind} "{ascii(name[:60])[1:-1]}"',
+        facts={"did you mean": near[0]} if near else None,
+        next=f"meshctl {kind} list",
+    )

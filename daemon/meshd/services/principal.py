@@ -1,0 +1,35 @@
+"""Who is asking."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Permissions = Mapping[str, tuple[str, ...]]
+"""Target id, `self` or `*` → grants."""
+
+EVERYTHING: Permissions = MappingProxyType({"*": ("*",), "self": ("*",)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Principal:
+    """A person at the socket, or a key. `org` is its id.
+
+    `expires_at` is in microseconds. Compared by identity: a change makes a new one.
+    """
+
+    id: str
+    name: str
+    kind: Literal["local", "key"]
+    org: str
+    owner: str
+    permissions: Permissions
+    role: str | None = None
+    read_only: bool = False
+    expires_at: int | None = None
+    instance_admin: bool = False
+    scopes: dict[str, "object"] = field(default_factory=dict, repr=False)
+
+    def expired(self, now: int) -> bool:
+        """Whether it may no longer be used."""
+        return self.expires_at is not None and self.expires_at <= now

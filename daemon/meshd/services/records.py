@@ -1,0 +1,214 @@
+"""Call records: taken on the hot path as references, worked out and written in batches later."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Raw
+
+from meshd.core.clock import MICROSECONDS, Clock, instant, iso
+from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.events import POLL, Bell
+from meshd.services.lookup import find_connection
+from meshd.services.principal import Principal
+from meshd.services.record_rows import Stopwatch, Taken, to_row
+from meshd.store.db import Database, Row, StoreError
+from meshd.wire.call import Record, RecordDetail, RecordList, RecordTail, Stages
+from meshd.wire.errors import BadRequest, NotFound
+from meshd.wire.ids import new_id
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED = 20_000
+MAX_QUEUED_BYTES = 64 * 1024 * 1024
+BATCH = 500
+SETTLE = 0.25
+PAGE = 200
+MAX_LIMIT = 1000
+
+
+@dataclass(slots=True)
+class Counters:
+    """How many records were written, and how many had to be dropped because the queue was full."""
+
+    written: int = 0
+    dropped: int = 0
+
+
+class Records:
+    """The queue, its writer, and what operators read."""
+
+    def __init__(self, db: Database, directory: Directory, clock: Clock) -> None:
+        self._db = db
+        self._directory = directory
+        self._clock = clock
+        self._queue: deque[Taken] = deque()
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.bell = Bell()
+        self.counters = Counters()
+
+    def take(self, taken: Taken) -> None:
+        """Queue one record; dropped and counted when the queue is full. Never waits."""
+        size = taken.size
+        if len(self._queue) >= MAX_QUEUED or self._queued_bytes + size > MAX_QUEUED_BYTES:
+            self.counters.dropped += 1
+            return
+        self._queue.append(taken)
+        self._queued_bytes += size
+        if not self._wake.is_set():
+            self._wake.set()
+            self._idle.clear()
+
+    async def write_batches(self) -> None:
+        """Write what is queued, for ever. Cancelling it leaves the queue to `flush`."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(0.02)  # let a batch gather
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write everything queued by now."""
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._queued_bytes -= sum(taken.size for taken in batch)
+            rows = await asyncio.to_thread(_rows, batch)
+            try:
+                await self._db.write_many("call.add", rows)
+                self.counters.written += len(rows)
+            except StoreError as error:
+                self.counters.dropped += len(rows)
+                log.error("%d call records could not be written: %s", len(rows), error)
+            self.bell.ring()
+        self._wake.clear()
+        self._idle.set()
+
+    async def _settle(self) -> None:
+        """Wait, at most `SETTLE` seconds, for what is queued at this moment."""
+        try:
+            async with asyncio.timeout(SETTLE):
+                await self._idle.wait()
+        except TimeoutError:
+            pass
+
+    async def all(self, who: Principal, asked: RecordList) -> list[Record]:
+        """Newest first.
+
+        Raises:
+            NotFound: there is no such connection.
+            BadRequest: the limit is out of range.
+        """
+        if not 1 <= asked.limit <= MAX_LIMIT:
+            raise BadRequest(f"limit must be from 1 to {MAX_LIMIT}")
+        connection = None
+        if asked.connection is not None:
+            connection = find_connection(self._directory.view, who.org, asked.connection).id
+        await self._settle()
+        rows = await self._db.all(
+            "call.list", org_id=who.org, connection=connection, failed=int(asked.failed),
+            limit=asked.limit,
+        )  # fmt: skip
+        return [_record(row) for row in rows]
+
+    async def show(self, who: Principal, call: str) -> RecordDetail:
+        """One record with its stages and bodies.
+
+        Raises:
+            NotFound: there is none of that id in the org.
+        """
+        await self._settle()
+        row = await self._db.one("call.show", org_id=who.org, id=call)
+        if row is None:
+            raise NotFound(f'there is no call "{ascii(call[:60])[1:-1]}"', next="meshctl call list")
+        return RecordDetail(
+            stages=Stages(
+                receive=row["receive_us"] / 1000, decide=row["decide_us"] / 1000,
+                upstream=row["upstream_us"] / 1000, answer=row["answer_us"] / 1000,
+            ),
+            arguments=_raw(row["arguments"]), result=_raw(row["result"]), cut=bool(row["cut"]),
+            client=row["client"], **_fields(row),
+        )  # fmt: skip
+
+    async def count_today(self, who: Principal) -> int:
+        """Calls since midnight UTC."""
+        now = self._clock.now()
+        row = await self._db.one(
+            "call.count_since", org_id=who.org, time=now - now % (86400 * MICROSECONDS)
+        )
+        return int(row["n"]) if row else 0
+
+    async def tail(self, who: Principal, asked: RecordTail) -> AsyncIterator[Record | None]:
+        """Records after the cursor, oldest first; None when nothing came for a while."""
+        after, left = await self._start(who.org, asked), asked.limit
+        while left is None or left > 0:
+            rows = await self._db.all("call.after", org_id=who.org, after=after, limit=PAGE)
+            for row in rows:
+                after = row["seq"]
+                yield _record(row)
+                left = None if left is None else left - 1
+                if left == 0:
+                    return
+            if len(rows) < PAGE:
+                if not asked.follow:
+                    return
+                yield None
+                await self.bell.wait(POLL)
+
+    async def _start(self, org: str, asked: RecordTail) -> int:
+        await self._settle()
+        if asked.after is not None:
+            return asked.after
+        if asked.since is not None:
+            moment = instant(asked.since, self._clock.now(), ahead=False)
+            row = await self._db.one("call.before_time", org_id=org, time=moment)
+        elif asked.follow:
+            row = await self._db.one("call.last", org_id=org)
+        else:
+            row = {"seq": 0}
+        return int(row["seq"]) if row else 0
+
+
+def taken(
+    connection: ConnectionRow,
+    principal: Principal,
+    tool: str,
+    watch: Stopwatch,
+    *,
+    arguments: bytes,
+    response: bytes | None,
+    error: str | None = None,
+    client: str | None = None,
+) -> Taken:
+    """A record as it leaves the hot path: references and numbers only."""
+    return Taken(
+        id=new_id("call"), org=connection.org, connection_id=connection.id,
+        connection=connection.name, bodies=connection.bodies, tool=tool,
+        principal_id=principal.id, principal=principal.name,
+        watch=watch,
+        arguments=arguments, response=response, error=error, client=client,
+    )  # fmt: skip
+
+
+def _rows(batch: Sequence[Taken]) -> list[dict[str, Any]]:
+    return [to_row(item) for item in batch]
+
+
+def _raw(value: bytes | None) -> Raw | None:
+    return None if value is None else Raw(bytes(value))
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"], "at": iso(row["at"]), "connection": row["connection"],
+        "tool": row["tool"], "principal": row["principal"], "ok": bool(row["ok"]),
+        "error": row["error"], "duration_ms": row["duration_us"] / 1000, "seq": row["seq"],
+    }  # fmt: skip
+
+
+def _record(row: Row) -> Record:
+    return Record(**_fields(row))

@@ -1,0 +1,41 @@
+"""How a refusal is worded: the rule, and the one command that would allow it."""
+
+from meshd.services.access import Decision
+from meshd.services.directory import ConnectionRow
+from meshd.services.principal import Principal
+from meshd.wire.calls.row import Call
+from meshd.wire.errors import Denied
+
+
+def fix_for(who: Principal, row: ConnectionRow, grant: str | None) -> str:
+    """The command that would give the grant."""
+    if grant is None:
+        return f"meshctl key edit {who.name} --no-read-only"
+    shown = f"{row.name}/{grant}" if grant else row.name
+    quoted = shown if all(c.isalnum() or c in "-_./:" for c in shown) else f"'{_quoted(shown)}'"
+    return f"meshctl key edit {who.name} --allow {quoted}"
+
+
+def _quoted(text: str) -> str:
+    visible = "".join(c if c.isprintable() else "?" for c in text[:200])
+    return visible.replace("'", "'\\''")
+
+
+def denied(who: Principal, row: ConnectionRow, decision: Decision) -> Denied:
+    """The error for one refused tool, resource or prompt."""
+    return Denied(decision.rule, next=fix_for(who, row, decision.grant))
+
+
+def no_grant(who: Principal, row: ConnectionRow) -> Denied:
+    """The error where the principal holds no grant at all."""
+    return Denied(f'key "{who.name}" holds no grant on "{row.name}"', next=fix_for(who, row, ""))
+
+
+def denied_call(who: Principal, call: Call, decision: Decision) -> Denied:
+    """The error for a refused control call."""
+    fix = None
+    if decision.grant is not None:
+        fix = f"meshctl key edit {who.name} --allow self/{decision.grant}"
+    elif who.read_only:
+        fix = f"meshctl key edit {who.name} --no-read-only"
+    return Denied(decision.rule, next=fix, facts={"call": call.name})

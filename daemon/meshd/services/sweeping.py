@@ -1,0 +1,47 @@
+"""Housekeeping: old events and call records leave in small batches; last uses are written."""
+
+import asyncio
+import logging
+
+from meshd.core.clock import MICROSECONDS, Clock
+from meshd.services.keys import Keys
+from meshd.store.db import Database, Step, StoreError
+
+log = logging.getLogger(__name__)
+
+EVERY = 60.0
+KEEP_EVENTS = 7 * 86400 * MICROSECONDS
+KEEP_CALLS = 30 * 86400 * MICROSECONDS
+PAUSE = 0.05
+
+
+class Sweeper:
+    """Runs for ever, once a minute."""
+
+    def __init__(self, main: Database, calls: Database, keys: Keys, clock: Clock) -> None:
+        self._main = main
+        self._calls = calls
+        self._keys = keys
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Sweep, for ever. A failing database is tried again the next time."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self._keys.write_last_used()
+                await self.sweep()
+            except StoreError as error:
+                log.warning("housekeeping could not be done: %s", error)
+
+    async def sweep(self) -> int:
+        """Drop what is older than retention; how many rows went."""
+        now, gone = self._clock.now(), 0
+        for db, query, keep in (
+            (self._main, "event.sweep", KEEP_EVENTS),
+            (self._calls, "call.sweep", KEEP_CALLS),
+        ):
+            while rows := (await db.write(Step(query, {"time": now - keep})))[0]:
+                gone += len(rows)
+                await asyncio.sleep(PAUSE)
+        return gone

@@ -1,0 +1,108 @@
+"""The port to the database: what a driver offers, a step of a write, and the errors.
+
+Callers know this file and the names in `sql/*.sql`, never a driver. Errors name the query and,
+where it helps, tables and columns; they never carry a parameter or a stored value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Row = dict[str, Any]
+"""One result row: column name to value."""
+
+Dialect = Literal["sqlite", "postgres"]
+
+
+class StoreError(Exception):
+    """The store could not do what was asked."""
+
+
+class QueryUnknown(StoreError):
+    """No `.sql` file holds a query of this name."""
+
+
+class UniqueViolation(StoreError):
+    """A row of this key exists already.
+
+    `columns` names the key as the database does: `keys.org, keys.name`, or `index 'NAME'` for an
+    index over expressions.
+    """
+
+    def __init__(self, query: str, columns: str) -> None:
+        super().__init__(f"{query}: {columns} must be unique")
+        self.query = query
+        self.columns = columns
+
+
+class ExpectFailed(StoreError):
+    """A step returned or changed another number of rows than it had to."""
+
+    def __init__(self, query: str, expected: int, got: int) -> None:
+        super().__init__(f"{query}: expected {expected} rows, got {got}")
+        self.query = query
+        self.expected = expected
+        self.got = got
+
+
+class StoreUnavailable(StoreError):
+    """The database is closed, busy beyond its timeout, full, or its disk failed.
+
+    Whether the failed write is in the database is unknown after a failed sync; else it is not.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One named statement of an atomic unit.
+
+    `expect` is the number of rows that must be returned (if the statement returns rows) or
+    changed; any other number undoes the whole unit and raises `ExpectFailed`.
+    """
+
+    query: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    expect: int | None = None
+
+
+class Database(Protocol):
+    """Named queries on one database.
+
+    Every method raises `QueryUnknown` for a name that is in no file, `StoreError` for a missing
+    parameter and `StoreUnavailable` when the database cannot answer. Parameters that a query does
+    not name are ignored.
+    """
+
+    dialect: Dialect
+
+    async def all(self, query: str, /, **params: Any) -> list[Row]:
+        """Every row of a reading query. Sees each write that returned before the call."""
+        ...
+
+    async def one(self, query: str, /, **params: Any) -> Row | None:
+        """The first row of a reading query."""
+        ...
+
+    async def write(self, *steps: Step) -> list[list[Row]]:
+        """Run the steps as one atomic unit and return when it is durable.
+
+        The answer holds the RETURNING rows of each step, `[]` for a step without. A caller that is
+        cancelled cannot know whether its unit was done; it never is by half.
+
+        Raises:
+            UniqueViolation: a key is taken.
+            ExpectFailed: a step met another number of rows than it expects.
+        """
+        ...
+
+    async def write_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run one statement for each row of parameters, all as one atomic unit."""
+        ...
+
+    async def migrate(self) -> list[int]:
+        """Apply the missing migrations in order; the numbers applied."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the writes that are queued, then refuse everything. Twice does no harm."""
+        ...

@@ -1,0 +1,48 @@
+-- name: call.add
+-- One proxied tool call.
+INSERT INTO calls (id, org_id, at, connection_id, connection, tool, principal_id, principal, ok,
+                   error, receive_us, decide_us, upstream_us, answer_us, arguments, result, cut,
+                   client)
+VALUES (:id, :org_id, :at, :connection_id, :connection, :tool, :principal_id, :principal, :ok,
+        :error, :receive_us, :decide_us, :upstream_us, :answer_us, :arguments, :result, :cut,
+        :client)
+
+-- name: call.list
+-- Newest first.
+SELECT seq, id, at, connection, tool, principal, ok, error,
+       receive_us + decide_us + upstream_us + answer_us AS duration_us
+FROM calls
+WHERE org_id = :org_id
+  AND (:connection IS NULL OR connection_id = :connection)
+  AND (:failed = 0 OR ok = 0)
+ORDER BY seq DESC LIMIT :limit
+
+-- name: call.show
+-- One record, whole.
+SELECT seq, id, at, connection, tool, principal, ok, error, receive_us, decide_us, upstream_us,
+       answer_us, receive_us + decide_us + upstream_us + answer_us AS duration_us, arguments,
+       result, cut, client
+FROM calls WHERE org_id = :org_id AND id = :id
+
+-- name: call.after
+-- What follows a cursor, oldest first.
+SELECT seq, id, at, connection, tool, principal, ok, error,
+       receive_us + decide_us + upstream_us + answer_us AS duration_us
+FROM calls WHERE org_id = :org_id AND seq > :after ORDER BY seq LIMIT :limit
+
+-- name: call.before_time
+-- The cursor just before a moment.
+SELECT COALESCE(MAX(seq), 0) AS seq FROM calls WHERE org_id = :org_id AND at < :time
+
+-- name: call.last
+-- The newest cursor.
+SELECT COALESCE(MAX(seq), 0) AS seq FROM calls WHERE org_id = :org_id
+
+-- name: call.count_since
+-- How many calls since a moment.
+SELECT COUNT(*) AS n FROM calls WHERE org_id = :org_id AND at >= :time
+
+-- name: call.sweep
+-- Drop a batch of what is older than retention.
+DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE at < :time ORDER BY seq LIMIT 500)
+RETURNING seq

@@ -1,0 +1,63 @@
+-- name: connection.all
+-- Every connection of every org, for the snapshot.
+SELECT id, org_id, name, transport, url, command, cwd, bodies, enabled, state, reason, seen_at,
+       created_at
+FROM connections ORDER BY org_id, name
+
+-- name: connection.add
+-- A new upstream.
+INSERT INTO connections (id, org_id, name, transport, url, command, cwd, bodies, created_at)
+VALUES (:id, :org_id, :name, :transport, :url, :command, :cwd, :bodies, :now)
+
+-- name: connection.edit
+-- Replace what an operator may change. What was found out about the old target is forgotten.
+UPDATE connections
+SET name = :name, url = :url, command = :command, cwd = :cwd, bodies = :bodies,
+    state = 'unknown', reason = NULL
+WHERE org_id = :org_id AND id = :id
+RETURNING id
+
+-- name: connection.enable
+-- Serve it, or stop serving it.
+UPDATE connections SET enabled = :enabled, state = 'unknown', reason = NULL
+WHERE org_id = :org_id AND id = :id
+RETURNING id
+
+-- name: connection.observe
+-- What the last contact showed. A row removed meanwhile is left alone.
+UPDATE connections SET state = :state, reason = :reason, seen_at = COALESCE(:seen_at, seen_at)
+WHERE org_id = :org_id AND id = :id
+
+-- name: connection.remove
+-- Remove it; credentials and definitions go with it.
+DELETE FROM connections WHERE org_id = :org_id AND id = :id RETURNING id
+
+-- name: credential.all
+-- Every sealed value, for the snapshot. They are opened when first used.
+SELECT connection_id, kind, name, org_id, blob FROM credentials
+ORDER BY connection_id, kind, name
+
+-- name: credential.put
+-- Seal a value of a connection, or replace it.
+INSERT INTO credentials (connection_id, kind, name, org_id, blob)
+VALUES (:connection_id, :kind, :name, :org_id, :blob)
+ON CONFLICT (connection_id, kind, name) DO UPDATE SET blob = excluded.blob
+
+-- name: credential.drop
+-- Take one value away.
+DELETE FROM credentials
+WHERE org_id = :org_id AND connection_id = :connection_id AND kind = :kind AND name = :name
+
+-- name: definitions.all
+-- Every known tool list, for the snapshot.
+SELECT connection_id, tools, listed_at FROM definitions
+
+-- name: definitions.put
+-- Remember a tool list received whole. A connection removed meanwhile keeps none.
+INSERT INTO definitions (connection_id, org_id, tools, listed_at)
+SELECT id, org_id, :tools, :now FROM connections WHERE org_id = :org_id AND id = :connection_id
+ON CONFLICT (connection_id) DO UPDATE SET tools = excluded.tools, listed_at = excluded.listed_at
+
+-- name: definitions.drop
+-- Forget the tool list of a target that was changed.
+DELETE FROM definitions WHERE org_id = :org_id AND connection_id = :connection_id

@@ -1,0 +1,35 @@
+-- name: key.all
+-- Every key of every org, for the snapshot.
+SELECT id, org_id, name, prefix, digest, last_four, permissions, role, read_only, owner_id,
+       created_at, expires_at, last_used_at
+FROM keys ORDER BY org_id, created_at DESC, id
+
+-- name: key.add
+-- A new key; only its digest is stored.
+INSERT INTO keys (id, org_id, name, prefix, digest, last_four, permissions, role, read_only,
+                  owner_id, created_at, expires_at)
+VALUES (:id, :org_id, :name, :prefix, :digest, :last_four, :permissions, :role, :read_only,
+        :owner_id, :now, :expires_at)
+
+-- name: key.edit
+-- Change what a key may do, if nobody changed it since it was read.
+UPDATE keys
+SET name = :name, permissions = :permissions, role = :role, read_only = :read_only,
+    expires_at = :expires_at
+WHERE org_id = :org_id AND id = :id AND permissions = :permissions_before
+RETURNING id
+
+-- name: key.rotate
+-- A new secret for the same key.
+UPDATE keys SET prefix = :prefix, digest = :digest, last_four = :last_four
+WHERE org_id = :org_id AND id = :id
+RETURNING id
+
+-- name: key.revoke
+-- Gone at once.
+DELETE FROM keys WHERE org_id = :org_id AND id = :id RETURNING id
+
+-- name: key.used
+-- Coarse last use, written in batches. Never moves back.
+UPDATE keys SET last_used_at = :at
+WHERE id = :id AND (last_used_at IS NULL OR last_used_at < :at)

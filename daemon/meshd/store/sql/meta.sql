@@ -1,0 +1,17 @@
+-- name: meta.get
+-- A fact about this installation.
+SELECT value FROM meta WHERE name = :name
+
+-- name: meta.put
+-- Set a fact about this installation.
+INSERT INTO meta (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: revision.bump
+-- Tell every snapshot that this topic changed.
+INSERT INTO revisions (topic, n) VALUES (:topic, 1)
+ON CONFLICT (topic) DO UPDATE SET n = revisions.n + 1
+
+-- name: revision.sum
+-- One number that grows with every change of any topic.
+SELECT COALESCE(SUM(n), 0) AS n FROM revisions

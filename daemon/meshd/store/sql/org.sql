@@ -1,0 +1,24 @@
+-- name: org.all
+-- Every org.
+SELECT id, name FROM orgs ORDER BY name
+
+-- name: org.add
+-- A new tenant.
+INSERT INTO orgs (id, name, created_at) VALUES (:id, :name, :now)
+
+-- name: user.all
+-- Every person known here; the first is the local owner.
+SELECT id, name FROM users ORDER BY created_at, id
+
+-- name: user.add
+-- A person.
+INSERT INTO users (id, name, created_at) VALUES (:id, :name, :now)
+
+-- name: data_key.all
+-- Every wrapped data key, loaded once at start.
+SELECT org_id, version, wrapped FROM data_keys ORDER BY org_id, version
+
+-- name: data_key.add
+-- An org's next data key.
+INSERT INTO data_keys (org_id, version, wrapped, created_at)
+VALUES (:org_id, :version, :wrapped, :now)

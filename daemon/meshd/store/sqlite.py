@@ -1,0 +1,318 @@
+"""The SQLite driver: one file, its writer thread, its read-only connections.
+
+How writes are grouped and what their failures mean is the writer's; which migrations are missing
+is the migration planner's.
+"""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import aiosqlite
+
+from meshd.store import migrate
+from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError, StoreUnavailable
+from meshd.store.queries import Queries, Query
+from meshd.store.writer import Writer, fault, is_unavailable
+
+READERS = 2
+"""Read-only connections, each with its thread: a long list does not hold up the other."""
+BUSY_MS = 5_000
+"""How long SQLite waits for a lock that another process holds."""
+_CACHED_STATEMENTS = 512
+_OLDEST = (3, 35)  # the first with RETURNING
+
+_READER_PRAGMAS = (f"busy_timeout={BUSY_MS}", "mmap_size=0", "query_only=ON")
+_WRITER_PRAGMAS = ("mmap_size=0", "foreign_keys=ON", "secure_delete=ON")
+# On macOS fsync() leaves data in the drive's cache; fullfsync flushes that too.
+_DURABLE_PRAGMAS = ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON")
+_LOSSY_PRAGMAS = ("synchronous=NORMAL",)
+
+T = TypeVar("T")
+_Bound = tuple[Query, dict[str, Any], int | None]
+
+
+class SqliteDatabase:
+    """A `Database` on one SQLite file. Made by `open()`, bound to the event loop that called it."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(
+        self,
+        queries: Queries,
+        migrations: Path,
+        writer: Writer,
+        readers: Sequence[aiosqlite.Connection],
+        resources: AsyncExitStack,
+    ) -> None:
+        self._queries = queries
+        self._migrations = migrations
+        self._writer = writer
+        self._resources = resources
+        self._closed = False
+        self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        for reader in readers:
+            self._idle.put_nowait(reader)
+
+    @classmethod
+    async def open(
+        cls, path: Path, queries: Queries, *, migrations: Path, durable: bool = True
+    ) -> Self:
+        """Open the file, or create it with mode 0600. Its directory must exist.
+
+        Not `durable` means `synchronous=NORMAL`: a power cut may take the last writes with it,
+        never the file's consistency.
+
+        Raises:
+            StoreError: SQLite is too old.
+            StoreUnavailable: the file cannot be made, or is not a database.
+        """
+        async with AsyncExitStack() as resources:
+            writer = await Writer.open(partial(connect_writer, path, durable=durable))
+            # Readers close first: the last connection to close must be the one that may checkpoint.
+            resources.push_async_callback(writer.close)
+            try:
+                readers = [await _open_reader(path, resources) for _ in range(READERS)]
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"{path}: {error}") from error
+            return cls(queries, migrations, writer, readers, resources.pop_all())
+
+    @property
+    def commits(self) -> int:
+        """Write transactions so far; far fewer than writes when many callers write at once."""
+        return self._writer.commits
+
+    async def all(self, query: str, /, **params: Any) -> list[Row]:
+        """See `Database.all`."""
+        found = self._queries.query(query)
+        bound = found.bind(params)
+        reader = await self._idle.get()
+        try:
+            if self._closed:
+                raise StoreUnavailable("the database is closed")
+            return await _read(reader, found, bound)
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def one(self, query: str, /, **params: Any) -> Row | None:
+        """See `Database.one`."""
+        rows = await self.all(query, **params)
+        return rows[0] if rows else None
+
+    async def write(self, *steps: Step) -> list[list[Row]]:
+        """See `Database.write`."""
+        bound: list[_Bound] = []
+        for step in steps:
+            query = self._queries.query(step.query)
+            bound.append((query, query.bind(step.params), step.expect))
+        return await self._writer.submit(partial(_run_steps, bound)) if bound else []
+
+    async def write_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See `Database.write_many`."""
+        found = self._queries.query(query)
+        bound = [found.bind(row) for row in rows]
+        if bound:
+            await self._writer.submit(partial(_run_many, found, bound))
+
+    async def migrate(self) -> list[int]:
+        """See `Database.migrate`. Each file is one transaction, together with its record."""
+        known = await asyncio.to_thread(migrate.discover, self._migrations, self.dialect)
+        missing = migrate.plan(known, await self._writer.submit(_applied))
+        for migration in missing:
+            await self._writer.submit(partial(_apply, migration))
+        return [migration.number for migration in missing]
+
+    async def close(self) -> None:
+        """See `Database.close`."""
+        self._closed = True
+        await self._resources.aclose()
+
+
+def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqlite3.Connection:
+    """The writing connection, usable on the calling thread only.
+
+    Raises:
+        StoreError: SQLite is too old.
+        StoreUnavailable: the file cannot be made, or is not a database.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StoreError(
+            f"SQLite {sqlite3.sqlite_version} is too old; 3.35 is the oldest that does"
+        )
+    try:
+        _create(path)
+        connection = sqlite3.connect(
+            _uri(path, "rw"),
+            uri=True,
+            isolation_level=None,
+            cached_statements=_CACHED_STATEMENTS,
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnavailable(f"{path}: {error}") from error
+    try:
+        _prepare(connection, durable, busy_ms)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreUnavailable(f"{path}: {error}") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, durable: bool, busy_ms: int) -> None:
+    connection.row_factory = _as_dict
+    mode = _DURABLE_PRAGMAS if durable else _LOSSY_PRAGMAS
+    for pragma in (f"busy_timeout={busy_ms}", *_WRITER_PRAGMAS, *mode):
+        connection.execute(f"PRAGMA {pragma}")
+    journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()["journal_mode"]
+    if journal != "wal":
+        raise sqlite3.OperationalError(f"the file system allows no WAL, only {journal}")
+    # A log left by a failed sync may hold pages that never reached the disk. Moved into the file
+    # and synced before anything new is acknowledged, it cannot cut off what would follow it.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _create(path: Path) -> None:
+    """Make an empty file that only its owner may read, whatever the umask, if there is none.
+
+    SQLite gives the log and its index the mode of the file.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    try:
+        os.fchmod(file, 0o600)
+    finally:
+        os.close(file)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _uri(path: Path, mode: Literal["ro", "rw"]) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+async def _open_reader(path: Path, resources: AsyncExitStack) -> aiosqlite.Connection:
+    reader = await resources.enter_async_context(
+        aiosqlite.connect(
+            _uri(path, "ro"),
+            uri=True,
+            isolation_level=None,
+            cached_statements=_CACHED_STATEMENTS,
+        )
+    )
+    reader.row_factory = _as_dict  # type: ignore[assignment]
+    for pragma in _READER_PRAGMAS:
+        await reader.execute_fetchall(f"PRAGMA {pragma}")
+    return reader
+
+
+async def _read(reader: aiosqlite.Connection, query: Query, params: dict[str, Any]) -> list[Row]:
+    try:
+        rows: list[Any] = [*await reader.execute_fetchall(query.sql, params)]
+    except Exception as error:  # noqa: BLE001 - overflow and encoding errors quote values
+        failure = fault(query.name, error, await _reader_flaw(reader, query))
+    else:
+        return rows
+    raise failure  # not in the except clause: see _attempt
+
+
+def _as_dict(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
+    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+
+
+def _run_steps(steps: Sequence[_Bound], connection: sqlite3.Connection) -> list[list[Row]]:
+    return [_run_step(connection, *step) for step in steps]
+
+
+def _run_step(
+    connection: sqlite3.Connection, query: Query, params: dict[str, Any], expect: int | None
+) -> list[Row]:
+    cursor = connection.cursor()
+    rows: list[Row] = _attempt(
+        connection, query, lambda: cursor.execute(query.sql, params).fetchall()
+    )
+    if expect is not None:
+        got = len(rows) if cursor.description else _changed(connection, cursor)
+        if got != expect:
+            raise ExpectFailed(query.name, expect, got)
+    return rows
+
+
+def _changed(connection: sqlite3.Connection, cursor: sqlite3.Cursor) -> int:
+    """Rows changed. The cursor does not count for a statement that starts with WITH."""
+    if cursor.rowcount >= 0:
+        return cursor.rowcount
+    changed: int = connection.execute("SELECT changes() AS n").fetchone()["n"]
+    return changed
+
+
+def _run_many(query: Query, rows: Sequence[dict[str, Any]], connection: sqlite3.Connection) -> None:
+    _attempt(connection, query, lambda: connection.executemany(query.sql, rows))
+
+
+def _attempt(connection: sqlite3.Connection, query: Query, run: Callable[[], T]) -> T:
+    """Run a query; what fails in it becomes the store's error, what fails below stays raw."""
+    try:
+        return run()
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        failure = fault(query.name, error, _writer_flaw(connection, query))
+    # Raised out here, it does not drag the library's error and its values along.
+    raise failure
+
+
+def _explain(query: Query) -> tuple[str, dict[str, None]]:
+    """What fails only if the statement's text does, whatever the values."""
+    return f"EXPLAIN {query.sql}", dict.fromkeys(query.params)
+
+
+def _writer_flaw(connection: sqlite3.Connection, query: Query) -> str:
+    try:
+        connection.execute(*_explain(query)).fetchall()
+    except sqlite3.Error as error:
+        return str(error)
+    return ""
+
+
+async def _reader_flaw(reader: aiosqlite.Connection, query: Query) -> str:
+    try:
+        await reader.execute_fetchall(*_explain(query))
+    except sqlite3.Error as error:
+        return str(error)
+    except ValueError:  # closed meanwhile
+        pass
+    return ""
+
+
+def _applied(connection: sqlite3.Connection) -> dict[int, str]:
+    connection.execute(migrate.LEDGER)
+    return {row["number"]: row["checksum"] for row in connection.execute(migrate.APPLIED)}
+
+
+def _apply(migration: migrate.Migration, connection: sqlite3.Connection) -> None:
+    try:
+        for statement in migrate.statements(migration.script):
+            connection.execute(statement)
+    except sqlite3.Error as error:
+        if is_unavailable(error):
+            raise
+        raise StoreError(f"{migration.file}: {error}") from error
+    connection.execute(
+        migrate.RECORD,
+        {
+            "number": migration.number,
+            "name": migration.name,
+            "checksum": migration.checksum,
+            "applied_at": time.time_ns() // 1_000,
+        },
+    )

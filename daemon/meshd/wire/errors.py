@@ -1,0 +1,179 @@
+"""Every error the product can show: code, HTTP status, exit code, sentence, next step.
+
+Raised by the daemon, sent as `{"error": {...}}`, raised again by the client, printed by the CLI.
+Only the standard library is imported here, so that the fast commands can use it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class MeshError(Exception):
+    """Something failed."""
+
+    code: ClassVar[str] = "failed"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        next: str | None = None,  # noqa: A002 - the printed word is "next:"
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the sentence, a runnable next step, and facts shown indented below the sentence."""
+        self.message = message or (type(self).__doc__ or "").split("\n", 1)[0].rstrip(".")
+        self.next = next
+        self.facts: dict[str, str] = dict(facts or {})
+        super().__init__(self.message)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON form that crosses the socket."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.facts:
+            error["facts"] = self.facts
+        if self.next:
+            error["next"] = self.next
+        return {"error": error}
+
+
+class Internal(MeshError):
+    """The daemon failed; its log has the details."""
+
+    code = "internal"
+
+
+class BadRequest(MeshError):
+    """The request is not valid."""
+
+    code, status, exit_code = "bad_request", 400, 2
+
+
+class Unauthenticated(MeshError):
+    """A valid key is needed."""
+
+    code, status, exit_code = "unauthenticated", 401, 4
+
+
+class Denied(MeshError):
+    """Not allowed."""
+
+    code, status, exit_code = "denied", 403, 4
+
+
+class NotFound(MeshError):
+    """No such thing."""
+
+    code, status, exit_code = "not_found", 404, 5
+
+
+class MethodNotAllowed(MeshError):
+    """This path does not take that method."""
+
+    code, status, exit_code = "method_not_allowed", 405, 2
+
+
+class TooSlow(MeshError):
+    """The request did not arrive in time."""
+
+    code, status, exit_code = "too_slow", 408, 8
+
+
+class Conflict(MeshError):
+    """It exists already, or changed meanwhile."""
+
+    code, status, exit_code = "conflict", 409, 6
+
+
+class TooLarge(MeshError):
+    """The request is too large."""
+
+    code, status, exit_code = "too_large", 413, 2
+
+
+class UnsupportedMedia(MeshError):
+    """The body must be application/json."""
+
+    code, status, exit_code = "unsupported_media", 415, 2
+
+
+class WrongHost(MeshError):
+    """This daemon does not answer for that Host."""
+
+    code, status, exit_code = "wrong_host", 421, 2
+
+
+class UpstreamFailed(MeshError):
+    """The MCP server behind this connection failed."""
+
+    code, status, exit_code = "upstream_failed", 502, 7
+
+
+class NeedsLogin(UpstreamFailed):
+    """The MCP server asks for other credentials."""
+
+    code = "needs_login"
+
+
+class UpstreamTimeout(MeshError):
+    """The MCP server did not answer in time."""
+
+    code, status, exit_code = "upstream_timeout", 504, 8
+
+
+class Unavailable(MeshError):
+    """The daemon cannot do this right now."""
+
+    code, status, exit_code = "unavailable", 503, 8
+
+
+class DaemonDown(MeshError):
+    """meshd is not running."""
+
+    code, status, exit_code = "daemon_down", 503, 3
+
+
+class Usage(MeshError):
+    """The command line is not valid."""
+
+    code, status, exit_code = "usage", 400, 2
+
+
+KINDS: Mapping[str, type[MeshError]] = {
+    kind.code: kind
+    for kind in (
+        MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
+        TooSlow, Conflict, TooLarge, UnsupportedMedia, WrongHost, UpstreamFailed, NeedsLogin,
+        UpstreamTimeout, Unavailable, DaemonDown, Usage,
+    )
+}  # fmt: skip
+"""Every kind by its code."""
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "done",
+    1: "failed, or a tool answered with an error",
+    2: "wrong use or not valid input",
+    3: "the daemon is not running",
+    4: "not signed in or not allowed",
+    5: "not found",
+    6: "conflict",
+    7: "the MCP server behind a connection failed",
+    8: "timed out or still pending",
+    130: "interrupted",
+}
+"""What each exit code of the command line means."""
+
+
+def from_body(body: Any, status: int) -> MeshError:
+    """Build the error a response body describes; a foreign body becomes a plain `MeshError`."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return MeshError(f"the daemon answered HTTP {status} without an explanation")
+    kind = KINDS.get(str(error.get("code")), MeshError)
+    facts = error.get("facts")
+    return kind(
+        str(error.get("message", "")) or None,
+        next=error.get("next"),
+        facts=facts if isinstance(facts, dict) else None,
+    )

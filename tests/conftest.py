@@ -1,0 +1,23 @@
+"""Fixtures for every test: a real daemon for one test, and one shared by a module."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.daemon import Daemon
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """A daemon of this test's own, running."""
+    made = Daemon.fresh().start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="module")
+def shared_daemon() -> Iterator[Daemon]:
+    """One daemon for a module whose tests do not disturb each other."""
+    made = Daemon.fresh().start()
+    yield made
+    made.remove()

@@ -1,0 +1,84 @@
+"""A small schema with its queries, and a database of each driver on it."""
+
+from pathlib import Path
+
+import pytest
+
+from meshd.store.queries import Queries
+from meshd.store.sqlite import SqliteDatabase
+
+THINGS = """
+CREATE TABLE things (
+    name TEXT PRIMARY KEY,
+    count BIGINT NOT NULL CHECK (count >= 0)
+);
+CREATE TABLE parts (
+    thing TEXT NOT NULL REFERENCES things (name) DEFERRABLE INITIALLY DEFERRED,
+    label TEXT NOT NULL,
+    UNIQUE (thing, label)
+);
+"""
+
+QUERIES = """
+-- name: thing.add
+-- Fails for a name that is taken.
+INSERT INTO things (name, count) VALUES (:name, :count)
+
+-- name: thing.bump
+-- Tells the count it reached.
+UPDATE things SET count = count + :by WHERE name = :name RETURNING count
+
+-- name: thing.set
+-- Changes rows without returning any.
+UPDATE things SET count = :count WHERE name = :name
+
+-- name: thing.set_twice
+-- Starts with WITH, for which cursors do not count rows.
+WITH wanted AS (SELECT :name AS name)
+UPDATE things SET count = :count * 2 WHERE name IN (SELECT name FROM wanted)
+
+-- name: thing.drop
+-- Nothing happens for a name that is not there.
+DELETE FROM things WHERE name = :name
+
+-- name: thing.clear
+-- An empty table for the next example.
+DELETE FROM things
+
+-- name: thing.get
+-- One thing or none.
+SELECT name, count FROM things WHERE name = :name
+
+-- name: thing.all
+-- By name.
+SELECT name, count FROM things ORDER BY name
+
+-- name: part.add
+-- Its thing must be there when the unit ends.
+INSERT INTO parts (thing, label) VALUES (:thing, :label)
+"""
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> Queries:
+    folder = tmp_path / "sql"
+    folder.mkdir()
+    (folder / "thing.sql").write_text(QUERIES)
+    return Queries.load(folder)
+
+
+@pytest.fixture
+def migrations(tmp_path: Path) -> Path:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0100_things.sql").write_text(THINGS)
+    return folder
+
+
+@pytest.fixture(params=["sqlite"])
+async def database(request, tmp_path, queries, migrations):
+    """A migrated database of every driver in turn."""
+    opened = await SqliteDatabase.open(tmp_path / "mesh.db", queries, migrations=migrations)
+    await opened.migrate()
+    yield opened
+    await opened.close()

@@ -1,0 +1,312 @@
+"""What is SQLite's own: files and their modes, pragmas, migrations in the file, crashes."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from meshd.store.db import Step, StoreError, StoreUnavailable, UniqueViolation
+from meshd.store.queries import Queries
+from meshd.store.sqlite import READERS, SqliteDatabase
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+async def open_database(tmp_path, queries, migrations):
+    """Opens `mesh.db`, or what is given, and closes it at the end at the latest."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(path=tmp_path / "mesh.db", queries=queries, **options):
+            database = await SqliteDatabase.open(path, queries, migrations=migrations, **options)
+            stack.push_async_callback(database.close)
+            return database
+
+        yield opened
+
+
+@pytest.fixture
+async def open_with(tmp_path, open_database):
+    """Opens `x.db` with the queries of a text."""
+
+    async def opened(text: str):
+        folder = tmp_path / "other"
+        folder.mkdir()
+        (folder / "x.sql").write_text(text)
+        return await open_database(tmp_path / "x.db", Queries.load(folder))
+
+    return opened
+
+
+def child(script: str, folder: Path, **options) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, HERE / script, folder],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        **options,
+    )
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@asynccontextmanager
+async def held(database: SqliteDatabase):
+    """The writer is inside a unit for as long as the block runs."""
+    entered, released = threading.Event(), threading.Event()
+
+    def hold(_connection):
+        entered.set()
+        assert released.wait(10)
+
+    unit = asyncio.ensure_future(database._writer.submit(hold))
+    assert await asyncio.to_thread(entered.wait, 10)
+    try:
+        yield
+    finally:
+        released.set()
+        await unit
+
+
+async def pragma(database: SqliteDatabase, name: str) -> object:
+    """A pragma of the writing connection."""
+    row = await database._writer.submit(lambda c: c.execute(f"PRAGMA {name}").fetchone())
+    return row[name] if name in row else next(iter(row.values()))
+
+
+class TestFiles:
+    @pytest.mark.parametrize("umask", [0, 0o022, 0o777])
+    async def test_files_are_the_owners_alone_whatever_the_umask(
+        self, tmp_path, open_database, umask
+    ):
+        before = os.umask(umask)
+        try:
+            database = await open_database()
+            await database.migrate()
+        finally:
+            os.umask(before)
+        files = sorted(tmp_path.glob("mesh.db*"))
+        assert {path.name: mode(path) for path in files} == {
+            "mesh.db": 0o600,
+            "mesh.db-shm": 0o600,
+            "mesh.db-wal": 0o600,
+        }
+
+    async def test_a_created_file_is_made_durable_in_its_directory(
+        self, tmp_path, open_database, monkeypatch
+    ):
+        synced = []
+        fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), fsync(fd)))
+        database = await open_database()
+        await database.close()
+        assert synced == [tmp_path.stat().st_ino]
+
+    async def test_close_leaves_one_file_and_no_thread(self, tmp_path, open_database):
+        before = set(threading.enumerate())
+        database = await open_database()
+        await database.migrate()
+        await database.write(Step("thing.add", {"name": "a", "count": 1}))
+        started = set(threading.enumerate()) - before
+        await database.close()
+        for thread in started:
+            if "asyncio" not in thread.name:  # the loop's own executor outlives us
+                thread.join(5)
+                assert not thread.is_alive()
+        assert [path.name for path in tmp_path.glob("mesh.db*")] == ["mesh.db"]
+
+    async def test_a_path_is_no_uri(self, tmp_path, open_database):
+        path = tmp_path / "a?mode=memory#b%20c d.db"
+        database = await open_database(path)
+        await database.migrate()
+        await database.write(Step("thing.add", {"name": "a", "count": 1}))
+        assert await database.one("thing.get", name="a")
+        assert path.stat().st_size > 0
+
+    async def test_what_cannot_be_opened_is_told(self, tmp_path, open_database):
+        (tmp_path / "text.db").write_text("no database " * 1000)
+        for path in (tmp_path / "text.db", tmp_path / "absent" / "mesh.db", tmp_path):
+            with pytest.raises(StoreUnavailable) as failure:
+                await open_database(path)
+            assert str(path) in str(failure.value)
+
+
+class TestConnections:
+    @pytest.mark.parametrize(
+        ("durable", "expected"),
+        [
+            (True, {"synchronous": 2, "fullfsync": 1, "checkpoint_fullfsync": 1}),
+            (False, {"synchronous": 1, "fullfsync": 0, "checkpoint_fullfsync": 0}),
+        ],
+    )
+    async def test_the_writer_is_set_up_for_its_promise(self, open_database, durable, expected):
+        database = await open_database(durable=durable)
+        always = {
+            "journal_mode": "wal",
+            "foreign_keys": 1,
+            "secure_delete": 1,
+            "busy_timeout": 5000,
+            "wal_autocheckpoint": 1000,
+        }
+        found = {name: await pragma(database, name) for name in always | expected}
+        assert found == always | expected
+
+    async def test_readers_cannot_write(self, database):
+        with pytest.raises(StoreError, match=r"^thing\.add: SQLITE_READONLY"):
+            await database.all("thing.add", name="a", count=1)
+
+    async def test_readers_do_not_wait_for_the_writer(self, database):
+        async with held(database):
+            assert await database.all("thing.all") == []
+
+    async def test_many_callers_share_few_commits(self, database):
+        before = database.commits
+        steps = [Step("thing.add", {"name": f"n{at}", "count": at}) for at in range(500)]
+        async with held(database):
+            writes = [asyncio.ensure_future(database.write(step)) for step in steps]
+            await asyncio.sleep(0)
+        await asyncio.gather(*writes)
+        assert len(await database.all("thing.all")) == 500
+        assert database.commits - before == 5, "the holding one, then 128 at a time"
+
+    async def test_a_read_that_waits_while_the_database_closes_is_refused(self, database):
+        readers = [database._idle.get_nowait() for _ in range(READERS)]
+        reads = [asyncio.ensure_future(database.all("thing.all")) for _ in range(3)]
+        await asyncio.sleep(0)
+        await database.close()
+        for reader in readers:
+            database._idle.put_nowait(reader)
+        answers = await asyncio.gather(*reads, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreUnavailable}
+
+    async def test_readers_are_read_only_twice_over(self, database):
+        reader = database._idle.get_nowait()
+        assert await reader.execute_fetchall("PRAGMA query_only") == [{"query_only": 1}]
+        await reader.execute_fetchall("PRAGMA query_only=OFF")
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await reader.execute_fetchall("DELETE FROM things")
+
+    async def test_a_flawed_statement_is_explained_on_both_sides(self, open_with):
+        database = await open_with(
+            "-- name: x.read\n-- Flawed.\nSELECT * FROM nowhere WHERE a = :a\n"
+            "-- name: x.write\n-- Flawed.\nDELETE FROM nowhere WHERE a = :a\n"
+        )
+        with pytest.raises(StoreError, match=r"^x\.read: no such table: nowhere$"):
+            await database.all("x.read", a=1)
+        with pytest.raises(StoreError, match=r"^x\.write: no such table: nowhere$"):
+            await database.write(Step("x.write", {"a": 1}))
+
+    async def test_a_value_in_the_librarys_text_is_left_out(self, open_with):
+        """A JSON path is quoted in SQLite's message, and here it is a caller's value."""
+        database = await open_with(
+            "-- name: x.pick\n-- Picks.\nSELECT json_extract('{}', :path) AS it\n"
+        )
+        for attempt in (
+            lambda: database.all("x.pick", path="hunter2"),
+            lambda: database.write(Step("x.pick", {"path": "hunter2"})),
+        ):
+            with pytest.raises(StoreError, match=r"^x\.pick: SQLITE_ERROR$"):
+                await attempt()
+
+
+class TestMigrations:
+    async def test_every_missing_number_is_applied_also_below_the_highest(
+        self, open_database, migrations
+    ):
+        (migrations / "0300_late.sql").write_text("CREATE TABLE late (n INT);")
+        database = await open_database()
+        assert await database.migrate() == [100, 300]
+        (migrations / "0400_later.sql").write_text("CREATE TABLE later (n INT);")
+        (migrations / "0200_between.sql").write_text("CREATE TABLE between_them (n INT);")
+        assert await database.migrate() == [200, 400]
+        await database.close()
+        database = await open_database()
+        assert await database.migrate() == []
+
+    async def test_a_failing_file_leaves_nothing_and_stops(
+        self, tmp_path, open_database, migrations
+    ):
+        (migrations / "0200_bad.sql").write_text(
+            "CREATE TABLE half (n INT); INSERT INTO half VALUES (1); INSERT INTO nowhere VALUES (1);"
+        )
+        (migrations / "0300_good.sql").write_text("CREATE TABLE good (n INT);")
+        database = await open_database()
+        with pytest.raises(StoreError, match=r"^0200_bad\.sql: no such table: nowhere$"):
+            await database.migrate()
+        (migrations / "0200_bad.sql").write_text("CREATE TABLE whole (n INT);")
+        assert await database.migrate() == [200, 300]
+        await database.close()
+        with sqlite3.connect(tmp_path / "mesh.db") as file:
+            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+        file.close()
+        assert {"whole", "good"} <= tables
+        assert "half" not in tables
+
+    async def test_a_changed_file_is_refused_by_name(self, open_database, migrations):
+        database = await open_database()
+        await database.migrate()
+        with (migrations / "0100_things.sql").open("a") as file:
+            file.write("-- a word more\n")
+        with pytest.raises(StoreError, match=r"0100_things\.sql was changed"):
+            await database.migrate()
+
+    async def test_a_trigger_is_one_statement(self, open_database, migrations):
+        (migrations / "0200_trigger.sql").write_text(
+            "CREATE TRIGGER twice AFTER INSERT ON things BEGIN\n"
+            "  UPDATE things SET count = count * 2 WHERE name = NEW.name;\n"
+            "  UPDATE things SET count = count + 1 WHERE name = NEW.name;\n"
+            "END;\n-- the end\n"
+        )
+        database = await open_database()
+        await database.migrate()
+        await database.write(Step("thing.add", {"name": "a", "count": 5}))
+        assert await database.one("thing.get", name="a") == {"name": "a", "count": 11}
+
+    async def test_what_was_applied_is_recorded(self, tmp_path, open_database):
+        database = await open_database()
+        await database.migrate()
+        await database.close()
+        file = sqlite3.connect(tmp_path / "mesh.db")
+        [(number, name, checksum, moment)] = file.execute("SELECT * FROM schema_migrations")
+        file.close()
+        assert (number, name, len(checksum)) == (100, "things", 64)
+        assert moment > 1_600_000_000_000_000
+
+
+class TestCrashes:
+    async def test_what_was_acknowledged_survives_a_kill(self, tmp_path, open_database):
+        process = child("acking_process.py", tmp_path)
+        with process:
+            acked = [process.stdout.readline() for _ in range(300)]
+            process.kill()
+            acked += process.stdout.readlines()
+        numbers = {int(line) for line in acked if line.endswith("\n")}
+        log = tmp_path / "mesh.db-wal"
+        assert log.stat().st_size > 0
+        database = await open_database()
+        assert log.stat().st_size == 0, "the log goes into the file before anything new is written"
+        stored = {row["count"] for row in await database.all("thing.all")}
+        assert len(numbers) >= 300
+        assert numbers <= stored
+        with pytest.raises(UniqueViolation):
+            await database.write(Step("thing.add", {"name": "n0", "count": 0}))
+
+    async def test_a_disk_that_failed_once_is_not_trusted_again(self, tmp_path, open_database):
+        with child("failing_disk_process.py", tmp_path) as process:
+            told = process.stdout.read().splitlines()
+        assert told == [
+            "before written",
+            "during the write failed: SQLITE_IOERR_WRITE",
+            "after the database failed to write and must be reopened",
+        ]
+        database = await open_database()
+        assert [row["name"] for row in await database.all("thing.all")] == ["before"]
