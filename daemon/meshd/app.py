@@ -44,7 +44,6 @@ from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
-from meshd.vault.master import load_or_create
 from meshd.vault.seal import Sealer
 from meshd.wire.calls import CALLS
 
@@ -73,9 +72,7 @@ async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> Asyn
         if killed:
             log.warning("ended %d orphans of the daemon before", len(killed))
         main, calls = await _open_databases(config, stack)
-        founding = await found(
-            main, lambda: load_or_create(config.master_key), clock, getpass.getuser
-        )
+        founding = await found(main, config.master_key, clock, getpass.getuser)
         directory = Directory(main, clock)
         await directory.refresh()
 

@@ -22,7 +22,7 @@ from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
-from meshd.services.records import Records, taken
+from meshd.services.records import Records
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.wire.errors import (
@@ -152,9 +152,7 @@ class Endpoint:
         if wanted is None or wanted.kind != "tool":
             return
         self._records.take(
-            taken(
-                exchange.row, exchange.who, wanted.name, exchange.watch,
-                arguments=bytes(wanted.arguments), response=response, error=error,
-                client=exchange.request.headers.get("User-Agent"),
-            )
+            exchange.row, exchange.who, wanted.name, exchange.watch,
+            arguments=bytes(wanted.arguments), response=response, error=error,
+            client=exchange.request.headers.get("User-Agent"),
         )  # fmt: skip

@@ -36,7 +36,7 @@ class StdioServing:
         self._sessions = sessions
         self._health = health
         self._tools = tools
-        self._under_way: dict[tuple[str, bytes, bytes], asyncio.Task[object]] = {}
+        self._under_way: dict[tuple[str, bytes, bytes], _UnderWay] = {}
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         """Answer one message."""
@@ -108,9 +108,7 @@ class StdioServing:
         message = exchange.message
         key = self._key(exchange, bytes(message.id))
         progress = _Progress(exchange.request)
-        task = asyncio.current_task()
-        if task is not None:
-            self._under_way[key] = task
+        mine = self._under_way[key] = _UnderWay(asyncio.current_task())
         try:
             reply = await child.request(
                 message.method,
@@ -123,11 +121,12 @@ class StdioServing:
             exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
             record(exchange, None, "cancelled by the client")
             await progress.stop()
-            if task is not None and task.uncancel() == 0 and key in self._under_way:
-                return await progress.end(b"")  # the client asked for it and expects no answer
-            raise
+            if not mine.withdrawn:
+                raise  # the daemon stops
+            return await progress.end(b"")  # the client expects no answer any more
         finally:
-            self._under_way.pop(key, None)
+            if self._under_way.get(key) is mine:
+                del self._under_way[key]
         exchange.watch.upstream = time.perf_counter()
         ident = bytes(message.id)
         if reply.result is not None:
@@ -156,14 +155,29 @@ class StdioServing:
             params = msgspec.json.decode(exchange.message.params or b"{}", type=dict[str, Raw])
         except msgspec.DecodeError:
             return
-        task = self._under_way.get(self._key(exchange, bytes(params.get("requestId", Raw()))))
-        if task is not None:
-            task.cancel()
+        call = self._under_way.get(self._key(exchange, bytes(params.get("requestId", Raw()))))
+        if call is not None:
+            call.withdraw()
 
     def _key(self, exchange: Exchange, ident: bytes) -> tuple[str, bytes, bytes]:
         """Request ids are the client's own: they count within its session only."""
         session = exchange.session
         return exchange.who.id, session.id if session is not None else b"", ident
+
+
+class _UnderWay:
+    """A request that waits for its answer, until its client withdraws it."""
+
+    def __init__(self, task: asyncio.Task[object] | None) -> None:
+        self._task = task
+        self.withdrawn = False
+
+    def withdraw(self) -> None:
+        """Stop waiting; the upstream is told."""
+        if self._task is not None and not self.withdrawn:
+            self.withdrawn = True
+            self._task.cancel()
+            self._task.uncancel()
 
 
 class _Progress:

@@ -1,12 +1,16 @@
 """The first start: an installation id, the default org with its data key, the local owner."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from meshd.core.clock import Clock
 from meshd.store.db import Database, Step
-from meshd.vault.master import MasterKey
+from meshd.vault.errors import VaultError
+from meshd.vault.master import load_or_create
 from meshd.vault.vault import Vault
+from meshd.wire.errors import Unavailable
 from meshd.wire.ids import new_id
 
 DEFAULT_ORG = "default"
@@ -24,23 +28,30 @@ class Founding:
 
 
 async def found(
-    db: Database, master: Callable[[], MasterKey], clock: Clock, user_name: Callable[[], str]
+    db: Database, master_key: Path, clock: Clock, user_name: Callable[[], str]
 ) -> Founding:
-    """Read what the first start wrote, or write it.
+    """Read what the first start wrote, or write it; only the first start makes a master key.
 
     Raises:
-        VaultError: the master key is missing where data keys exist, or is another one.
+        Unavailable: the master key is missing, unsafe, or another one than data was sealed with.
     """
     row = await db.one("meta.get", name="installation")
-    if row is None:
-        installation = new_id("mesh")
-        vault = Vault(master(), installation)
-        await _begin(db, vault, installation, clock, user_name())
-    else:
-        installation = row["value"]
-        vault = Vault(master(), installation)
-    for key in await db.all("data_key.all"):
-        vault.add_key(bytes(key["wrapped"]), key["org_id"], key["version"])
+    if row is not None and not await asyncio.to_thread(master_key.exists):
+        raise Unavailable("the vault's master key is gone", facts={"expected at": str(master_key)})
+    try:
+        master = load_or_create(master_key)
+        if row is None:
+            installation = new_id("mesh")
+            await _begin(db, Vault(master, installation), installation, clock, user_name())
+        else:
+            installation = row["value"]
+        vault = Vault(master, installation)
+        for key in await db.all("data_key.all"):
+            vault.add_key(bytes(key["wrapped"]), key["org_id"], key["version"])
+    except VaultError as error:
+        raise Unavailable(
+            "the vault cannot be opened", facts={"why": str(error)}, next="meshctl doctor"
+        ) from None
     orgs, users = await db.all("org.all"), await db.all("user.all")
     return Founding(vault, installation, orgs[0]["id"], users[0]["id"], users[0]["name"])
 

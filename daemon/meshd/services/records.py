@@ -2,9 +2,13 @@
 
 import asyncio
 import logging
+from base64 import b32encode
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from random import Random
+from secrets import token_bytes
 from typing import Any
 
 from msgspec import Raw
@@ -18,7 +22,6 @@ from meshd.services.record_rows import Stopwatch, Taken, to_row
 from meshd.store.db import Database, Row, StoreError
 from meshd.wire.call import Record, RecordDetail, RecordList, RecordTail, Stages
 from meshd.wire.errors import BadRequest, NotFound
-from meshd.wire.ids import new_id
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ MAX_QUEUED = 20_000
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 BATCH = 500
 SETTLE = 0.25
+GATHER = 0.2
+"""Seconds in which a batch gathers, unless somebody waits to read."""
 PAGE = 200
 MAX_LIMIT = 1000
 
@@ -47,54 +52,87 @@ class Records:
         self._clock = clock
         self._queue: deque[Taken] = deque()
         self._queued_bytes = 0
+        self._taken = self._done = 0
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._hurry = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._random = Random(token_bytes(32))  # noqa: S311 - ids are no secrets; urandom is slow
         self.bell = Bell()
         self.counters = Counters()
 
-    def take(self, taken: Taken) -> None:
-        """Queue one record; dropped and counted when the queue is full. Never waits."""
+    def take(
+        self,
+        connection: ConnectionRow,
+        principal: Principal,
+        tool: str,
+        watch: Stopwatch,
+        *,
+        arguments: bytes,
+        response: bytes | None,
+        error: str | None = None,
+        client: str | None = None,
+    ) -> str:
+        """Queue the record of one call and give its id. Never waits.
+
+        References and numbers only: what they mean is worked out when they are written. Dropped
+        and counted when the queue is full.
+        """
+        made = f"call_{b32encode(self._random.randbytes(10)).decode().lower()}"
+        taken = Taken(
+            id=made, org=connection.org, connection_id=connection.id,
+            connection=connection.name, bodies=connection.bodies, tool=tool,
+            principal_id=principal.id, principal=principal.name, watch=watch,
+            arguments=arguments, response=response, error=error, client=client,
+        )  # fmt: skip
         size = taken.size
         if len(self._queue) >= MAX_QUEUED or self._queued_bytes + size > MAX_QUEUED_BYTES:
             self.counters.dropped += 1
-            return
+            return made
         self._queue.append(taken)
         self._queued_bytes += size
+        self._taken += 1
         if not self._wake.is_set():
             self._wake.set()
-            self._idle.clear()
+        return made
 
     async def write_batches(self) -> None:
-        """Write what is queued, for ever. Cancelling it leaves the queue to `flush`."""
+        """Write what is queued, for ever. Cancelling it leaves the rest to `flush`."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(0.02)  # let a batch gather
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER):
+                    await self._hurry.wait()
             await self.flush()
 
     async def flush(self) -> None:
         """Write everything queued by now."""
-        while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._queued_bytes -= sum(taken.size for taken in batch)
-            rows = await asyncio.to_thread(_rows, batch)
-            try:
-                await self._db.write_many("call.add", rows)
-                self.counters.written += len(rows)
-            except StoreError as error:
-                self.counters.dropped += len(rows)
-                log.error("%d call records could not be written: %s", len(rows), error)
-            self.bell.ring()
-        self._wake.clear()
-        self._idle.set()
+        async with self._writing:
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+                try:
+                    rows = await asyncio.to_thread(_rows, batch)
+                    await self._db.write_many("call.add", rows)
+                    self.counters.written += len(rows)
+                except StoreError as error:
+                    self.counters.dropped += len(batch)
+                    log.warning("%d call records could not be written: %s", len(batch), error)
+                except asyncio.CancelledError:
+                    self._queue.extendleft(reversed(batch))  # a second write of a row is ignored
+                    raise
+                self._queued_bytes -= sum(taken.size for taken in batch)
+                self._done += len(batch)
+                self.bell.ring()
+            self._hurry.clear()
 
     async def _settle(self) -> None:
         """Wait, at most `SETTLE` seconds, for what is queued at this moment."""
-        try:
+        goal = self._taken
+        with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
-                await self._idle.wait()
-        except TimeoutError:
-            pass
+                while self._done < goal:
+                    self._hurry.set()
+                    await self.bell.wait(SETTLE)
 
     async def all(self, who: Principal, asked: RecordList) -> list[Record]:
         """Newest first.
@@ -171,27 +209,6 @@ class Records:
         else:
             row = {"seq": 0}
         return int(row["seq"]) if row else 0
-
-
-def taken(
-    connection: ConnectionRow,
-    principal: Principal,
-    tool: str,
-    watch: Stopwatch,
-    *,
-    arguments: bytes,
-    response: bytes | None,
-    error: str | None = None,
-    client: str | None = None,
-) -> Taken:
-    """A record as it leaves the hot path: references and numbers only."""
-    return Taken(
-        id=new_id("call"), org=connection.org, connection_id=connection.id,
-        connection=connection.name, bodies=connection.bodies, tool=tool,
-        principal_id=principal.id, principal=principal.name,
-        watch=watch,
-        arguments=arguments, response=response, error=error, client=client,
-    )  # fmt: skip
 
 
 def _rows(batch: Sequence[Taken]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
-from meshd.services.records import Records, taken
+from meshd.services.records import Records
 from meshd.services.refusals import denied, no_grant
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
@@ -188,12 +188,11 @@ class Tools:
             raise
         finally:
             watch.upstream = watch.answered = time.perf_counter()
-            record = taken(
+            call_id = self._records.take(
                 row, who, asked.tool, watch,
                 arguments=arguments, response=response, error=error, client=client,
             )  # fmt: skip
-            self._records.take(record)
-        return ToolResult(result=Raw(reply.result), call_id=record.id)
+        return ToolResult(result=Raw(reply.result), call_id=call_id)
 
     async def _refresh_or_known(self, row: ConnectionRow) -> Definitions | None:
         try:

@@ -6,6 +6,7 @@ INSERT INTO calls (id, org_id, at, connection_id, connection, tool, principal_id
 VALUES (:id, :org_id, :at, :connection_id, :connection, :tool, :principal_id, :principal, :ok,
         :error, :receive_us, :decide_us, :upstream_us, :answer_us, :arguments, :result, :cut,
         :client)
+ON CONFLICT (id) DO NOTHING
 
 -- name: call.list
 -- Newest first.

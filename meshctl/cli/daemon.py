@@ -1,0 +1,79 @@
+"""`meshctl daemon …`: the process in the middle."""
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from meshctl.cli import log
+from meshctl.cli.context import Ctx
+from meshctl.client import start as process
+from meshctl.render import daemon as render
+from meshctl.render.columns import plain
+from meshd.wire.calls import daemon
+
+Port = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=0, max=65535, help="Serve agents on this port; 0 picks one."),
+]
+
+
+def start(
+    ctx: typer.Context,
+    port: Port = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay in this terminal; Ctrl-C stops it.")
+    ] = False,
+) -> None:
+    """Start meshd, and wait until it serves."""
+    me = Ctx.of(ctx)
+    if foreground:
+        process.foreground(me.home, port)
+    _serves(me, process.start(me.home, port))
+
+
+def stop(ctx: typer.Context) -> None:
+    """Stop meshd, and wait until it is gone."""
+    me = Ctx.of(ctx)
+    pid = process.stop(me.home)
+    text = "meshd was not running" if pid is None else f"stopped meshd  pid {pid}"
+    me.out.done({"pid": pid}, text, key="pid")
+
+
+def restart(ctx: typer.Context) -> None:
+    """Stop meshd and start it on the same port."""
+    me = Ctx.of(ctx)
+    before = process.running(me.home)
+    process.stop(me.home)
+    port = urlsplit(before["url"]).port if before else None
+    _serves(me, process.start(me.home, port))
+
+
+def show(ctx: typer.Context) -> None:
+    """Show the inside of the daemon."""
+    me = Ctx.of(ctx)
+    shown = me.call(daemon.SHOW)
+    me.out.card(shown, render.card(shown, me.look), key="pid")
+    if shown["children"] and not (me.out.as_json or me.out.quiet):
+        me.out.lines(["", *plain(render.children(), shown["children"])])
+
+
+def logs(
+    ctx: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option(metavar="N", min=0, help="How many to begin with.")] = 100,
+) -> None:
+    """Print what the daemon logged."""
+    me = Ctx.of(ctx)
+    path = me.home.log
+    if not path.exists() and not follow:
+        me.out.note("meshd has logged nothing yet")
+        me.out.next("meshctl daemon start")
+        return
+    for line in log.read(path, lines, follow=follow):
+        me.out.stream_line({"line": line}, line)
+
+
+def _serves(me: Ctx, serving: dict[str, Any]) -> None:
+    text = f"meshd {serving['version']} running  pid {serving['pid']}  {serving['url']}"
+    me.out.done(serving, text, key="pid")

@@ -1,0 +1,133 @@
+"""The documents that are generated from the tree: man pages, completion scripts, README's list.
+
+`python -m meshctl.cli.manual DIR` writes them below DIR, the root of a checkout. The output depends
+on nothing but the tree and its tables: no date, no terminal, no home.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshctl import __version__
+from meshctl.cli.front import ABOUT, everyday, flag_lines
+from meshctl.cli.roff import bold, definitions, page, paragraphs, section
+from meshctl.cli.scripts import FILES as SCRIPTS
+from meshctl.cli.scripts import SHELLS
+from meshctl.cli.topics import FILES, VARIABLES
+from meshctl.cli.tree import NOUNS
+from meshctl.cli.walk import commands, verbs
+from meshd.wire.errors import EXIT_CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshctl.cli.walk import Command
+
+    Tree = tuple[Command, ...]
+
+BEGIN, END = "<!-- commands -->", "<!-- /commands -->"
+"""What README's list stands between."""
+
+
+def documents(tree: Tree) -> Mapping[str, str]:
+    """Every generated file by its path in the checkout, but README."""
+    pages = {"man/meshctl.1": _main(tree)}
+    for noun, about in NOUNS.items():
+        under = tuple(one for one in tree if one.words.startswith(f"{noun} "))
+        pages[f"man/meshctl-{noun}.1"] = _page(noun, about, under)
+    for command in tree:
+        for word in (command.words, *command.also):
+            if " " not in word:
+                pages[f"man/meshctl-{word}.1"] = _page(word, command.summary, (command,))
+    scripts = {f"completions/{SCRIPTS[shell]}": write(tree) for shell, write in SHELLS.items()}
+    return {**pages, **scripts}
+
+
+def readme(text: str, tree: Tree) -> str:
+    """README with its list of commands as the tree has it.
+
+    Raises:
+        ValueError: it lacks the markers.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README has no {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n{_list(tree)}\n{END}{after}"
+
+
+def write(root: Path) -> None:
+    """Write everything below `root`, and remove pages of commands that are no more."""
+    tree = commands()
+    made = documents(tree)
+    for old in (*root.glob("man/meshctl*.1"), *root.glob("completions/*")):
+        if str(old.relative_to(root)) not in made:
+            old.unlink()
+    for name, text in made.items():
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    page_one = root / "README.md"
+    if page_one.exists() and BEGIN in (text := page_one.read_text(encoding="utf-8")):
+        page_one.write_text(readme(text, tree), encoding="utf-8")
+
+
+def _list(tree: Tree) -> str:
+    """The commands as Markdown: the everyday words, then each noun with its verbs."""
+    lines = ["| everyday | |", "|---|---|"]
+    lines += [f"| `meshctl {word}` | {_cell(text)} |" for word, text in everyday()]
+    for noun, about in NOUNS.items():
+        lines += ["", f"| {noun} | {_cell(about)} |", "|---|---|"]
+        lines += [f"| `{noun} {verb}` | {_cell(text)} |" for verb, text in verbs(noun, tree)]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _main(tree: Tree) -> str:
+    others = [f"meshctl-{word}(1)" for word in (*NOUNS, *(word for word, _ in everyday()))]
+    return page(
+        "meshctl",
+        __version__,
+        section("Name", paragraphs(f"meshctl - {ABOUT[0].lower()}{ABOUT[1:].rstrip('.')}")),
+        section("Synopsis", f"{bold('meshctl')} COMMAND [ARGUMENTS] [OPTIONS]"),
+        section("Everyday commands", definitions(everyday())),
+        section("All commands", definitions((one.words, one.summary) for one in tree)),
+        section("Global options", definitions(flag_lines())),
+        section("Environment", definitions(VARIABLES)),
+        section("Files", definitions(FILES)),
+        section("Exit status", definitions((str(code), text) for code, text in EXIT_CODES.items())),
+        section("See also", paragraphs(", ".join(others))),
+    )
+
+
+def _page(word: str, about: str, under: Tree) -> str:
+    return page(
+        f"meshctl-{word}",
+        __version__,
+        section("Name", paragraphs(f"meshctl-{word} - {about[0].lower()}{about[1:].rstrip('.')}")),
+        *(_command(word, one) for one in under),
+        section(
+            "See also",
+            paragraphs("meshctl(1) has the options of every command, exit status and files."),
+        ),
+    )
+
+
+def _command(word: str, command: Command) -> str:
+    """One command; on the page of a short verb under that verb."""
+    words = word if word in command.also else command.words
+    same = [command.words] if word in command.also else list(command.also)
+    parts = [f"{bold(f'meshctl {words}')} {paragraphs(command.usage)}", paragraphs(command.prose)]
+    if same:
+        parts.append(paragraphs(f"Same as: meshctl {', meshctl '.join(same)}"))
+    shown = [(one.shown, one.help) for one in (*command.arguments, *command.options)]
+    return section(f"meshctl {words}", "\n.PP\n".join(parts), definitions(shown))
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,166 @@
+"""The topics of `meshctl help`: what is true of all commands. Tables are read where they stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshctl.cli.flags import GLOBAL
+from meshd.wire.errors import EXIT_CODES
+from meshd.wire.names import RESERVED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from meshctl.client.home import Home
+
+    Settings = Sequence[Mapping[str, str]]
+    Text = Callable[[Home, Callable[[], Settings]], str]
+
+VARIABLES: tuple[tuple[str, str], ...] = (
+    ("MESHCTL_HOME", "The folder that holds everything; the platform's state folder by default."),
+    ("MESHCTL_ORG", "The org to ask in; --org beats it."),
+    ("MESHCTL_ASCII", "Draw with ASCII characters only."),
+    ("NO_COLOR", "No colours (no-color.org)."),
+    ("FORCE_COLOR", "Colours even where nobody seems to look."),
+    ("TERM", "dumb means no colours."),
+    ("XDG_STATE_HOME", "On Linux the parent of the default MESHCTL_HOME."),
+)
+"""The environment variables that this program reads itself."""
+
+FILES: tuple[tuple[str, str], ...] = (
+    ("meshd.sock", "The socket for control calls. Only your user can open it."),
+    ("meshd.lock", "Held by the running daemon; its holder is the only one."),
+    ("logs/meshd.log", "What the daemon says about itself: meshctl daemon logs."),
+    ("keys/", "The vault's keys. Without them the stored credentials cannot be read."),
+    ("data/", "Connections, keys, events and call records."),
+    ("clients/", "What was changed in the settings of other programs, to undo it."),
+)
+"""What lies in MESHCTL_HOME."""
+
+
+def environment(settings: Settings) -> str:
+    """Variables of this program, then the daemon's `settings` as it lists them."""
+    lines = ["Variables that meshctl reads:", *_table(VARIABLES)]
+    if settings:
+        pairs = [
+            (one["env"], one["help"] + (f" [{one['default']}]" if one["default"] else ""))
+            for one in settings
+        ]
+        lines += ["", "Variables that meshd reads when it starts:", *_table(pairs)]
+    else:
+        lines += ["", "What meshd reads: meshctl daemon show lists it while it runs."]
+    return "\n".join(lines)
+
+
+def exit_codes() -> str:
+    """The table of exit codes."""
+    lines = ["What the exit code of a command says:"]
+    return "\n".join(lines + _table((str(code), text) for code, text in EXIT_CODES.items()))
+
+
+def flags() -> str:
+    """The global flags."""
+    lines = ["These stand anywhere on the line, before or after the command:"]
+    rows = (
+        (f"{word} {value}".strip(), text + (f" [env: {variable}]" if variable else ""))
+        for word, value, variable, text in GLOBAL
+    )
+    return "\n".join(lines + _table(rows))
+
+
+def files(home: Home) -> str:
+    """What lies where."""
+    lines = [f"Everything lies in {home.text}, readable by your user alone:"]
+    return "\n".join(lines + _table(FILES))
+
+
+def names() -> str:
+    """Which names are legal."""
+    return _NAMES.format(reserved=" ".join(sorted(RESERVED)))
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> list[str]:
+    pairs = list(rows)
+    size = max(len(word) for word, _ in pairs)
+    return [f"  {word:<{size}}  {text}" for word, text in pairs]
+
+
+_QUICKSTART = """\
+  meshctl quickstart                        try everything with an example server
+
+  meshctl connect NAME URL                  put an MCP server behind the daemon
+  meshctl tool list NAME                    see its tools
+  meshctl tool call NAME TOOL KEY=VALUE     call one
+  meshctl add-key KEY --allow NAME          a key for a client
+  meshctl client install                    or: let a client on this machine use it
+  meshctl call list                         see what went through
+
+The daemon starts by itself; meshctl status shows how things stand."""
+
+_PERMISSIONS = """\
+A key may do what its grants say, and nothing denies. A grant is one of
+
+  CONNECTION               every tool of a connection
+  CONNECTION/TOOL          one tool; * matches any characters: github/search_*
+  self                     every management call
+  self/CALL                one management call, as self/key.list or self/event.*
+
+A key made without --allow may use every connection and no management. --read-only is a limit on
+top: only tools that their server marks as read-only. Grants follow a connection that is renamed,
+and end with one that is removed.
+
+  meshctl add-key ci --allow github/search_* --expires 90d
+  meshctl key edit ci --allow jira --revoke github/search_*"""
+
+_EVENTS = """\
+Events are CloudEvents 1.0. meshctl tail-events follows them until Ctrl-C, across restarts of the
+daemon, without losing one: meshseq is the cursor.
+
+  meshctl tail-events --since 1h            begin an hour ago
+  meshctl tail-events --filter 'type=mesh.*'
+  meshctl tail-events --json --no-follow    what is there, one JSON object a line
+
+Calls are no events: meshctl call tail follows those."""
+
+_JSON = """\
+--json answers in JSON on stdout, exactly as the API has it. Fields are only ever added. Lists are
+arrays, an empty one is [] and no error. Tails print one object a line. An error is an object
+{"error": {"code", "message", "facts", "next"}} on stderr, with the exit code of the text form.
+
+--quiet prints ids only, one a line:
+
+  meshctl key list --quiet | xargs -n 1 meshctl key show --json"""
+
+_SECRETS = """\
+Values of --header and --env may stand elsewhere than on the command line, which other users of the
+machine can see and the shell keeps:
+
+  @FILE       the text of a file, without its last line end
+  @-          stdin
+  env:NAME    the variable NAME of your environment
+
+In a header that is the part behind "NAME: ", in --env the part behind "NAME=". What is given is
+sealed in the vault; it is shown nowhere again."""
+
+_NAMES = """\
+Connections and keys have names of 1 to 40 characters out of a-z, 0-9 and -, not beginning with -.
+Capitals are folded. Wherever a name is asked for, an id does as well.
+
+Kept for the product: {reserved}"""
+
+TOPICS: Mapping[str, tuple[str, Text]] = {
+    "quickstart": ("From nothing to a first call.", lambda _home, _settings: _QUICKSTART),
+    "permissions": ("What a key may do, and how to say it.", lambda _home, _settings: _PERMISSIONS),
+    "events": ("What happens, and how to follow it.", lambda _home, _settings: _EVENTS),
+    "json": ("Output for programs.", lambda _home, _settings: _JSON),
+    "secrets": ("Where values on a command line come from.", lambda _home, _settings: _SECRETS),
+    "names": ("Names of connections and keys.", lambda _home, _settings: names()),
+    "flags": ("Options of every command.", lambda _home, _settings: flags()),
+    "environment": (
+        "Variables, of meshctl and of meshd.",
+        lambda _home, settings: environment(settings()),
+    ),
+    "exit-codes": ("What the exit code says.", lambda _home, _settings: exit_codes()),
+    "files": ("What lies where.", lambda home, _settings: files(home)),
+}
+"""Each topic: a line about it, and its text for a home and the daemon's settings."""

@@ -1,0 +1,189 @@
+"""Every command, in the order of the help. The only list of commands there is.
+
+A row names the function behind a command; its module is imported only when the command runs.
+How the rows become typer commands stands in `build`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Row(NamedTuple):
+    """One command. `also` are short verbs for the same function.
+
+    `summary` is the first line of the function's docstring, so that the help needs no imports.
+    `start`: whether the command may start a daemon where none runs.
+    """
+
+    words: str
+    target: str
+    summary: str
+    also: tuple[str, ...] = ()
+    start: bool = True
+    hidden: bool = False
+
+    @property
+    def noun(self) -> str:
+        """The first word of two, or nothing."""
+        head, space, _ = self.words.partition(" ")
+        return head if space else ""
+
+    @property
+    def verb(self) -> str:
+        """The last word."""
+        return self.words.rpartition(" ")[2]
+
+
+NOUNS: Mapping[str, str] = {
+    "connection": "MCP servers behind the daemon.",
+    "key": "What clients authenticate with.",
+    "tool": "The tools that connections offer.",
+    "call": "Records of the calls that went through.",
+    "event": "What happens, as it happens.",
+    "client": "Programs on this machine that use MCP servers.",
+    "daemon": "The process in the middle.",
+}
+
+_CLI = "meshctl.cli"
+
+ROWS: tuple[Row, ...] = (
+    Row("status", f"{_CLI}.status:status", "Show how things stand.", start=False),
+    Row("quickstart", f"{_CLI}.quickstart:quickstart", ""),
+    Row("tui", "meshctl.tui.command:tui", ""),
+    Row(
+        "doctor",
+        f"{_CLI}.doctor:doctor",
+        "Check this machine, the files and the daemon.",
+        start=False,
+    ),
+    Row("whoami", f"{_CLI}.status:whoami", "Show who the daemon takes you for."),
+    Row("version", f"{_CLI}.version:version", "Print the version.", start=False),
+    Row(
+        "stdio",
+        f"{_CLI}.stdio:stdio",
+        "Serve a connection on stdin and stdout, for clients that know nothing else.",
+    ),
+    Row("help", f"{_CLI}.help:help_", "Explain a topic, or list them.", start=False),
+    Row("connection list", f"{_CLI}.connection:list_", "List connections with their state."),
+    Row(
+        "connection show",
+        f"{_CLI}.connection:show",
+        "Show one connection; what is secret is named, never shown.",
+    ),
+    Row(
+        "connection add",
+        f"{_CLI}.connection:add",
+        "Connect an MCP server: a URL, a program after `--`, or a paste on stdin.",
+        also=("connect",),
+    ),
+    Row(
+        "connection edit",
+        f"{_CLI}.connection:edit",
+        "Change a connection; credentials stay with the origin they were given for.",
+    ),
+    Row(
+        "connection remove",
+        f"{_CLI}.connection:remove",
+        "Remove a connection, its credentials and its grants.",
+    ),
+    Row("connection enable", f"{_CLI}.connection:enable", "Serve a connection again."),
+    Row(
+        "connection disable",
+        f"{_CLI}.connection:disable",
+        "Stop serving a connection, keeping everything about it.",
+    ),
+    Row(
+        "connection test",
+        f"{_CLI}.connection:test",
+        "Reach the MCP server and list its tools afresh.",
+    ),
+    Row("key list", f"{_CLI}.key:list_", "List keys."),
+    Row("key show", f"{_CLI}.key:show", "Show one key, never its secret."),
+    Row(
+        "key add",
+        f"{_CLI}.key:add",
+        "Issue a key; its secret is shown once, alone on stdout.",
+        also=("add-key",),
+    ),
+    Row("key edit", f"{_CLI}.key:edit", "Change what a key may do; its secret stays."),
+    Row(
+        "key rotate", f"{_CLI}.key:rotate", "Give a key a new secret; the one before stops at once."
+    ),
+    Row("key revoke", f"{_CLI}.key:revoke", "Revoke a key at once."),
+    Row("tool list", f"{_CLI}.tool:list_", "List the tools one may call."),
+    Row("tool show", f"{_CLI}.tool:show", "Show one tool with its arguments."),
+    Row("tool call", f"{_CLI}.tool:call", "Call a tool."),
+    Row("call list", f"{_CLI}.call:list_", "List calls, newest first."),
+    Row(
+        "call show",
+        f"{_CLI}.call:show",
+        "Show one call with its stages, and its bodies as far as they are kept.",
+    ),
+    Row("call tail", f"{_CLI}.call:tail", "Follow calls as they end, until Ctrl-C."),
+    Row(
+        "event tail",
+        f"{_CLI}.event:tail",
+        "Follow events as they happen, until Ctrl-C; nothing is missed over a reconnect.",
+        also=("tail-events",),
+    ),
+    Row("client list", f"{_CLI}.desktop:list_", ""),
+    Row("client install", f"{_CLI}.desktop:install", ""),
+    Row("client uninstall", f"{_CLI}.desktop:uninstall", ""),
+    Row("daemon start", f"{_CLI}.daemon:start", "Start meshd, and wait until it serves."),
+    Row(
+        "daemon stop",
+        f"{_CLI}.daemon:stop",
+        "Stop meshd, and wait until it is gone.",
+        start=False,
+    ),
+    Row("daemon restart", f"{_CLI}.daemon:restart", "Stop meshd and start it on the same port."),
+    Row("daemon show", f"{_CLI}.daemon:show", "Show the inside of the daemon.", start=False),
+    Row("daemon logs", f"{_CLI}.daemon:logs", "Print what the daemon logged.", start=False),
+    Row(
+        "completion",
+        f"{_CLI}.completion:completion",
+        "Print the completion script of a shell.",
+        start=False,
+        hidden=True,
+    ),
+)
+
+EVERYDAY = (
+    "status",
+    "quickstart",
+    "connect",
+    "add-key",
+    "tail-events",
+    "tui",
+    "doctor",
+    "whoami",
+    "stdio",
+    "help",
+    "version",
+)
+"""The words of the help's first panel, in its order."""
+
+ALIASES: Mapping[str, str] = {"ls": "list", "rm": "remove"}
+"""Hidden words that stand for a verb of any noun."""
+
+
+def find(words: Sequence[str]) -> Row | None:
+    """The row that a command line begins with, by its short verb or its noun and verb."""
+    if not words:
+        return None
+    first = words[0]
+    second = ALIASES.get(words[1], words[1]) if len(words) > 1 else ""
+    for row in ROWS:
+        if first in (row.words, *row.also) or f"{first} {second}" == row.words:
+            return row
+    return None
+
+
+def first_words() -> list[str]:
+    """Every first word of a command line: short verbs and nouns."""
+    singles = (word for row in ROWS if not row.hidden for word in (row.words, *row.also))
+    return [*(word for word in singles if " " not in word), *NOUNS]
