@@ -17,6 +17,7 @@ from meshd.gateway.policy import judge, wish
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import jsonrpc, versions
+from meshd.protocol.strict import check_members
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.lookup import find_connection
@@ -32,6 +33,8 @@ from meshd.wire.errors import (
     Unavailable,
     UnsupportedMedia,
 )
+
+ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
 
 class Endpoint:
@@ -110,6 +113,7 @@ class Endpoint:
         watch = Stopwatch(self._clock.now(), started, received=time.perf_counter())
         try:
             message = jsonrpc.parse(body)
+            check_members(body, ENVELOPE)
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error)
         version = request.headers.get("MCP-Protocol-Version")

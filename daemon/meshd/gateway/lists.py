@@ -9,7 +9,9 @@ from meshd.services.access import Kind, decide
 from meshd.services.definitions import read_tool
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
+from meshd.wire.errors import UpstreamFailed
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_array = msgspec.json.Decoder(list[Raw]).decode
 
@@ -25,22 +27,51 @@ def filtered(who: Principal, row: ConnectionRow, method: str, body: bytes) -> by
     An error answer is kept. An answer that is no listing lists nothing.
 
     Raises:
-        msgspec.DecodeError: it is not a JSON-RPC message.
+        UpstreamFailed: it is not one JSON-RPC message.
     """
-    member, kind, label = LISTS[method]
-    answer = _decode_object(body)
-    if "result" not in answer:
-        return body
     try:
+        answer = _decode_object(body)
+        if "result" not in answer:
+            return body
         result = _decode_object(answer["result"])
-        entries = _decode_array(result.get(member, Raw(b"[]")))
-    except msgspec.DecodeError:
-        result, entries = {}, []
-    result[member] = Raw(
-        msgspec.json.encode([entry for entry in entries if _may(who, row, kind, label, entry)])
-    )
+    except UNREADABLE:
+        raise UpstreamFailed(f'"{row.name}" sent a list that cannot be read') from None
+    _filter_member(who, row, result, LISTS[method])
+    result.setdefault(LISTS[method][0], Raw(b"[]"))
     answer["result"] = Raw(msgspec.json.encode(result))
     return msgspec.json.encode(answer)
+
+
+def filtered_event(who: Principal, row: ConnectionRow, data: bytes) -> bytes | None:
+    """An event's data with every list in it filtered; None for what cannot be read.
+
+    On a stream of server messages a listing answer may come again (a resumed stream), and nothing
+    tells which request it belongs to.
+    """
+    try:
+        message = _decode_object(data)
+        result = _decode_object(message["result"]) if "result" in message else {}
+    except UNREADABLE:
+        return None
+    if not any(member in result for member, _, _ in LISTS.values()):
+        return data
+    for listing in LISTS.values():
+        _filter_member(who, row, result, listing)
+    message["result"] = Raw(msgspec.json.encode(result))
+    return msgspec.json.encode(message)
+
+
+def _filter_member(
+    who: Principal, row: ConnectionRow, result: dict[str, Raw], listing: tuple[str, Kind, str]
+) -> None:
+    member, kind, label = listing
+    if member in result:
+        try:
+            entries = _decode_array(result[member])
+        except UNREADABLE:
+            entries = []
+        kept = [entry for entry in entries if _may(who, row, kind, label, entry)]
+        result[member] = Raw(msgspec.json.encode(kept))
 
 
 def whole_tool_list(message: Message, body: bytes) -> list[Raw] | None:
@@ -52,7 +83,7 @@ def whole_tool_list(message: Message, body: bytes) -> list[Raw] | None:
         if "nextCursor" in result and bytes(result["nextCursor"]) != b"null":
             return None
         return _decode_array(result["tools"])
-    except (msgspec.DecodeError, KeyError):
+    except (*UNREADABLE, KeyError):
         return None
 
 
@@ -60,7 +91,7 @@ def _may(who: Principal, row: ConnectionRow, kind: Kind, label: str, entry: Raw)
     try:
         name = msgspec.json.decode(_decode_object(entry)[label], type=str)
         tool = read_tool(entry) if kind == "tool" else None
-    except (msgspec.DecodeError, KeyError):
+    except (*UNREADABLE, KeyError):
         return False
     reads_only = tool is not None and tool.read_only
     return bool(decide(who, row.id, kind, name, reads_only=lambda: reads_only))

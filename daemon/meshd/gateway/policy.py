@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Message
+from meshd.protocol.strict import check_members
 from meshd.services.access import Decision, Kind, decide
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
@@ -21,6 +22,9 @@ LISTS: dict[str, tuple[str, Kind, str]] = {
 
 FREE = frozenset({"initialize", "ping", "logging/setLevel", *LISTS})
 """Methods that anybody with some grant on the connection may use; lists are filtered."""
+
+DECIDING = frozenset({"name", "uri", "ref", "arguments"})
+"""Members of params that a decision rests on."""
 
 _BY_URI = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
 ALLOWED = Decision(True, "open to every holder of a grant")
@@ -42,18 +46,23 @@ def wish(message: Message) -> Wish | None:
         BadMessage: the params do not say what it is about.
     """
     method = message.method
+    if method in FREE:
+        return None
+    check_members(bytes(message.params) or b"{}", DECIDING)
     if method == "tools/call":
         named = jsonrpc.named(message.params)
         return Wish("tool", named.name, named.arguments)
-    if method in FREE:
-        return None
     if method in _BY_URI:
         return Wish("resource", jsonrpc.named(message.params).uri, Raw())
     if method == "prompts/get":
         return Wish("prompt", jsonrpc.named(message.params).name, Raw())
     if method == "completion/complete":
-        ref = jsonrpc.completion(message.params)
-        return Wish("prompt", ref.name, Raw()) if ref.name else Wish("resource", ref.uri, Raw())
+        ref = jsonrpc.completed(message.params)
+        check_members(bytes(ref), DECIDING)
+        named = jsonrpc.named(ref)
+        return (
+            Wish("prompt", named.name, Raw()) if named.name else Wish("resource", named.uri, Raw())
+        )
     return Wish("other", method, Raw())
 
 

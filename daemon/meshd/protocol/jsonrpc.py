@@ -56,18 +56,10 @@ class Named(Struct):
     arguments: Raw = _EMPTY
 
 
-class Reference(Struct):
-    """What `completion/complete` completes."""
-
-    type: str = ""
-    name: str = ""
-    uri: str = ""
-
-
 class Completion(Struct):
-    """Params of `completion/complete`."""
+    """Params of `completion/complete`; `ref` names a prompt or a resource template."""
 
-    ref: Reference = msgspec.field(default_factory=Reference)
+    ref: Raw = Raw(b"{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +127,11 @@ def named(params: Raw) -> Named:
         raise BadMessage(INVALID_PARAMS, f"params: {error}") from None
 
 
-def completion(params: Raw) -> Reference:
-    """What `completion/complete` is about.
+def completed(params: Raw) -> Raw:
+    """What `completion/complete` completes: an object that `named` reads.
 
     Raises:
-        BadMessage: params is not as the specification has it.
+        BadMessage: params is no object.
     """
     try:
         return _decode_completion(params or b"{}").ref

@@ -190,7 +190,6 @@ class Child(asyncio.SubprocessProtocol):
 
     async def _stop(self, eof_wait: float, term_wait: float) -> None:
         try:
-            self._flush()
             if self._stdin is not None:
                 self._stdin.close()
             if not await self._exits_within(eof_wait):
@@ -240,9 +239,10 @@ class Child(asyncio.SubprocessProtocol):
             with contextlib.suppress(OSError):
                 self._record.unlink(missing_ok=True)
         self._exited.set()
-        if self._stdin is not None and (self.unread or not self._stdin.is_closing()):
-            self._stdin.abort()  # what it did not read is of no use now
-        # A process that left the group may hold the pipes open for as long as it likes.
+        # A process that left the group may hold the pipes open for as long as it likes, and would
+        # have to read on for stdin to close.
+        if self._stdin is not None and self._stdin.get_write_buffer_size():
+            self._stdin.abort()
         transport = cast("asyncio.SubprocessTransport", self._transport)
         self._rearm(DRAIN_WAIT, transport.close)
 
