@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import aiohttp
-
 from meshd.api import connection, daemon, key, record, tool
 from meshd.api.dispatch import Dispatcher
 from meshd.api.site import SocketSite
@@ -83,7 +81,7 @@ async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> Asyn
         keys = Keys(main, directory, events, clock)
         rules = OutboundRules(config.outbound_allow)
         credentials = Credentials(founding.vault)
-        client: aiohttp.ClientSession = await stack.enter_async_context(open_session(rules))
+        client = await stack.enter_async_context(open_session(rules))
         pool = StdioPool(config.children)
         upstreams = Upstreams(client, pool, credentials, health)
         stack.push_async_callback(upstreams.close)

@@ -10,6 +10,7 @@ from meshctl.cli.context import Ctx
 from meshctl.client import start as process
 from meshctl.render import daemon as render
 from meshctl.render.columns import plain
+from meshctl.render.safe import safe_block
 from meshd.wire.calls import daemon
 
 Port = Annotated[
@@ -71,7 +72,7 @@ def logs(
         me.out.next("meshctl daemon start")
         return
     for line in log.read(path, lines, follow=follow):
-        me.out.stream_line({"line": line}, line)
+        me.out.stream_line({"line": line}, safe_block(line))
 
 
 def _serves(me: Ctx, serving: dict[str, Any]) -> None:

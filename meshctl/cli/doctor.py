@@ -50,7 +50,7 @@ def doctor(ctx: typer.Context) -> None:
     elif me.out.quiet:
         me.out.lines([check["check"] for check in checks if check["state"] == "fail"])
     else:
-        me.out.lines(lines(map(_drawn, checks), me.look))
+        me.out.lines(lines(checks, me.look))
     raise typer.Exit(int(any(check["state"] == "fail" for check in checks)))
 
 
@@ -159,13 +159,6 @@ def _loose(root: Path) -> Iterator[Path]:
             theirs = known.st_uid != os.geteuid()
             if theirs or (not stat.S_ISLNK(known.st_mode) and known.st_mode & 0o077):
                 yield path
-
-
-def _drawn(check: Check) -> dict[str, str | None]:
-    """A check in the words of `render.doctor`."""
-    word = {"pass": "ok", "weak": "weak", "fail": "failed"}[check["state"]]
-    name, note = check["check"], check["note"]
-    return {"name": name, "state": word, "message": note, "next": check.get("next")}
 
 
 def _check(name: str, state: str, note: str, then: str | None = None) -> Check:

@@ -67,4 +67,4 @@ def _name(text: str) -> str:
         return text
     from meshd.wire.errors import Usage
 
-    raise Usage("--org needs a name", next="meshctl help environment")
+    raise Usage("--org needs a name", next="meshctl help flags")

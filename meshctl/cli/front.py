@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from meshctl.cli.context import Ctx
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 USAGE = "usage: meshctl COMMAND [ARGUMENTS] [OPTIONS]"
 ABOUT = "The command line of a control plane for MCP traffic."
+WIDTH = 80
 CLOSING = "Help for a command: meshctl COMMAND --help. Topics: meshctl help."
 
 
@@ -49,8 +51,14 @@ def overview() -> str:
         ("Everything", nouns()),
         ("Global options, anywhere on the line", flag_lines()),
     ):
-        lines += ["", f"{title}:", *(f"  {word:<{size}}  {text}" for word, text in pairs)]
+        lines += ["", f"{title}:", *(line for pair in pairs for line in _entry(*pair, size))]
     return "\n".join([*lines, "", CLOSING])
+
+
+def _entry(word: str, text: str, size: int) -> list[str]:
+    """A word and its help, folded where a common terminal ends, whatever the present one is."""
+    first, *more = wrap(text, WIDTH - size - 4)
+    return [f"  {word:<{size}}  {first}", *(" " * (size + 4) + line for line in more)]
 
 
 def everyday() -> list[tuple[str, str]]:

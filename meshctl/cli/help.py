@@ -1,7 +1,5 @@
 """`meshctl help`: topics, and the help of a command by its words."""
 
-import json
-import subprocess
 from typing import Annotated
 
 import typer
@@ -45,26 +43,8 @@ def _list(me: Ctx) -> None:
 
 
 def _explain(me: Ctx, topic: str) -> None:
-    text = TOPICS[topic][1](me.home, lambda: settings(me))
+    text = TOPICS[topic][1](me.home)
     if me.out.as_json:
         me.out.json({"topic": topic, "text": text})
     else:
         me.out.line(text)
-
-
-def settings(me: Ctx) -> list[dict[str, str]]:
-    """The daemon's settings as its own program lists them; none when it cannot say."""
-    from meshctl.client.start import environment, meshd
-
-    try:
-        asked = subprocess.run(
-            meshd("config", "--json"),
-            capture_output=True,
-            check=True,
-            timeout=10,
-            env=environment(me.home),
-        )
-        listed = json.loads(asked.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return []
-    return [one for one in listed if {"env", "default", "help"} <= one.keys()]

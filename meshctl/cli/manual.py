@@ -15,7 +15,7 @@ from meshctl.cli.front import ABOUT, everyday, flag_lines
 from meshctl.cli.roff import bold, definitions, page, paragraphs, section
 from meshctl.cli.scripts import FILES as SCRIPTS
 from meshctl.cli.scripts import SHELLS
-from meshctl.cli.topics import FILES, VARIABLES
+from meshctl.cli.topics import FILES, VARIABLES, setting_lines
 from meshctl.cli.tree import NOUNS
 from meshctl.cli.walk import commands, verbs
 from meshd.wire.errors import EXIT_CODES
@@ -93,15 +93,16 @@ def _main(tree: Tree) -> str:
     return page(
         "meshctl",
         __version__,
-        section("Name", paragraphs(f"meshctl - {ABOUT[0].lower()}{ABOUT[1:].rstrip('.')}")),
-        section("Synopsis", f"{bold('meshctl')} COMMAND [ARGUMENTS] [OPTIONS]"),
-        section("Everyday commands", definitions(everyday())),
-        section("All commands", definitions((one.words, one.summary) for one in tree)),
-        section("Global options", definitions(flag_lines())),
-        section("Environment", definitions(VARIABLES)),
-        section("Files", definitions(FILES)),
-        section("Exit status", definitions((str(code), text) for code, text in EXIT_CODES.items())),
-        section("See also", paragraphs(", ".join(others))),
+        section("NAME", paragraphs(f"meshctl - {ABOUT[0].lower()}{ABOUT[1:].rstrip('.')}")),
+        section("SYNOPSIS", f"{bold('meshctl')} COMMAND [ARGUMENTS] [OPTIONS]"),
+        section("EVERYDAY COMMANDS", definitions(everyday())),
+        section("ALL COMMANDS", definitions((one.words, one.summary) for one in tree)),
+        section("GLOBAL OPTIONS", definitions(flag_lines())),
+        section("ENVIRONMENT", definitions(VARIABLES)),
+        section("ENVIRONMENT OF MESHD", definitions(setting_lines())),
+        section("FILES", definitions(FILES)),
+        section("EXIT STATUS", definitions((str(code), text) for code, text in EXIT_CODES.items())),
+        section("SEE ALSO", paragraphs(", ".join(others))),
     )
 
 
@@ -109,10 +110,10 @@ def _page(word: str, about: str, under: Tree) -> str:
     return page(
         f"meshctl-{word}",
         __version__,
-        section("Name", paragraphs(f"meshctl-{word} - {about[0].lower()}{about[1:].rstrip('.')}")),
+        section("NAME", paragraphs(f"meshctl-{word} - {about[0].lower()}{about[1:].rstrip('.')}")),
         *(_command(word, one) for one in under),
         section(
-            "See also",
+            "SEE ALSO",
             paragraphs("meshctl(1) has the options of every command, exit status and files."),
         ),
     )

@@ -104,7 +104,7 @@ class Output:
         elif self.quiet:
             self._write(str(item[key]))
         else:
-            from meshctl.render.columns import aligned
+            from meshctl.render.lines import aligned
 
             self.lines(aligned(pairs))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshctl.cli.flags import GLOBAL
+from meshctl.cli.topics import TOPICS
 from meshctl.cli.tree import NOUNS
 from meshctl.cli.walk import first_words, verbs
 
@@ -29,8 +30,7 @@ _HEAD = "# Completion of meshctl for {}, generated from the tree of commands."
 
 def bash(tree: Tree) -> str:
     """For bash 3.2, macOS's, and later."""
-    cases = [f"        ' ') words='{_joined(first_words(tree))}' ;;"]
-    cases += [f"        '{noun} ') words='{_joined(verbs(noun, tree))}' ;;" for noun in NOUNS]
+    cases = [f"        '{at} ') words='{_joined(words)}' ;;" for at, words in _next_words(tree)]
     for words, command in _paths(tree):
         depth = words.count(" ") + 1
         pattern = f"'{words}'" if depth == 2 else f"'{words} '*"
@@ -48,8 +48,7 @@ def bash(tree: Tree) -> str:
 
 def zsh(tree: Tree) -> str:
     """For zsh 5 and later."""
-    cases = [f"    ' ') words_=({_described(first_words(tree))}) ;;"]
-    cases += [f"    '{noun} ') words_=({_described(verbs(noun, tree))}) ;;" for noun in NOUNS]
+    cases = [f"    '{at} ') words_=({_described(words)}) ;;" for at, words in _next_words(tree)]
     for words, command in _paths(tree):
         depth = words.count(" ") + 1
         pattern = f"'{words}'" if depth == 2 else f"'{words} '*"
@@ -66,23 +65,21 @@ def zsh(tree: Tree) -> str:
 def fish(tree: Tree) -> str:
     """For fish 3.1 and later."""
     lines = [_HEAD.format("fish"), _FISH]
-    for word, text in first_words(tree):
-        lines.append(f"complete -c meshctl -n '__meshctl_at' -a {word} -d {_quoted(text)}")
-    for noun in NOUNS:
-        for verb, text in verbs(noun, tree):
-            at = f"'__meshctl_at {noun}'"
-            lines.append(f"complete -c meshctl -n {at} -a {verb} -d {_quoted(text)}")
-    for words, command in _paths(tree):
+    for at, words in _next_words(tree):
+        asked = f"__meshctl_at {at}".rstrip()
+        for word, text in words:
+            lines.append(f"complete -c meshctl -n '{asked}' -a {word} -d {_quoted(text)}")
+    for path, command in _paths(tree):
         for option in command.options:
             long = next(one for one in option.options if one.startswith("--"))
             needs = " -r" if option.takes_value else ""
             lines.append(
-                f"complete -c meshctl -n '__meshctl_in {words}' -l {long[2:]}{needs}"
+                f"complete -c meshctl -n '__meshctl_in {path}' -l {long[2:]}{needs}"
                 f" -d {_quoted(option.help)}"
             )
         if kind := _kind(command):
-            asked = f"'(meshctl completion names {kind} 2>/dev/null)'"
-            lines.append(f"complete -c meshctl -n '__meshctl_at {words}' -a {asked}")
+            names = f"'(meshctl completion names {kind} 2>/dev/null)'"
+            lines.append(f"complete -c meshctl -n '__meshctl_at {path}' -a {names}")
     for word, value, _, text in GLOBAL:
         needs = " -r" if value else ""
         lines.append(f"complete -c meshctl -l {word[2:]}{needs} -d {_quoted(text)}")
@@ -94,6 +91,14 @@ SHELLS: Mapping[str, Callable[[Tree], str]] = {"bash": bash, "zsh": zsh, "fish":
 
 FILES: Mapping[str, str] = {"bash": "meshctl.bash", "zsh": "_meshctl", "fish": "meshctl.fish"}
 """What each shell's script is called in `completions/`."""
+
+
+def _next_words(tree: Tree) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Where a fixed word may follow, and which: at the beginning, behind a noun, behind `help`."""
+    yield "", list(first_words(tree))
+    for noun in NOUNS:
+        yield noun, list(verbs(noun, tree))
+    yield "help", [(topic, summary) for topic, (summary, _) in TOPICS.items()]
 
 
 def _paths(tree: Tree) -> Iterator[tuple[str, Command]]:
@@ -134,8 +139,8 @@ def _described(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """One word in single quotes; no help text needs one inside, so it may be lost."""
-    return "'" + text.replace("'", "").replace("\\", "") + "'"
+    """One word in single quotes, as all three shells read it."""
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 _BASH = """\

@@ -9,12 +9,9 @@ from meshd.wire.errors import EXIT_CODES
 from meshd.wire.names import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from meshctl.client.home import Home
-
-    Settings = Sequence[Mapping[str, str]]
-    Text = Callable[[Home, Callable[[], Settings]], str]
 
 VARIABLES: tuple[tuple[str, str], ...] = (
     ("MESHCTL_HOME", "The folder that holds everything; the platform's state folder by default."),
@@ -24,8 +21,25 @@ VARIABLES: tuple[tuple[str, str], ...] = (
     ("FORCE_COLOR", "Colours even where nobody seems to look."),
     ("TERM", "dumb means no colours."),
     ("XDG_STATE_HOME", "On Linux the parent of the default MESHCTL_HOME."),
+    ("XDG_CONFIG_HOME", "On Linux where other programs keep their settings: meshctl client."),
+    ("CLAUDE_CONFIG_DIR", "Where Claude Code keeps its settings: meshctl client."),
 )
 """The environment variables that this program reads itself."""
+
+SETTINGS: tuple[tuple[str, str, str], ...] = (
+    ("MESHCTL_HOME", "the platform's state folder", "Folder that holds everything."),
+    ("PORT", "3000, else the next free one", "TCP port of the MCP endpoint; 0 picks one."),
+    ("HOST", "127.0.0.1", "Address to listen on; only loopback addresses are taken."),
+    ("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
+    ("ALLOWED_HOSTS", "", "More right Host values, comma-separated."),
+    ("ALLOWED_ORIGINS", "", "Right Origin values of browser clients, comma-separated."),
+    ("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),
+    ("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
+)
+"""Variable, default, help of every setting of the daemon.
+
+Its own table is the owner, out of reach of a client; a test holds this copy to it.
+"""
 
 FILES: tuple[tuple[str, str], ...] = (
     ("meshd.sock", "The socket for control calls. Only your user can open it."),
@@ -38,18 +52,19 @@ FILES: tuple[tuple[str, str], ...] = (
 """What lies in MESHCTL_HOME."""
 
 
-def environment(settings: Settings) -> str:
-    """Variables of this program, then the daemon's `settings` as it lists them."""
+def environment() -> str:
+    """Variables of this program, then the daemon's."""
     lines = ["Variables that meshctl reads:", *_table(VARIABLES)]
-    if settings:
-        pairs = [
-            (one["env"], one["help"] + (f" [{one['default']}]" if one["default"] else ""))
-            for one in settings
-        ]
-        lines += ["", "Variables that meshd reads when it starts:", *_table(pairs)]
-    else:
-        lines += ["", "What meshd reads: meshctl daemon show lists it while it runs."]
+    lines += ["", "Variables that meshd reads when it starts:", *_table(setting_lines())]
     return "\n".join(lines)
+
+
+def setting_lines() -> list[tuple[str, str]]:
+    """Each setting of the daemon with its help and default."""
+    return [
+        (variable, text + (f" [default: {default}]" if default else ""))
+        for variable, default, text in SETTINGS
+    ]
 
 
 def exit_codes() -> str:
@@ -148,19 +163,16 @@ Capitals are folded. Wherever a name is asked for, an id does as well.
 
 Kept for the product: {reserved}"""
 
-TOPICS: Mapping[str, tuple[str, Text]] = {
-    "quickstart": ("From nothing to a first call.", lambda _home, _settings: _QUICKSTART),
-    "permissions": ("What a key may do, and how to say it.", lambda _home, _settings: _PERMISSIONS),
-    "events": ("What happens, and how to follow it.", lambda _home, _settings: _EVENTS),
-    "json": ("Output for programs.", lambda _home, _settings: _JSON),
-    "secrets": ("Where values on a command line come from.", lambda _home, _settings: _SECRETS),
-    "names": ("Names of connections and keys.", lambda _home, _settings: names()),
-    "flags": ("Options of every command.", lambda _home, _settings: flags()),
-    "environment": (
-        "Variables, of meshctl and of meshd.",
-        lambda _home, settings: environment(settings()),
-    ),
-    "exit-codes": ("What the exit code says.", lambda _home, _settings: exit_codes()),
-    "files": ("What lies where.", lambda home, _settings: files(home)),
+TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
+    "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
+    "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
+    "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
+    "json": ("Output for programs.", lambda _: _JSON),
+    "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),
+    "names": ("Names of connections and keys.", lambda _: names()),
+    "flags": ("Options of every command.", lambda _: flags()),
+    "environment": ("Variables, of meshctl and of meshd.", lambda _: environment()),
+    "exit-codes": ("What the exit code says.", lambda _: exit_codes()),
+    "files": ("What lies where.", files),
 }
-"""Each topic: a line about it, and its text for a home and the daemon's settings."""
+"""Each topic: a line about it, and its text for a home."""

@@ -52,8 +52,12 @@ _CLI = "meshctl.cli"
 
 ROWS: tuple[Row, ...] = (
     Row("status", f"{_CLI}.status:status", "Show how things stand.", start=False),
-    Row("quickstart", f"{_CLI}.quickstart:quickstart", ""),
-    Row("tui", "meshctl.tui.command:tui", ""),
+    Row(
+        "quickstart",
+        f"{_CLI}.quickstart:quickstart",
+        "Connect an example server, call it as a client would, and show what was recorded.",
+    ),
+    Row("tui", "meshctl.tui.command:tui", "Watch connections, calls and events on one screen."),
     Row(
         "doctor",
         f"{_CLI}.doctor:doctor",
@@ -67,7 +71,12 @@ ROWS: tuple[Row, ...] = (
         f"{_CLI}.stdio:stdio",
         "Serve a connection on stdin and stdout, for clients that know nothing else.",
     ),
-    Row("help", f"{_CLI}.help:help_", "Explain a topic, or list them.", start=False),
+    Row(
+        "help",
+        f"{_CLI}.help:help_",
+        "Explain a topic or a command, or list the topics.",
+        start=False,
+    ),
     Row("connection list", f"{_CLI}.connection:list_", "List connections with their state."),
     Row(
         "connection show",
@@ -130,9 +139,21 @@ ROWS: tuple[Row, ...] = (
         "Follow events as they happen, until Ctrl-C; nothing is missed over a reconnect.",
         also=("tail-events",),
     ),
-    Row("client list", f"{_CLI}.desktop:list_", ""),
-    Row("client install", f"{_CLI}.desktop:install", ""),
-    Row("client uninstall", f"{_CLI}.desktop:uninstall", ""),
+    Row(
+        "client list",
+        f"{_CLI}.desktop:list_",
+        "List the clients on this machine, and what of meshctl's they have.",
+    ),
+    Row(
+        "client install",
+        f"{_CLI}.desktop:install",
+        "Give a client your connections: entries that run `meshctl stdio`, and a key of its own.",
+    ),
+    Row(
+        "client uninstall",
+        f"{_CLI}.desktop:uninstall",
+        "Take meshctl's entries out of a client's settings, and revoke the key made for it.",
+    ),
     Row("daemon start", f"{_CLI}.daemon:start", "Start meshd, and wait until it serves."),
     Row(
         "daemon stop",

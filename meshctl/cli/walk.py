@@ -82,7 +82,7 @@ def _command(row: Row, command: Any) -> Command:
         also=row.also,
         summary=row.summary,
         prose=prose(load(row)),
-        usage=" ".join(command.collect_usage_pieces(context)),
+        usage=" ".join(map(_bare, command.collect_usage_pieces(context))),
         parameters=tuple(
             _parameter(one, context)
             for one in command.params
@@ -91,11 +91,16 @@ def _command(row: Row, command: Any) -> Command:
     )
 
 
+def _bare(shown: str) -> str:
+    """A metavar without the braces that mark a required one; `[…]` marks the others."""
+    return shown.replace("{", "").replace("}", "")
+
+
 def _parameter(one: Any, context: typer.Context) -> Parameter:
     shown, text = one.get_help_record(context) or (one.make_metavar(context), "")
     named = one.param_type_name == "option"
     return Parameter(
-        shown=shown,
+        shown=_bare(shown),
         help=text,
         options=(*one.opts, *one.secondary_opts) if named else (),
         takes_value=named and not one.is_flag,

@@ -102,6 +102,8 @@ class Bridge:
         for line in lines:
             if line.strip():
                 self._take(one_line(line))
+            if self._ended.is_set():
+                break
         deadline = time.monotonic() + LAST_SECONDS
         for request in list(self._under_way):
             request.thread.join(max(0.0, deadline - time.monotonic()))
@@ -199,8 +201,11 @@ class Bridge:
                 return
 
     def _out(self, message: bytes) -> None:
-        with self._writing:
-            self._write(message + b"\n")
+        try:
+            with self._writing:
+                self._write(message + b"\n")
+        except BrokenPipeError:
+            self._ended.set()  # nobody listens any more
 
     def _fail(self, ids: list[Any], error: Exception, *, code: int = _INTERNAL) -> None:
         """Answer requests with what went wrong, in the words of the command line."""

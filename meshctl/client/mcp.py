@@ -119,19 +119,19 @@ class Session:
         last: str | None = None
         while True:
             message, wait = b"", RESUME_SECONDS
+            why = "the stream ended without a response"
             try:
                 for event in events(response.chunks()):
                     last, wait = event.id or last, event.retry or wait
                     if event.data:
                         message, left = one_line(event.data), RESUMES
                         yield message
-            except Cut:
-                if last is None:
-                    raise
+            except Cut as cut:
+                why = str(cut)
             if message and _is_response(message):
                 return
             if last is None or not left:
-                raise Cut("the stream ended without a response")
+                raise Cut(why)
             left -= 1
             pause(wait)
             response = self.listen(last, opened)

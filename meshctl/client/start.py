@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from meshctl.client.client import Client
-from meshctl.client.dial import STARTING_SECONDS, held
+from meshctl.client.dial import held
 from meshctl.client.home import Home
 from meshd.wire.calls.daemon import STOP
 from meshd.wire.errors import Conflict, DaemonDown, MeshError, Unavailable, from_body
@@ -23,6 +23,9 @@ READY_SECONDS = 30.0
 
 GONE_SECONDS = 30.0
 """How long a daemon may take to end: it finishes the calls under way."""
+
+LAUNCHES = 5
+"""How often a daemon is launched that lost the lock to nobody."""
 
 _PAUSE = 0.02
 
@@ -74,15 +77,16 @@ def start(home: Home, port: int | None = None) -> dict[str, Any]:
         MeshError: the daemon's own reason why it cannot serve.
         Unavailable: it ended, or did not serve in time.
     """
-    found = running(home)
-    if found is None:
+    left = LAUNCHES
+    while (found := running(home)) is None:
+        left -= 1
         try:
             return _launch(home, port)
-        except Conflict:
-            # Somebody else was faster, or only looked at the lock; a taken port fails again below.
-            found = _winner(home)
-            if found is None:
-                return _launch(home, port)
+        except Conflict as lost:
+            # Without a pid it is not about the lock. With one, somebody was faster, or only looked
+            # at the lock (`held`) in the instant in which the daemon took it.
+            if "pid" not in lost.facts or not left:
+                raise
     _same_port(found, port)
     return found
 
@@ -181,20 +185,6 @@ def _read_ready(ready: IO[bytes]) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise MeshError("meshd reported something else than its address")
     return answer
-
-
-def _winner(home: Home) -> dict[str, Any] | None:
-    """The daemon that holds the lock, once it serves; None when nobody does."""
-    lock = home.at("meshd.lock")
-    found: dict[str, Any] | None = None
-
-    def settled() -> bool:
-        nonlocal found
-        found = running(home)
-        return found is not None or not held(lock)
-
-    _within(STARTING_SECONDS, settled)
-    return found
 
 
 def _same_port(found: dict[str, Any], port: int | None) -> None:

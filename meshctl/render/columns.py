@@ -3,20 +3,18 @@
 Which columns a thing has stands with its noun; what a terminal adds stands in `terminal`.
 """
 
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from meshctl.render.safe import safe, safe_block
+from meshctl.render.lines import GAP, pad, width
+from meshctl.render.safe import safe
 
 Item = Mapping[str, Any]
 """One thing as the daemon's JSON has it."""
 
 Pairs = list[tuple[str, str]]
 """A card: labels with their values, in order."""
-
-GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +54,6 @@ def plain(table: Table, items: Iterable[Item]) -> list[str]:
     widths = [max(map(width, cells)) for cells in zip(*rows, strict=True)]
     aligns = [column.align for column in table.columns]
     return [
-        GAP.join(map(_pad, row, widths, aligns)).rstrip()  # the last column needs no padding
+        GAP.join(map(pad, row, widths, aligns)).rstrip()  # the last column needs no padding
         for row in rows
     ]
-
-
-def aligned(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """A card as lines: labels in one column; further lines of a value stay in the value's."""
-    size = max((width(label) for label, _ in pairs), default=0)
-    lines = []
-    for label, value in pairs:
-        for number, line in enumerate(safe_block(value).split("\n")):
-            head = "" if number else label
-            lines.append(f"{_pad(head, size, 'left')}{GAP}{line}".rstrip())
-    return lines
-
-
-def width(text: str) -> int:
-    """Columns that `text` takes on a terminal: East Asian wide characters take two."""
-    if text.isascii():
-        return len(text)
-    return sum(_char_width(char) for char in text)
-
-
-def _char_width(char: str) -> int:
-    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
-
-
-def _pad(text: str, size: int, align: str) -> str:
-    fill = " " * (size - width(text))
-    return fill + text if align == "right" else text + fill

@@ -7,19 +7,19 @@ from meshctl.render.look import Look, Mark
 from meshctl.render.safe import safe
 
 _STATES: Mapping[str, tuple[Mark, str]] = {
-    "ok": ("good", "green"),
+    "pass": ("good", "green"),
     "weak": ("open", "yellow"),
-    "failed": ("bad", "red"),
+    "fail": ("bad", "red"),
 }
 
 
 def lines(checks: Iterable[Mapping[str, Any]], look: Look) -> list[str]:
-    """`checks` have `name`, `state` (`ok`, `weak`, `failed`), `message`, and perhaps `next`."""
+    """`checks` have `check`, `state` (`pass`, `weak`, `fail`), `note`, and perhaps `next`."""
     shown = []
     for check in checks:
         mark, style = _STATES[check["state"]]
-        word = look.paint(f"{look.mark(mark)} {check['state']:<6}", style)
-        shown.append(f"{word}  {safe(check['name']):<12}  {safe(check['message'])}".rstrip())
+        word = look.paint(f"{look.mark(mark)} {check['state']:<4}", style)
+        shown.append(f"{word}  {safe(check['check']):<12}  {safe(check['note'])}".rstrip())
         if check.get("next"):
             shown.append(f"next: {safe(check['next'])}")
     return shown

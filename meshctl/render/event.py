@@ -1,11 +1,17 @@
 """Events: the line of a tail."""
 
+from __future__ import annotations
+
 import json
 
 from meshctl.render import when
-from meshctl.render.columns import GAP, Item
-from meshctl.render.look import Look
+from meshctl.render.lines import GAP
 from meshctl.render.safe import safe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from meshctl.render.columns import Item
+    from meshctl.render.look import Look
 
 _DATA = 160
 """Characters of the data that a line shows; `--json` shows it whole."""

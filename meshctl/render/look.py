@@ -1,11 +1,16 @@
 """What drawing depends on besides the data: the time, the character set, colour."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from __future__ import annotations
 
-Mark = Literal["good", "bad", "off", "open"]
+TYPE_CHECKING = False  # as typing has it; typing itself would cost half a Python start
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from typing import Literal
+
+    Mark = Literal["good", "bad", "off", "open"]
+else:
+    Mark = str
 
 _MARKS: Mapping[Mark, tuple[str, str]] = {
     "good": ("●", "*"),
@@ -22,24 +27,41 @@ _ANSI: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Look:
     """`now` is aware of its time zone; every time of day is shown in that zone."""
 
-    now: datetime
-    ascii: bool = False
-    colour: bool = False
+    __slots__ = ("_now", "ascii", "colour")
+
+    def __init__(
+        self,
+        now: datetime | None = None,
+        *,
+        ascii: bool = False,  # noqa: A002 - what it is
+        colour: bool = False,
+    ) -> None:
+        """Without `now` the present is read when it is first needed."""
+        self._now = now
+        self.ascii = ascii
+        self.colour = colour
+
+    @property
+    def now(self) -> datetime:
+        """The moment that ages are counted from: one for a whole screen."""
+        if self._now is None:
+            from datetime import datetime
+
+            self._now = datetime.now().astimezone()
+        return self._now
 
     @classmethod
-    def of(
-        cls, environ: Mapping[str, str], *, terminal: bool, now: datetime | None = None
-    ) -> "Look":
+    def of(cls, environ: Mapping[str, str], *, terminal: bool, now: datetime | None = None) -> Look:
         """The look that an environment asks for (no-color.org, `FORCE_COLOR`, `TERM=dumb`)."""
-        return cls(
-            now=now or datetime.now().astimezone(),
-            ascii=bool(environ.get("MESHCTL_ASCII")),
-            colour=_colour(environ, terminal=terminal),
-        )
+        ascii_only = bool(environ.get("MESHCTL_ASCII"))
+        return cls(now, ascii=ascii_only, colour=_colour(environ, terminal=terminal))
+
+    def at(self, now: datetime | None, *, colour: bool) -> Look:
+        """The same character set at another moment, with or without colour."""
+        return Look(now, ascii=self.ascii, colour=colour)
 
     def mark(self, kind: Mark) -> str:
         """The glyph that stands before a state's word."""

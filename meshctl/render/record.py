@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshctl.render import when
-from meshctl.render.columns import GAP, Column, Item, Pairs, Table
+from meshctl.render.columns import Column, Item, Pairs, Table
+from meshctl.render.lines import GAP
 from meshctl.render.look import Look
 from meshctl.render.safe import safe
 

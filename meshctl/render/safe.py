@@ -4,8 +4,6 @@ Names, descriptions, errors and answers come from MCP servers. A cursor movement
 right-to-left override in them could forge lines of ours.
 """
 
-import unicodedata
-
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that move the cursor, reorder the line or cannot be seen."""
 
@@ -26,6 +24,8 @@ def safe_block(text: str) -> str:
 
 
 def _visible(char: str) -> str:
+    import unicodedata
+
     if char in _JOINERS or unicodedata.category(char) not in HIDDEN:
         return char
     return char.encode("unicode_escape").decode("ascii")

@@ -1,12 +1,17 @@
 """`meshctl status`: how things stand, on half a screen."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
 from meshctl.render import when
-from meshctl.render.columns import aligned
-from meshctl.render.look import Look
+from meshctl.render.lines import aligned
 from meshctl.render.safe import safe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from meshctl.render.look import Look
 
 _ORDER = ("ready", "failing", "needs_login", "disabled", "unknown")
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from io import StringIO
 
-from meshctl.render.columns import GAP, Column, Item, Table, width
+from meshctl.render.columns import Column, Item, Table
+from meshctl.render.lines import GAP, width
 from meshctl.render.look import Look
 
 

@@ -1,12 +1,18 @@
 """Times, durations, sizes and counts as short words."""
 
-from datetime import UTC, datetime
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _STEPS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def instant(text: str) -> datetime:
     """An ISO 8601 instant; without a zone it is UTC."""
+    from datetime import UTC, datetime
+
     when = datetime.fromisoformat(text)
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 

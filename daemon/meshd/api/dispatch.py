@@ -1,34 +1,38 @@
 """Control calls: who asks, may they, read the request, ask the service, write the answer."""
 
-import logging
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
 
+from meshd.api.failures import failure
 from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
+from meshd.protocol.jsonrpc import BadMessage, check_depth
 from meshd.services.access import decide_call
 from meshd.services.principal import Principal
 from meshd.services.refusals import denied_call
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import (
     BadRequest,
-    Internal,
-    MeshError,
     NotFound,
-    TooLarge,
+    TooSlow,
+    Unauthenticated,
+    Unavailable,
     UnsupportedMedia,
 )
-
-log = logging.getLogger(__name__)
 
 Handler = Callable[[Principal, Any], Any]
 """Takes the principal and the request; gives the answer, an awaitable, or an async iterator."""
 
 MAX_QUERY = 4096
+MAX_STREAMS = 256
+"""Streams that are followed at one time, by all together."""
+BODY_DEADLINE = 30.0
+"""Seconds in which a body has to arrive."""
 
 
 class Dispatcher:
@@ -39,6 +43,8 @@ class Dispatcher:
         calls: Iterable[Call],
         handlers: Mapping[str, Handler],
         org_of: Callable[[Principal, str], bool],
+        *,
+        body_deadline: float = BODY_DEADLINE,
     ) -> None:
         """`org_of(principal, name)` says whether a `Meshctl-Org` header names the principal's org.
 
@@ -50,7 +56,10 @@ class Dispatcher:
             raise ValueError(f"calls without a partner: {sorted(rows.keys() ^ handlers.keys())}")
         self._handlers = handlers
         self._org_of = org_of
+        self._body_deadline = body_deadline
         self._routes = Routes(rows.values())
+        self._tcp_routes = Routes(call for call in rows.values() if not call.socket_only)
+        self._streams = 0
 
     async def handle(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
@@ -58,60 +67,100 @@ class Dispatcher:
         """Answer one control call. Never raises but for a connection that broke."""
         try:
             return await self._answer(request, principal, on_socket=on_socket)
-        except MeshError as error:
-            return error_answer(error)
-        except web.HTTPRequestEntityTooLarge:
-            return error_answer(TooLarge())
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
             raise
-        except Exception:
-            log.exception("%s %s failed", request.method, request.path)
-            return error_answer(Internal(next="meshctl daemon logs"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
+            return error_answer(failure(error, f"{request.method} {request.path}"))
 
     async def _answer(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
     ) -> web.StreamResponse:
-        call, fields = self._routes.find(request.method, request.rel_url.raw_path)
-        if call.socket_only and not on_socket:
-            raise NotFound("there is no such call")
+        routes = self._routes if on_socket else self._tcp_routes
+        call, fields = routes.find(request.method, request.rel_url.raw_path)
         org = request.headers.get("Meshctl-Org")
         if org is not None and not self._org_of(principal, org):
             raise NotFound(f'there is no org "{ascii(org[:60])[1:-1]}"')
-        decision = decide_call(principal, call)
-        if not decision:
-            raise denied_call(principal, call, decision)
-        asked = await _read(request, call, fields)
+        principal = _admit(principal, call)
+        if call.method in {"GET", "DELETE"}:
+            asked = _from_query(request, call, fields)
+        else:
+            asked = _from_body(call, await self._body(request), fields)
+            principal = _admit(principal, call)  # a body may be long in coming
         answer = self._handlers[call.name](principal, asked)
         if isinstance(answer, AsyncIterator):
-            return await ndjson(request, answer)
+            return await self._stream(request, answer, lambda: _admit(principal, call))
         if hasattr(answer, "__await__"):
             answer = await answer
         return json_answer(answer)
 
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if request.body_exists and request.content_type != JSON:
+            raise UnsupportedMedia
+        try:
+            async with asyncio.timeout(self._body_deadline):
+                return await request.read()
+        except TimeoutError:
+            raise TooSlow from None
 
-async def _read(request: web.BaseRequest, call: Call, fields: dict[str, str]) -> Any:
+    async def _stream(
+        self, request: web.BaseRequest, items: AsyncIterator[Any], admit: Callable[[], object]
+    ) -> web.StreamResponse:
+        if self._streams >= MAX_STREAMS:
+            raise Unavailable(f"{MAX_STREAMS} streams are followed already")
+        self._streams += 1
+        try:
+            return await ndjson(request, items, admit)
+        finally:
+            self._streams -= 1
+
+
+def _admit(principal: Principal, call: Call) -> Principal:
+    """The principal as it stands now, if it may make the call.
+
+    Raises:
+        Unauthenticated: its key was revoked or has expired.
+        Denied: it may not.
+    """
+    present = principal.present()
+    if present is None:
+        raise Unauthenticated("the key was revoked or has expired")
+    decision = decide_call(present, call)
+    if not decision:
+        raise denied_call(present, call, decision)
+    return present
+
+
+def _from_query(request: web.BaseRequest, call: Call, fields: dict[str, str]) -> Any:
     """The request in its wire type.
 
     Raises:
-        BadRequest: a field is missing, unknown or of the wrong type.
-        UnsupportedMedia: a body that is not JSON by its type.
+        BadRequest: a field is missing, unknown, repeated or of the wrong type.
     """
     try:
-        if call.method in {"GET", "DELETE"}:
-            given = {**_query(request, call.asks), **fields}
-            return msgspec.convert(given, call.asks, strict=False)
-        body = await request.read()
-        if body and request.content_type != JSON:
-            raise UnsupportedMedia
+        return msgspec.convert({**_query(request, call.asks), **fields}, call.asks, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"{call.name}: {error}") from None
+
+
+def _from_body(call: Call, body: bytes, fields: dict[str, str]) -> Any:
+    """The request in its wire type; what stands in the path counts, not what the body says.
+
+    Raises:
+        BadRequest: it is not JSON, or a field is missing, unknown or of the wrong type.
+    """
+    try:
+        check_depth(body)
+        body.decode()  # raw members are not checked by the decoder
         given = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
-        known = set(call.asks.__struct_fields__)
-        if unknown := given.keys() - known:
+        if unknown := given.keys() - set(call.asks.__struct_fields__):
             raise BadRequest(f"{call.name} knows no field {_listed(unknown)}")
         for name, value in fields.items():
             given[name] = msgspec.Raw(msgspec.json.encode(value))
         return msgspec.json.decode(msgspec.json.encode(given), type=call.asks)
     except msgspec.ValidationError as error:
         raise BadRequest(f"{call.name}: {error}") from None
+    except BadMessage as error:
+        raise BadRequest(f"the body is {error}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise BadRequest("the body is not valid JSON") from None
 
@@ -123,6 +172,8 @@ def _query(request: web.BaseRequest, asks: type[Any]) -> dict[str, Any]:
     lists = {name for name, hint in get_type_hints(asks).items() if _is_list(hint)}
     if unknown := set(query) - set(asks.__struct_fields__):
         raise BadRequest(f"there is no field {_listed(unknown)}")
+    if twice := {name for name in set(query) - lists if len(query.getall(name)) > 1}:
+        raise BadRequest(f"{_listed(twice)} is given twice")
     return {name: query.getall(name) if name in lists else query[name] for name in query}
 
 

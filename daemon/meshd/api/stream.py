@@ -2,51 +2,72 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from meshd.wire.errors import MeshError
+from meshd.api.failures import failure
 
 HEARTBEAT = 10.0
 WRITE_DEADLINE = 30.0
 """A reader that takes nothing for so long is cut; it resumes by its cursor."""
 
 
-async def ndjson(request: web.BaseRequest, items: AsyncIterator[Any]) -> web.StreamResponse:
+async def ndjson(
+    request: web.BaseRequest,
+    items: AsyncIterator[Any],
+    admit: Callable[[], object],
+    *,
+    deadline: float = WRITE_DEADLINE,
+) -> web.StreamResponse:
     """Stream `items`; None among them is a chance for a heartbeat.
 
-    An error before the first item propagates, so that it is answered with its HTTP status.
+    `admit` raises once the reader may read no more; it is asked before each item. An error before
+    the first item propagates, so that it is answered with its HTTP status.
     """
-    first = await anext(items, _END)
     response = web.StreamResponse(
         headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
     )
-    await response.prepare(request)
-    beat = time.monotonic()
+
+    async def write(line: bytes) -> None:
+        async with asyncio.timeout(deadline):
+            await response.write(line)
+
     try:
-        item = first
-        while item is not _END:
+        item = await anext(items, _END)
+        await response.prepare(request)
+        beat = time.monotonic()
+        while item is not _END and request.transport is not None:
+            admit()
             if item is not None:
-                async with asyncio.timeout(WRITE_DEADLINE):
-                    await response.write(msgspec.json.encode(item) + b"\n")
+                await write(msgspec.json.encode(item) + b"\n")
             elif time.monotonic() - beat >= HEARTBEAT:
                 beat = time.monotonic()
-                await response.write(b"\n")
-            if request.transport is None:
-                break
+                await write(b"\n")
             item = await anext(items, _END)
-    except MeshError as error:
-        await response.write(msgspec.json.encode(error.body()) + b"\n")
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
+        async with asyncio.timeout(deadline):
+            await response.write_eof()
+    except (ConnectionError, TimeoutError):
+        _abort(request)
+    except Exception as error:
+        if not response.prepared:
+            raise
+        # The status is sent, so the error travels as the last line.
+        try:
+            await write(msgspec.json.encode(failure(error, "a stream").body()) + b"\n")
+            await response.write_eof()
+        except (ConnectionError, TimeoutError):
+            _abort(request)
     finally:
         await items.aclose()  # type: ignore[attr-defined]  # every stream is a generator
-    await response.write_eof()
     return response
+
+
+def _abort(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 _END: Any = object()

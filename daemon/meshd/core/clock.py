@@ -9,7 +9,10 @@ from typing import Protocol
 from meshd.wire.errors import BadRequest
 
 MICROSECONDS = 1_000_000
-_DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = 253_402_300_800 * MICROSECONDS
+"""The year 10000, which ISO 8601 cannot write."""
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -38,8 +41,8 @@ class SystemClock:
 
 def iso(moment: int) -> str:
     """`2026-11-23T14:02:11.123456Z` for microseconds since the epoch."""
-    text = datetime.fromtimestamp(moment / MICROSECONDS, UTC).isoformat(timespec="microseconds")
-    return text.replace("+00:00", "Z")
+    at = EPOCH + timedelta(microseconds=moment)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def iso_or_none(moment: int | None) -> str | None:
@@ -74,7 +77,7 @@ def instant(text: str, now: int, *, ahead: bool) -> int:
         moment = now + span if ahead else now - span
     else:
         moment = _parse_iso(text)
-    if not 0 <= moment < 253_402_300_800 * MICROSECONDS:
+    if not 0 <= moment < END:
         raise BadRequest(f'"{ascii(text)[1:-1]}" lies outside the years 1970 to 9999')
     return moment
 
@@ -89,5 +92,4 @@ def _parse_iso(text: str) -> int:
         ) from None
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return (parsed - epoch) // timedelta(microseconds=1)
+    return (parsed - EPOCH) // timedelta(microseconds=1)

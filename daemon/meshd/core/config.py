@@ -1,9 +1,10 @@
 """Every setting, declared once: name, environment variable, default, help."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from meshd.wire.errors import BadRequest
@@ -30,6 +31,14 @@ SETTINGS: tuple[Setting, ...] = (
 )
 """The table that help topics and `daemon show` are made from."""
 
+LEVELS = ("debug", "info", "warning", "error")
+SOCKET = "meshd.sock"
+SOCKET_BYTES = 103
+"""The longest path of a Unix socket; macOS ends at 104 bytes with its NUL, Linux at 108."""
+_AUTHORITY = re.compile(r"[^/\s?#@,]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -48,7 +57,7 @@ class Config:
     @property
     def socket(self) -> Path:
         """The control socket."""
-        return self.home / "meshd.sock"
+        return self.home / SOCKET
 
     @property
     def lock(self) -> Path:
@@ -88,37 +97,68 @@ def read_config(environ: Mapping[str, str], *, port: int | None = None) -> Confi
     home = environ.get("MESHCTL_HOME") or ""
     if not home:
         raise BadRequest("MESHCTL_HOME is not set", next="meshctl daemon start")
+    if len(os.fsencode(Path(home).absolute() / SOCKET)) > SOCKET_BYTES:
+        raise BadRequest(f"MESHCTL_HOME is too long: a socket's path has {SOCKET_BYTES} bytes")
     host = environ.get("HOST") or "127.0.0.1"
     _check_loopback(host)
     level = (environ.get("MESHCTL_LOG_LEVEL") or "info").lower()
-    if level not in {"debug", "info", "warning", "error"}:
-        raise BadRequest(f'MESHCTL_LOG_LEVEL "{level}" is not debug, info, warning or error')
+    if level not in LEVELS:
+        raise _not_valid("MESHCTL_LOG_LEVEL", level, " ".join(LEVELS))
     base_url = (environ.get("BASE_URL") or "").rstrip("/") or None
     if base_url and not re.fullmatch(r"https?://[^/\s?#@]+", base_url):
         raise BadRequest("BASE_URL must be http(s)://HOST[:PORT] without a path")
     return Config(
         home=Path(home).absolute(),
-        port=_port(environ.get("PORT")) if port is None else port,
+        port=_port(environ.get("PORT") if port is None else str(port)),
         host=host,
         base_url=base_url,
-        allowed_hosts=frozenset(_words(environ.get("ALLOWED_HOSTS"))),
-        allowed_origins=frozenset(_words(environ.get("ALLOWED_ORIGINS"))),
-        outbound_allow=tuple(_words(environ.get("OUTBOUND_ALLOW"))),
+        allowed_hosts=frozenset(_words(environ, "ALLOWED_HOSTS", _is_authority, "HOST[:PORT]")),
+        allowed_origins=frozenset(
+            _words(environ, "ALLOWED_ORIGINS", _is_origin, "https://HOST[:PORT]")
+        ),
+        outbound_allow=tuple(
+            _words(environ, "OUTBOUND_ALLOW", _is_reachable, "a host, an address or a CIDR")
+        ),
         log_level=level,
         sources=sources,
     )
 
 
-def _words(text: str | None) -> list[str]:
-    return [word.strip().lower() for word in (text or "").split(",") if word.strip()]
+def _words(
+    environ: Mapping[str, str], name: str, is_valid: Callable[[str], bool], form: str
+) -> list[str]:
+    words = [word.strip().lower() for word in environ.get(name, "").split(",") if word.strip()]
+    for word in words:
+        if not is_valid(word):
+            raise _not_valid(name, word, form)
+    return words
+
+
+def _is_authority(word: str) -> bool:
+    return _AUTHORITY.fullmatch(word) is not None
+
+
+def _is_origin(word: str) -> bool:
+    return _ORIGIN.fullmatch(word) is not None
+
+
+def _is_reachable(word: str) -> bool:
+    try:
+        return bool(ip_network(word, strict=False))
+    except ValueError:
+        return _HOST_NAME.fullmatch(word) is not None
 
 
 def _port(text: str | None) -> int | None:
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise BadRequest(f'PORT "{ascii(text)[1:-1]}" is not a number from 0 to 65535')
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise _not_valid("PORT", text, "a number from 0 to 65535")
     return int(text)
+
+
+def _not_valid(name: str, value: str, form: str) -> BadRequest:
+    return BadRequest(f'{name} "{ascii(value[:100])[1:-1]}" is not valid', facts={"valid": form})
 
 
 def _check_loopback(host: str) -> None:

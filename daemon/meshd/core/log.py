@@ -1,33 +1,54 @@
 """The daemon's log: one line a record, to a file, off the event loop."""
 
+import copy
 import logging
 import logging.handlers
 import queue
+import time
 from pathlib import Path
+from textwrap import indent
 
 from meshd.core.redact import redact_text
 
 FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s  %(message)s"
 MAX_BYTES = 10 * 1024 * 1024
 KEEP = 3
+LONGEST = 8192
+"""Characters of one message, or of one traceback."""
 
 
 class _OneLine(logging.Formatter):
-    """Redacts, and keeps a record on one line but for tracebacks, so that none can be forged."""
+    """Redacts, and keeps a message on one line and a traceback indented: none can be forged."""
+
+    converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__(FORMAT, "%Y-%m-%dT%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = redact_text(_visible(record.message))
+        record.message = redact_text(_visible(record.message[:LONGEST]))
         return super().formatMessage(record)
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
-        return redact_text(super().formatException(ei))  # type: ignore[arg-type]
+        text = super().formatException(ei)  # type: ignore[arg-type]
+        lines = map(_visible, text[-LONGEST:].splitlines())  # the cause stands at the end
+        return redact_text(indent("\n".join(lines), "  "))
+
+
+class _Queue(logging.handlers.QueueHandler):
+    """Hands records over as text: nothing that a traceback refers to waits in the queue."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        record = copy.copy(record)
+        record.msg, record.args = record.getMessage(), None
+        if record.exc_info:
+            record.exc_text = _OneLine().formatException(record.exc_info)
+            record.exc_info = None
+        return record
 
 
 def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:8192])
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def open_log(path: Path, level: str) -> logging.handlers.QueueListener:
@@ -43,7 +64,7 @@ def open_log(path: Path, level: str) -> logging.handlers.QueueListener:
     sink.setFormatter(_OneLine())
     line: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     root = logging.getLogger()
-    root.handlers[:] = [logging.handlers.QueueHandler(line)]
+    root.handlers[:] = [_Queue(line)]
     root.setLevel(level.upper())
     listener = logging.handlers.QueueListener(line, sink)
     listener.start()

@@ -2,21 +2,23 @@
 
 import time
 from contextlib import suppress
+from typing import cast
 
-import aiohttp
 from aiohttp import web
 
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.lists import filtered, needs_filter, whole_tool_list
+from meshd.gateway.relay import Events, is_reply
 from meshd.gateway.sessions import Sessions
-from meshd.protocol import jsonrpc, sse
-from meshd.proxy.http import SESSION, read_all
+from meshd.protocol import sse
+from meshd.proxy.http import MAX_BODY, SESSION, Response
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
+from meshd.vault.errors import VaultError
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 
@@ -38,7 +40,7 @@ class HttpPassing:
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         """Send the message on and relay what comes back."""
-        row, session, ident = exchange.row, exchange.session, bytes(exchange.message.id)
+        row, session = exchange.row, exchange.session
         try:
             response = await self._upstreams.http(row).post(
                 exchange.body,
@@ -46,30 +48,21 @@ class HttpPassing:
                 version=exchange.version,
             )
             try:
-                self._check(row, response)
-                self._health.reached(row)
-                if response.content_type == EVENT_STREAM and response.status == 200:
-                    return await self._relay(exchange, response, record)
-                body = await read_all(response, row.name)
+                self._check(row, response, asked=exchange.message.is_request)
+                headers = self._headers(exchange, response)
+                if response.status == 200 and response.content_type == EVENT_STREAM:
+                    return await self._relay(exchange, response, headers, record)
+                body = await response.read(MAX_BODY)
             finally:
                 response.release()
+            exchange.watch.upstream = time.perf_counter()
+            if response.status == 200 and exchange.message.is_request:
+                if not is_reply(body):
+                    raise UpstreamFailed(f'"{row.name}" answered what is no JSON-RPC response')
+                body = await self._shaped(exchange, body)
         except MeshError as error:
-            exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
-            if isinstance(error, UpstreamFailed | UpstreamTimeout):
-                self._health.failed(row, error)
-            record(exchange, None, error.message)
-            if exchange.message.is_request:
-                return answers.rpc_failure(error, ident)
-            return answers.rpc_error(error)
-        exchange.watch.upstream = time.perf_counter()
-        return await self._finish(exchange, response, body, record)
-
-    async def _finish(
-        self, exchange: Exchange, response: aiohttp.ClientResponse, body: bytes, record: Record
-    ) -> web.StreamResponse:
-        if response.status == 200 and exchange.message.is_request:
-            body = await self._shaped(exchange, body)
-        headers = self._headers(exchange, response)
+            return self._failed(exchange, error, record)
+        self._health.reached(row)
         record(exchange, body, None)
         answer = web.Response(body=body, status=response.status, headers=headers)
         if exchange.wanted is not None:
@@ -98,30 +91,28 @@ class HttpPassing:
         try:
             self._check(row, response)
             if response.status != 200 or response.content_type != EVENT_STREAM:
-                body = await read_all(response, row.name)
-                return web.Response(body=body, status=response.status)
+                return web.Response(body=await response.read(MAX_BODY), status=response.status)
             answer = web.StreamResponse(headers=answers.SSE_HEADERS)
             await answer.prepare(request)
-            with suppress(aiohttp.ClientError, TimeoutError, OSError):
+            with suppress(UpstreamFailed, UpstreamTimeout):
                 # The upstream's end is this stream's end: the client opens another.
-                async for chunk in response.content.iter_any():
+                async for chunk in response.chunks():
                     await answer.write(chunk)
             await answer.write_eof()
         finally:
-            response.close()
+            response.release()
         return answer
 
     async def end(self, row: ConnectionRow, session: Session, version: str | None) -> None:
         """End the upstream's session; what it answers does not matter any more."""
         if session.upstream is not None:
-            try:
+            with suppress(MeshError):
                 await self._upstreams.http(row).delete(session=session.upstream, version=version)
-            except (UpstreamFailed, UpstreamTimeout):
-                return
 
-    def _check(self, row: ConnectionRow, response: aiohttp.ClientResponse) -> None:
+    def _check(self, row: ConnectionRow, response: Response, *, asked: bool = False) -> None:
+        """Refuse a status that the client could not make sense of; `asked` is for an answer."""
         status = response.status
-        if 200 <= status < 300 or status in PASSED_STATUS:
+        if status == 200 or status in PASSED_STATUS or (200 < status < 300 and not asked):
             return
         if status in {401, 403}:
             raise NeedsLogin(
@@ -132,15 +123,22 @@ class HttpPassing:
             f'"{row.name}" answered HTTP {status}', next=f"meshctl connection test {row.name}"
         )
 
-    def _headers(self, exchange: Exchange, response: aiohttp.ClientResponse) -> dict[str, str]:
+    def _headers(self, exchange: Exchange, response: Response) -> dict[str, str]:
         headers = {}
         kind = response.headers.get("Content-Type")
         if kind is not None:
             headers["Content-Type"] = kind
         if exchange.message.method == "initialize" and response.status == 200:
-            headers[SESSION] = self._sessions.issue(
-                exchange.who, exchange.row, response.headers.get(SESSION), exchange.version or ""
-            )
+            given = response.headers.get(SESSION)
+            try:
+                headers[SESSION] = self._sessions.issue(
+                    exchange.who, exchange.row, given, exchange.version or ""
+                )
+            except VaultError as error:
+                raise UpstreamFailed(
+                    f'"{exchange.row.name}" gave a session id that cannot be kept',
+                    facts={"why": str(error)},
+                ) from None
         return headers
 
     async def _shaped(self, exchange: Exchange, body: bytes) -> bytes:
@@ -155,57 +153,48 @@ class HttpPassing:
             await self._tools.learn(row, entries)
         return filtered(who, row, method, body)
 
+    def _failed(self, exchange: Exchange, error: MeshError, record: Record) -> web.Response:
+        """A refusal as the client gets it: HTTP 200 for a request, else a status of its own."""
+        exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
+        if isinstance(error, UpstreamFailed | UpstreamTimeout):
+            self._health.failed(exchange.row, error)
+        record(exchange, None, error.message)
+        if exchange.message.is_request:
+            return answers.rpc_failure(error, bytes(exchange.message.id))
+        return answers.rpc_error(error)
+
     async def _relay(
-        self, exchange: Exchange, response: aiohttp.ClientResponse, record: Record
+        self, exchange: Exchange, response: Response, headers: dict[str, str], record: Record
     ) -> web.StreamResponse:
-        """Stream events back as they come; those that answer are noted, lists are filtered."""
-        message, row = exchange.message, exchange.row
-        method = message.method
-        shaping = needs_filter(exchange.who, method, everything=scope_at(exchange.who, row.id).all)
-        watching = shaping or exchange.wanted is not None
-        headers = answers.SSE_HEADERS | self._headers(exchange, response)
-        answer = web.StreamResponse(headers=headers)
+        """Stream events back as they come; the one that answers is recorded, lists are filtered."""
+        answer = web.StreamResponse(headers=headers | answers.SSE_HEADERS)
         await answer.prepare(exchange.request)
-        splitter = sse.Splitter()
-        found: bytes | None = None
-        error: str | None = None
+        events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
+        asked = unanswered = exchange.message.is_request
         try:
-            async for chunk in response.content.iter_any():
-                if not watching:
-                    await answer.write(chunk)
-                    continue
-                out = []
-                for event in splitter.feed(chunk):
-                    data = sse.data_of(event)
-                    if data and _answers(data, bytes(message.id)):
-                        found = data
+            try:
+                async for chunk in response.chunks():
+                    ready = await events.feed(chunk) if asked else chunk
+                    if unanswered and events.answer is not None:
+                        unanswered = False
                         exchange.watch.upstream = time.perf_counter()
-                        if shaping:
-                            shaped = await self._shaped(exchange, data)
-                            event = sse.with_data(event, shaped)[:-2]  # noqa: PLW2901
-                    out.append(event + b"\n\n")
-                if found is not None:
-                    record(exchange, found, None)
-                    exchange.wanted = None
-                await answer.write(b"".join(out))
-        except (aiohttp.ClientError, TimeoutError, OSError, sse.EventTooLarge) as failure:
-            error = str(failure) or type(failure).__name__
-        if found is None and watching:
-            record(exchange, None, error or "the stream ended without an answer")
-            if error is not None:
-                gone = UpstreamFailed(f'"{row.name}" broke off: {error[:200]}')
-                self._health.failed(row, gone)
-                body = answers.rpc_failure(gone, bytes(message.id)).body
-                await answer.write(sse.message(bytes(body)))  # type: ignore[arg-type]
+                        self._health.reached(exchange.row)
+                        record(exchange, events.answer, None)
+                    await answer.write(ready)
+                if unanswered:
+                    raise UpstreamFailed(
+                        f'"{exchange.row.name}" ended the stream without an answer'
+                    )
+            except sse.EventTooLarge:
+                raise UpstreamFailed(f'"{exchange.row.name}" sent an endless event') from None
+        except MeshError as error:
+            if unanswered:
+                failure = self._failed(exchange, error, record)
+                await answer.write(sse.message(cast("bytes", failure.body)))
+        except ConnectionError:
+            if unanswered:
+                record(exchange, None, "the client went away")
+            raise
         await answer.write_eof()
         exchange.watch.answered = time.perf_counter()
         return answer
-
-
-def _answers(data: bytes, ident: bytes) -> bool:
-    """Whether an event's data is the response to the request of that raw id."""
-    try:
-        message = jsonrpc.parse(data)
-    except jsonrpc.BadMessage:
-        return False
-    return not message.method and bytes(message.id) == ident

@@ -14,8 +14,11 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 
 MAX_DEPTH = 64
+NOTIFICATION = "notifications/"
+"""How the method of every notification begins."""
 _EMPTY = Raw(b"")
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive: a long string must not be remembered step by step.
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -92,9 +95,13 @@ def parse(body: bytes) -> Message:
         raise BadMessage(PARSE_ERROR, f"the body is not valid JSON: {error}") from None
     if message.jsonrpc != "2.0":
         raise BadMessage(INVALID_REQUEST, '"jsonrpc" must be "2.0"')
-    if not message.method and not bytes(message.id):
-        raise BadMessage(INVALID_REQUEST, "neither a request, a notification nor a response")
     ident = bytes(message.id)
+    if message.method:
+        if not ident and not message.method.startswith(NOTIFICATION):
+            # A server that runs it all the same would run what nobody decided about.
+            raise BadMessage(INVALID_REQUEST, f'{message.method[:80]!r} needs an "id"')
+    elif not ident or not (bytes(message.result) or bytes(message.error)):
+        raise BadMessage(INVALID_REQUEST, "neither a request, a notification nor a response")
     if ident and ident[:1] not in b'"-0123456789' and (message.method or ident != b"null"):
         raise BadMessage(INVALID_REQUEST, '"id" must be a string or a number')
     return message

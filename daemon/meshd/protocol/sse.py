@@ -5,7 +5,9 @@ Source: the HTML standard, section "Server-sent events".
 
 import re
 
-_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n")
+# Two line ends in a row. Atomic: a CRLF is one of them, never a CR and an LF.
+_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LONGEST_END = 4
 MAX_EVENT = 8 * 1024 * 1024
 
 
@@ -17,7 +19,8 @@ class Splitter:
     """Collects chunks and gives back whole events, each without its closing blank line."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._open = bytearray()
+        self._skips_lf = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that `chunk` completes.
@@ -25,13 +28,20 @@ class Splitter:
         Raises:
             EventTooLarge: what is still open exceeds `MAX_EVENT`.
         """
-        data = self._rest + chunk
+        if self._skips_lf and chunk:
+            # The CR that ended the last event at the end of its chunk was the half of a CRLF.
+            chunk = chunk.removeprefix(b"\n")
+            self._skips_lf = False
+        seen = max(0, len(self._open) - _LONGEST_END)
+        self._open += chunk
         events, start = [], 0
-        for end in _END.finditer(data, max(0, len(self._rest) - 3)):
-            events.append(data[start : end.start()])
+        for end in _END.finditer(self._open, seen):
+            events.append(bytes(self._open[start : end.start()]))
             start = end.end()
-        self._rest = data[start:]
-        if len(self._rest) > MAX_EVENT:
+        if start:
+            self._skips_lf = start == len(self._open) and self._open.endswith(b"\r")
+            del self._open[:start]
+        if len(self._open) > MAX_EVENT:
             raise EventTooLarge
         return events
 
@@ -47,14 +57,19 @@ def data_of(event: bytes) -> bytes:
 
 
 def with_data(event: bytes, data: bytes) -> bytes:
-    """The same event (id, event name, retry kept) with other one-line data, closed."""
+    """The same event (id, event name, retry kept) with other JSON for its data, closed."""
     kept = [line for line in event.splitlines() if line.partition(b":")[0] != b"data"]
-    return b"\n".join([*kept, b"data: " + data]) + b"\n\n"
+    return b"\n".join([*kept, b"data: " + _one_line(data)]) + b"\n\n"
 
 
 def message(data: bytes) -> bytes:
-    """A `message` event around one line of JSON."""
-    return b"event: message\ndata: " + data.replace(b"\n", b" ") + b"\n\n"
+    """A `message` event around JSON."""
+    return b"event: message\ndata: " + _one_line(data) + b"\n\n"
+
+
+def _one_line(data: bytes) -> bytes:
+    """JSON without line breaks, which are only ever white space in it and would end its line."""
+    return data.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 COMMENT = b": keep-alive\n\n"

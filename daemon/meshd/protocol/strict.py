@@ -13,7 +13,10 @@ from msgspec import Raw
 
 from meshd.protocol.jsonrpc import INVALID_REQUEST, BadMessage
 
-_MEMBER = re.compile(rb'[\s,{]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
+MAX_MEMBERS = 256
+"""Far more than any envelope or params has; each costs a microsecond."""
+
+_MEMBER = re.compile(rb'[\s,{]*("(?:[^"\\]++|\\.)*+")\s*:\s*', re.DOTALL)
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
@@ -25,12 +28,15 @@ def check_members(raw: bytes, deciding: Collection[str]) -> None:
     what it kept therefore gets stuck at the first repetition.
 
     Raises:
-        BadMessage: a member is repeated, or looks like a deciding one but for its case.
+        BadMessage: a member is repeated, or looks like a deciding one but for its case; or there
+            are more than `MAX_MEMBERS`.
     """
     try:
         members = _decode_object(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadMessage(INVALID_REQUEST, "an object was expected") from None
+    if len(members) > MAX_MEMBERS:
+        raise BadMessage(INVALID_REQUEST, f"an object has more than {MAX_MEMBERS} members")
     at = 0
     for name, value in members.items():
         found = _MEMBER.match(raw, at)

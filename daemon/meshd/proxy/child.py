@@ -104,11 +104,10 @@ class Child(asyncio.SubprocessProtocol):
                 start_new_session=True,
             )
         except FileNotFoundError as error:
+            missing = error.filename
             raise UpstreamFailed(
-                f'cannot start "{name}": {error.filename} does not exist',
-                next=None
-                if error.filename == self.command.cwd
-                else f"command -v {shlex.quote(argv[0])}",
+                f'cannot start "{name}": {missing} does not exist',
+                next=f"command -v {shlex.quote(argv[0])}" if missing == argv[0] else None,
                 facts={"path": environment.get("PATH", "")},
             ) from None
         except (OSError, ValueError) as error:
@@ -135,7 +134,8 @@ class Child(asyncio.SubprocessProtocol):
             case None:
                 return "closed its input or output"
             case code if code < 0:
-                return f"was ended by {signal.Signals(-code).name}"
+                names = {number.value: number.name for number in signal.Signals}
+                return f"was ended by {names.get(-code, f'signal {-code}')}"
             case code:
                 return f"exited with code {code}"
 
@@ -198,13 +198,18 @@ class Child(asyncio.SubprocessProtocol):
         finally:
             self.kill()
         await self._exited.wait()
-        cast("asyncio.SubprocessTransport", self._transport).close()
+        self._close_pipes()
         await self._closed.wait()
 
     async def _exits_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._exited.wait(), seconds)
         return self._exited.is_set()
+
+    def _close_pipes(self) -> None:
+        if self._stdin is not None and self._stdin.get_write_buffer_size():
+            self._stdin.abort()  # a close would wait until somebody reads the rest
+        cast("asyncio.SubprocessTransport", self._transport).close()
 
     # What the event loop tells:
 
@@ -239,18 +244,14 @@ class Child(asyncio.SubprocessProtocol):
             with contextlib.suppress(OSError):
                 self._record.unlink(missing_ok=True)
         self._exited.set()
-        # A process that left the group may hold the pipes open for as long as it likes, and would
-        # have to read on for stdin to close.
-        if self._stdin is not None and self._stdin.get_write_buffer_size():
-            self._stdin.abort()
-        transport = cast("asyncio.SubprocessTransport", self._transport)
-        self._rearm(DRAIN_WAIT, transport.close)
+        # A process that left the group may hold the pipes open for as long as it likes.
+        self._rearm(DRAIN_WAIT, self._close_pipes)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """It was reaped, and all its output was read."""
         if self._timer is not None:
             self._timer.cancel()
-        cast("asyncio.SubprocessTransport", self._transport).close()
+        self._close_pipes()
         self._closed.set()
         self._end()
 

@@ -7,17 +7,16 @@ followed, and what comes back is streamed, not parsed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import aiohttp
-from yarl import URL
-
 from meshd.core.secret import Secret
-from meshd.proxy.outbound import transport_failed
-from meshd.wire.errors import UpstreamFailed, UpstreamTimeout
+from meshd.proxy.http_head import SESSION, RequestHead
+from meshd.proxy.http_pool import HttpPool
+from meshd.proxy.http_response import Response
+from meshd.wire.errors import UpstreamFailed
 
-ACCEPT = "application/json, text/event-stream"
-SESSION = "Mcp-Session-Id"
-VERSION = "MCP-Protocol-Version"
+__all__ = ["MAX_BODY", "SESSION", "HttpUpstream", "Response", "Target"]
+
 MAX_BODY = 16 * 1024 * 1024
+"""Bytes of the longest answer that is read whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,93 +29,43 @@ class Target:
 
 
 class HttpUpstream:
-    """One connection's HTTP side. Sockets are pooled by the session that all upstreams share."""
+    """One connection's HTTP side. Sockets are pooled, and shared with others at the same place."""
 
-    def __init__(self, session: aiohttp.ClientSession, target: Target) -> None:
-        self._session = session
-        self._url = URL(target.url.reveal(), encoded=True)
+    def __init__(self, pool: HttpPool, target: Target) -> None:
+        """Prepare what it is always told.
+
+        Raises:
+            UpstreamFailed: the URL or a header cannot be sent.
+        """
+        own = {name: value.reveal() for name, value in target.headers.items()}
+        try:
+            self._head = RequestHead(target.url.reveal(), own)
+        except ValueError as error:
+            raise UpstreamFailed(f"{target.shown} cannot be asked: {error}") from None
+        self._origin = pool.origin(self._head.place)
         self._shown = target.shown
-        self._own = {name: value.reveal() for name, value in target.headers.items()}
-        self._post = {
-            **self._own, "Accept": ACCEPT, "Content-Type": "application/json",
-            "User-Agent": "meshctl",
-        }  # fmt: skip
 
     def __repr__(self) -> str:
         return f"HttpUpstream({self._shown})"
 
-    async def post(
-        self, body: bytes, *, session: str | None, version: str | None
-    ) -> aiohttp.ClientResponse:
-        """Send one message. The caller releases the response.
+    async def post(self, body: bytes, *, session: str | None, version: str | None) -> Response:
+        """Send one message, once. The caller releases the response.
 
         Raises:
             UpstreamFailed: it cannot be reached, or the connection broke before an answer.
             UpstreamTimeout: no answer began in time.
+            Unavailable: too many requests to it are under way.
         """
-        headers = self._post
-        if session is not None or version is not None:
-            headers = headers.copy()
-            if session is not None:
-                headers[SESSION] = session
-            if version is not None:
-                headers[VERSION] = version
-        return await self._send("POST", headers, body)
+        return await self._origin.ask(self._head.post(body, session, version), self._shown)
 
     async def get(
         self, *, session: str | None, version: str | None, last_event: str | None
-    ) -> aiohttp.ClientResponse:
+    ) -> Response:
         """Open the stream of server messages. Raises as `post` does."""
-        headers = {**self._own, "Accept": "text/event-stream", "User-Agent": "meshctl"}
-        given = {SESSION: session, VERSION: version, "Last-Event-ID": last_event}
-        headers |= {name: value for name, value in given.items() if value is not None}
-        return await self._send("GET", headers, None)
+        return await self._origin.ask(self._head.get(session, version, last_event), self._shown)
 
     async def delete(self, *, session: str, version: str | None) -> int:
         """End the upstream's session; its HTTP status. Raises as `post` does."""
-        headers = {**self._own, SESSION: session, "User-Agent": "meshctl"}
-        if version is not None:
-            headers[VERSION] = version
-        response = await self._send("DELETE", headers, None)
+        response = await self._origin.ask(self._head.delete(session, version), self._shown)
         response.release()
         return response.status
-
-    async def _send(
-        self, method: str, headers: dict[str, str], body: bytes | None
-    ) -> aiohttp.ClientResponse:
-        try:
-            return await self._session.request(
-                method, self._url, data=body, headers=headers, allow_redirects=False
-            )
-        except TimeoutError:
-            raise UpstreamTimeout(f"{self._shown} did not answer in time") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise transport_failed(error, self._shown) from None
-
-
-async def read_all(response: aiohttp.ClientResponse, shown: str) -> bytes:
-    """The whole body.
-
-    Raises:
-        UpstreamFailed: it is over `MAX_BODY` bytes, or broke off.
-        UpstreamTimeout: it stalled.
-    """
-    declared = response.content_length
-    if declared is not None and declared > MAX_BODY:
-        response.close()
-        raise UpstreamFailed(f"{shown} answered with more than {MAX_BODY >> 20} MiB")
-    try:
-        if declared is not None:
-            return await response.read()
-        parts, size = [], 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > MAX_BODY:
-                response.close()
-                raise UpstreamFailed(f"{shown} answered with more than {MAX_BODY >> 20} MiB")
-            parts.append(chunk)
-        return b"".join(parts)
-    except TimeoutError:
-        raise UpstreamTimeout(f"{shown} stopped in the middle of an answer") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise transport_failed(error, shown) from None

@@ -6,15 +6,14 @@ Clients' sessions are their own and pass through byte for byte; this one serves 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 
-import aiohttp
 import msgspec
 
 from meshd.protocol import jsonrpc, sse, versions
 from meshd.protocol.jsonrpc import Reply
-from meshd.proxy.http import HttpUpstream, read_all
-from meshd.proxy.outbound import transport_failed
-from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
+from meshd.proxy.http import MAX_BODY, SESSION, HttpUpstream, Response
+from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 from meshd.wire.version import VERSION
 
 CALL_DEADLINE = 300.0
@@ -22,6 +21,18 @@ CALL_DEADLINE = 300.0
 
 class _Lost(Exception):
     """The upstream does not know our session any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A session: its id (None where the upstream keeps none), and how the upstream began it."""
+
+    session: str | None
+    version: str | None
+    said: bytes
+
+
+_NONE_YET = _Opened(None, None, b"")
 
 
 class HttpSession:
@@ -32,9 +43,7 @@ class HttpSession:
         self._shown = shown
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
-        self._session: str | None = None
-        self._version: str | None = None
-        self.initialize_result: bytes | None = None
+        self._opened = _NONE_YET
 
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session yet.
@@ -42,11 +51,7 @@ class HttpSession:
         Raises:
             UpstreamFailed, NeedsLogin, UpstreamTimeout: as `request`.
         """
-        async with self._opening:
-            if self.initialize_result is None:
-                await self._initialize()
-            assert self.initialize_result is not None  # noqa: S101 - set just above
-            return self.initialize_result
+        return (await self._present()).said
 
     async def request(
         self, method: str, params: bytes = b"", *, deadline: float = CALL_DEADLINE
@@ -62,13 +67,12 @@ class HttpSession:
         """
         try:
             async with asyncio.timeout(deadline):
-                await self.open()
+                opened = await self._present()
                 try:
-                    return await self._ask(method, params)
+                    return (await self._ask(method, params, opened))[0]
                 except _Lost:
-                    self.initialize_result = None
-                    await self.open()
-                    return await self._ask(method, params)
+                    opened = await self._present(lost=opened)
+                    return (await self._ask(method, params, opened))[0]
         except TimeoutError:
             raise UpstreamTimeout(f"{self._shown} did not answer within {deadline:g} s") from None
         except _Lost:
@@ -76,16 +80,22 @@ class HttpSession:
 
     async def close(self) -> None:
         """End the session at the upstream, if it will hear it."""
-        if self._session is not None:
+        opened, self._opened = self._opened, _NONE_YET
+        if opened.session is not None:
             try:
                 async with asyncio.timeout(2):
-                    await self._upstream.delete(session=self._session, version=self._version)
-            except (UpstreamFailed, UpstreamTimeout, TimeoutError):
+                    await self._upstream.delete(session=opened.session, version=opened.version)
+            except (MeshError, TimeoutError):
                 pass  # the session is the upstream's to forget
-        self._session = self.initialize_result = None
 
-    async def _initialize(self) -> None:
-        self._session = self._version = None
+    async def _present(self, lost: _Opened = _NONE_YET) -> _Opened:
+        """The session; another one than `lost`, however many lost that one at a time."""
+        async with self._opening:
+            if self._opened is _NONE_YET or self._opened is lost:
+                self._opened = await self._initialize()
+            return self._opened
+
+    async def _initialize(self) -> _Opened:
         params = msgspec.json.encode(
             {
                 "protocolVersion": versions.LATEST_HANDSHAKE,
@@ -93,53 +103,61 @@ class HttpSession:
                 "clientInfo": {"name": "meshctl", "version": VERSION},
             }
         )
-        reply = await self._ask("initialize", params, learns=True)
+        reply, session = await self._ask("initialize", params, _NONE_YET)
         if reply.result is None:
             raise UpstreamFailed(f"{self._shown} refused to initialize: {_message(reply.error)}")
         try:
             result = msgspec.json.decode(reply.result)
-            self._version = str(result["protocolVersion"])
+            version = str(result["protocolVersion"])
         except (msgspec.DecodeError, KeyError, TypeError):
             raise UpstreamFailed(f"{self._shown} answered initialize without a version") from None
-        if self._version not in versions.HANDSHAKE:
-            raise UpstreamFailed(f"{self._shown} speaks {self._version[:20]!r}, which is not known")
-        await self._tell(jsonrpc.notification("notifications/initialized"))
-        self.initialize_result = reply.result
+        if version not in versions.HANDSHAKE:
+            raise UpstreamFailed(f"{self._shown} speaks {version[:20]!r}, which is not known")
+        opened = _Opened(session, version, reply.result)
+        await self._tell(jsonrpc.notification("notifications/initialized"), opened)
+        return opened
 
-    async def _tell(self, body: bytes) -> None:
-        response = await self._upstream.post(body, session=self._session, version=self._version)
+    async def _tell(self, body: bytes, opened: _Opened) -> None:
+        response = await self._upstream.post(body, session=opened.session, version=opened.version)
         response.release()
 
-    async def _ask(self, method: str, params: bytes, *, learns: bool = False) -> Reply:
+    async def _ask(self, method: str, params: bytes, opened: _Opened) -> tuple[Reply, str | None]:
+        """The answer, and the id of the session that it began."""
         ident = next(self._ids)
         body = jsonrpc.request(ident, method, params)
-        response = await self._upstream.post(body, session=self._session, version=self._version)
+        response = await self._upstream.post(body, session=opened.session, version=opened.version)
         try:
-            self._check(response, learns=learns)
-            if learns:
-                self._session = response.headers.get("Mcp-Session-Id")
+            self._check(response, opened)
+            given = self._given(response)
+            asking = replace(opened, session=given) if opened is _NONE_YET else opened
             if response.content_type == "text/event-stream":
                 async for data in _events(response, self._shown):
-                    if (reply := await self._consider(data, ident)) is not None:
-                        return reply
+                    if (reply := await self._consider(data, ident, asking)) is not None:
+                        return reply, given
                 raise UpstreamFailed(f"{self._shown} closed the stream without an answer")
-            reply = await self._consider(await read_all(response, self._shown), ident)
+            reply = await self._consider(await response.read(MAX_BODY), ident, asking)
             if reply is None:
                 raise UpstreamFailed(f"{self._shown} answered something else than was asked")
-            return reply
+            return reply, given
         finally:
-            response.close()
+            response.release()
 
-    def _check(self, response: aiohttp.ClientResponse, *, learns: bool) -> None:
+    def _given(self, response: Response) -> str | None:
+        session = response.headers.get(SESSION)
+        if session is not None and not (session.isascii() and session.isprintable()):
+            raise UpstreamFailed(f"{self._shown} gave a session id that is not visible ASCII")
+        return session
+
+    def _check(self, response: Response, opened: _Opened) -> None:
         status = response.status
-        if status == 404 and not learns and self._session is not None:
+        if status == 404 and opened.session is not None:
             raise _Lost
         if status in {401, 403}:
             raise NeedsLogin(f"{self._shown} refused the credentials (HTTP {status})")
         if not 200 <= status < 300:
             raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
 
-    async def _consider(self, data: bytes, ident: int) -> Reply | None:
+    async def _consider(self, data: bytes, ident: int, opened: _Opened) -> Reply | None:
         """The reply if `data` answers request `ident`; other requests are declined."""
         try:
             message = jsonrpc.parse(data)
@@ -150,7 +168,8 @@ class HttpSession:
             await self._tell(
                 jsonrpc.success(bytes(message.id), b"{}")
                 if message.method == "ping"
-                else jsonrpc.failure(bytes(message.id), refusal)
+                else jsonrpc.failure(bytes(message.id), refusal),
+                opened,
             )
             return None
         if bytes(message.id) != b"%d" % ident:
@@ -159,19 +178,16 @@ class HttpSession:
         return Reply(result, None) if result else Reply(None, bytes(message.error) or b"null")
 
 
-async def _events(response: aiohttp.ClientResponse, shown: str) -> AsyncIterator[bytes]:
+async def _events(response: Response, shown: str) -> AsyncIterator[bytes]:
     splitter = sse.Splitter()
-    try:
-        async for chunk in response.content.iter_any():
-            for event in splitter.feed(chunk):
-                if data := sse.data_of(event):
-                    yield data
-    except sse.EventTooLarge:
-        raise UpstreamFailed(f"{shown} sent an event that is too large") from None
-    except TimeoutError:
-        raise UpstreamTimeout(f"{shown} stopped in the middle of a stream") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise transport_failed(error, shown) from None
+    async for chunk in response.chunks():
+        try:
+            events = splitter.feed(chunk)
+        except sse.EventTooLarge:
+            raise UpstreamFailed(f"{shown} sent an event that is too large") from None
+        for event in events:
+            if data := sse.data_of(event):
+                yield data
 
 
 def _message(error: bytes | None) -> str:

@@ -3,19 +3,21 @@
 import asyncio
 import socket
 from collections.abc import Iterable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from meshd.proxy.dial import Trust
+from meshd.proxy.http_pool import HttpPool
+from meshd.wire.errors import BadRequest
 
-from meshd.wire.errors import BadRequest, UpstreamFailed
-
-CONNECT_TIMEOUT = 30.0
 IDLE_TIMEOUT = 300.0
+"""Seconds of silence after which an upstream that owes an answer is given up."""
 
 METADATA = (
     ip_network("169.254.0.0/16"),  # AWS, Azure, GCP, OpenStack and others
-    ip_network("fd00:ec2::254/128"),  # AWS over IPv6
+    ip_network("fe80::a9fe:a9fe/128"),  # OpenStack over IPv6
+    ip_network("fd00:ec2::/32"),  # AWS over IPv6: instances, tasks, pods
+    ip_network("fd20:ce::254/128"),  # GCP over IPv6
     ip_network("100.100.100.200/32"),  # Alibaba
     ip_network("192.0.0.192/32"),  # Oracle
     ip_network("168.63.129.16/32"),  # Azure's host agent
@@ -23,7 +25,13 @@ METADATA = (
 METADATA_NAMES = frozenset({"metadata.google.internal", "metadata", "instance-data"})
 """Where clouds hand out machine credentials: never an MCP server unless an operator says so."""
 
-_NAT64 = IPv6Network("64:ff9b::/96")
+_EMBEDDING = (
+    IPv6Network("64:ff9b::/96"),  # NAT64, RFC 6052
+    IPv6Network("64:ff9b:1::/48"),  # NAT64 of a network's own, RFC 8215
+    IPv6Network("::ffff:0:0:0/96"),  # translated, RFC 2765
+    IPv6Network("::/96"),  # compatible, RFC 4291 section 2.5.5.1
+)
+"""IPv6 addresses whose last 32 bits are an IPv4 address."""
 
 
 class OutboundRules:
@@ -47,13 +55,9 @@ class OutboundRules:
         name = host.lower().rstrip(".").strip("[]")
         if name in self._names:
             return
-        try:
-            address = ip_address(name)
-        except ValueError:
-            if name in METADATA_NAMES:
-                raise _refused(host) from None
-            return
-        if not self.allows(name, address):
+        address = _literal(name)
+        refused = name in METADATA_NAMES if address is None else not self.allows(name, address)
+        if refused:
             raise _refused(host)
 
     def allows(self, host: str, address: IPv4Address | IPv6Address) -> bool:
@@ -66,12 +70,25 @@ class OutboundRules:
         return not any(plain in net for net in METADATA)
 
 
+def _literal(name: str) -> IPv4Address | IPv6Address | None:
+    """The address that `name` spells; the system also reads `2852039166` and `0xa9.0376.43518`."""
+    try:
+        return ip_address(name)
+    except ValueError:
+        pass
+    try:
+        return IPv4Address(socket.inet_aton(name))
+    except (OSError, ValueError):
+        return None
+
+
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address inside a mapped, 6to4 or NAT64 one."""
+    """The IPv4 address inside a mapped, 6to4, translated or NAT64 one."""
     if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            return IPv4Address(int(address) & 0xFFFFFFFF)
-        return address.ipv4_mapped or address.sixtofour or address
+        inside = address.ipv4_mapped or address.sixtofour
+        if inside is None and any(address in net for net in _EMBEDDING) and int(address) > 1:
+            inside = IPv4Address(int(address) & 0xFFFFFFFF)
+        return inside or address
     return address
 
 
@@ -83,65 +100,29 @@ def _refused(host: str) -> BadRequest:
     )
 
 
-class _Resolver(AbstractResolver):
-    """Resolves once and gives only checked addresses, so that what was checked is connected to."""
+async def addresses(rules: OutboundRules, host: str, port: int) -> list[str]:
+    """What `host` resolves to, without what may not be connected to.
 
-    def __init__(self, rules: OutboundRules) -> None:
-        self._rules = rules
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-        results: list[ResolveResult] = []
-        for kind, _, proto, _, where in found:
-            address = str(where[0])
-            if self._rules.allows(host, ip_address(address.partition("%")[0])):
-                results.append(
-                    ResolveResult(
-                        hostname=host,
-                        host=address,
-                        port=port,
-                        family=kind,
-                        proto=proto,
-                        flags=socket.AI_NUMERICHOST,
-                    )
-                )
-        if not results:
-            raise OSError(f"{host} resolves only to addresses that are not allowed")
-        return results
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-def open_session(rules: OutboundRules) -> aiohttp.ClientSession:
-    """A client session with one TLS context for all upstreams.
-
-    No cookies, no proxies from the environment, no decompression, no total timeout: streams live
-    long.
+    Raises:
+        OSError: nothing, or nothing that is allowed.
     """
-    connector = aiohttp.TCPConnector(
-        limit=0, resolver=_Resolver(rules), ttl_dns_cache=30, keepalive_timeout=30
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        raise_for_status=False,
-        timeout=aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_TIMEOUT, sock_read=IDLE_TIMEOUT
-        ),
-        skip_auto_headers=("User-Agent", "Accept-Encoding"),
-        max_line_size=16384,
-        max_field_size=16384,
-    )
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise OSError(f"{host} is no host name") from None
+    given = [str(where[0]) for _, _, _, _, where in found]
+    # The scope of a link-local address (%eth0) is no part of what the rules name.
+    allowed = [a for a in given if rules.allows(host, ip_address(a.partition("%")[0]))]
+    if not allowed:
+        raise OSError(f"{host} resolves only to addresses that are not allowed")
+    return allowed
 
 
-def transport_failed(error: BaseException, where: str) -> UpstreamFailed:
-    """The typed error for a connection that could not be made or broke. Holds no URL query."""
-    reason = str(error) or type(error).__name__
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or str(error.os_error)
-    return UpstreamFailed(f"{where} cannot be reached: {reason[:200]}")
+def open_session(rules: OutboundRules) -> HttpPool:
+    """What all upstreams connect with.
+
+    No cookies, no proxies from the environment, no redirects, no decompression, and no limit on
+    the whole time of an answer: streams live long.
+    """
+    return HttpPool(partial(addresses, rules), Trust(), patience=IDLE_TIMEOUT)

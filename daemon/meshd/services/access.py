@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from meshd.services.grants import ANY, SELF, glob_match
+from meshd.services.grants import ANY, SELF, glob_match, split_grant
 from meshd.services.principal import EVERYTHING, Permissions, Principal
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import BadRequest
@@ -22,6 +22,10 @@ ROLES: dict[str, Permissions] = {
     "user": {ANY: (ANY,), SELF: ("status", "whoami")},
 }
 """The built-in roles. Admins differ from owners in the calls that are for owners only."""
+
+MAX_REMEMBERED = 1000
+MAX_REMEMBERED_NAME = 200
+"""Decisions that a scope keeps, and the longest name among them: names are the callers' own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Decision:
 class Scope:
     """What one principal may do at one connection, worked out once and asked on every call."""
 
-    __slots__ = ("_decided", "all", "any", "prompts", "resources", "rule", "tools")
+    __slots__ = ("_decided", "_patterns", "all", "any", "rule")
 
     def __init__(self, principal: Principal, target: str) -> None:
         grants = {
@@ -51,9 +55,9 @@ class Scope:
         self.all = ANY in grants
         self.any = bool(grants)
         self.rule = ", ".join(grants.values())
-        self.resources = _of_kind(grants, "resource:")
-        self.prompts = _of_kind(grants, "prompt:")
-        self.tools = tuple(g for g in grants if not g.startswith(("resource:", "prompt:")))
+        self._patterns: dict[str, list[str]] = {}
+        for kind, pattern in map(split_grant, grants):
+            self._patterns.setdefault(kind, []).append(pattern)
         self._decided: dict[tuple[Kind, str], bool] = {}
 
     def covers(self, kind: Kind, name: str) -> bool:
@@ -63,21 +67,10 @@ class Scope:
         key = (kind, name)
         known = self._decided.get(key)
         if known is None:
-            known = any(glob_match(pattern, name) for pattern in self._patterns(kind))
-            if len(self._decided) < 1000:
+            known = any(glob_match(pattern, name) for pattern in self._patterns.get(kind, ()))
+            if len(self._decided) < MAX_REMEMBERED and len(name) <= MAX_REMEMBERED_NAME:
                 self._decided[key] = known
         return known
-
-    def _patterns(self, kind: Kind) -> tuple[str, ...]:
-        if kind == "tool":
-            return self.tools
-        if kind == "resource":
-            return self.resources
-        return self.prompts if kind == "prompt" else ()
-
-
-def _of_kind(grants: dict[str, str], prefix: str) -> tuple[str, ...]:
-    return tuple(grant[len(prefix) :] for grant in grants if grant.startswith(prefix))
 
 
 def _sources(principal: Principal) -> tuple[Permissions, ...]:
@@ -110,10 +103,16 @@ def decide(
     scope = scope_at(principal, target)
     if not scope.covers(kind, name):
         rule = f"no grant of {principal.name} covers {kind} {name}"
-        return Decision(False, rule, f"{kind}:{name}" if kind in {"resource", "prompt"} else name)
+        return Decision(False, rule, _grant_for(kind, name))
     if principal.read_only and (kind == "other" or (kind == "tool" and not reads_only())):
         return Decision(False, f"{principal.name} is read-only and {name} is not annotated so")
     return Decision(True, scope.rule)
+
+
+def _grant_for(kind: Kind, name: str) -> str:
+    if kind == "other":
+        return ANY
+    return name if kind == "tool" else f"{kind}:{name}"
 
 
 def decide_call(principal: Principal, call: Call) -> Decision:
@@ -129,7 +128,9 @@ def decide_call(principal: Principal, call: Call) -> Decision:
         return Decision(False, f"{principal.name} is read-only")
     if call.right == "instance" and not principal.instance_admin:
         return Decision(False, f"{call.name} is for instance admins")
-    for permissions in _sources(principal):
+    # A role is held in an org: what concerns the whole instance has to be said in the key itself.
+    instance = call.right == "instance"
+    for permissions in (principal.permissions,) if instance else _sources(principal):
         for grant in permissions.get(SELF, ()):
             if grant == call.name or (not call.secret and glob_match(grant, call.name)):
                 return Decision(True, f"self/{grant}")

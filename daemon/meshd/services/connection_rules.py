@@ -17,15 +17,25 @@ _OURS = frozenset({
 })  # fmt: skip
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 MAX_VALUE = 16 * 1024
+"""Characters of one value, or of a whole command."""
 MAX_VALUES = 100
+"""Headers, or environment variables, of one connection."""
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port, to which stored credentials are bound."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
+    """Pass headers that an upstream may be sent.
+
+    Raises:
+        BadRequest: a name or value is not valid, repeated in another case, or meshctl's own.
+    """
+    if len({name.lower() for name in headers}) < len(headers):
+        raise BadRequest("a header is given twice")
     if len(headers) > MAX_VALUES:
         raise BadRequest(f"more than {MAX_VALUES} headers")
     for name, value in headers.items():
@@ -41,9 +51,15 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def check_command(command: Sequence[str], cwd: str | None) -> None:
+    """Pass a command line and a folder to run it in.
+
+    Raises:
+        BadRequest: it is empty, too long, or holds a reference to a secret, which others could
+            see in the list of processes; or there is no such folder.
+    """
     if not command or not command[0]:
         raise BadRequest("the command is empty", next="meshctl connect NAME -- COMMAND ARGUMENT…")
-    if any("\0" in word for word in command) or sum(map(len, command)) > MAX_VALUE:
+    if any("\0" in word for word in command) or sum(len(word) + 1 for word in command) > MAX_VALUE:
         raise BadRequest(f"the command is over {MAX_VALUE} characters, or holds a NUL")
     if any(word.startswith("secret://") for word in command):
         raise BadRequest(
@@ -54,6 +70,11 @@ def check_command(command: Sequence[str], cwd: str | None) -> None:
 
 
 def check_env(env: Mapping[str, str]) -> None:
+    """Pass environment variables for a program.
+
+    Raises:
+        BadRequest: a name or value is not valid, or meshctl's own.
+    """
     if len(env) > MAX_VALUES:
         raise BadRequest(f"more than {MAX_VALUES} environment variables")
     for name, value in env.items():
@@ -71,9 +92,10 @@ def introduction(initialize: bytes) -> tuple[str | None, str | None]:
         result = msgspec.json.decode(initialize)
         info = result.get("serverInfo") or {}
         name = f"{info.get('name', '?')} {info.get('version', '')}".strip()
-        return name[:100], str(result.get("protocolVersion"))[:20]
-    except (msgspec.DecodeError, AttributeError):
+        version = result.get("protocolVersion")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
         return None, None
+    return name[:100], version[:20] if isinstance(version, str) else None
 
 
 def host_of(url: str) -> str:

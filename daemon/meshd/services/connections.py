@@ -2,20 +2,19 @@
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 from msgspec import UNSET
 
 from meshd.core.clock import Clock, iso, iso_or_none
 from meshd.proxy.outbound import OutboundRules
+from meshd.services.connection_edits import Edit, http_edit, stdio_edit
 from meshd.services.connection_rules import (
     check_command,
     check_env,
     check_headers,
     host_of,
     introduction,
-    origin,
 )
 from meshd.services.credentials import WHOLE, Credentials, shown_url
 from meshd.services.directory import ConnectionRow, Directory
@@ -37,7 +36,7 @@ from meshd.wire.connection import (
     ConnectionTested,
     Removed,
 )
-from meshd.wire.errors import BadRequest, Conflict, MeshError
+from meshd.wire.errors import Conflict, UpstreamFailed, UpstreamTimeout
 from meshd.wire.ids import new_id
 from meshd.wire.names import check_name
 
@@ -86,11 +85,12 @@ class Connections:
             Conflict: the name is taken.
         """
         name = check_name(asked.name, "connection")
-        shown = self._check_url(asked.url)
+        self._outbound.check(host_of(asked.url))
         check_headers(asked.headers)
-        row = {"transport": "http", "url": shown[0], "command": None, "cwd": None}
+        shown, secret = shown_url(asked.url)
+        row = {"transport": "http", "url": shown, "command": None, "cwd": None}
         sealed = {("header", key): value for key, value in asked.headers.items()}
-        if shown[1]:
+        if secret:
             sealed["url", WHOLE] = asked.url
         return await self._add(who, name, row, asked.bodies, sealed)
 
@@ -108,98 +108,44 @@ class Connections:
 
     async def edit(self, who: Principal, asked: ConnectionEdit) -> ConnectionEdited:
         """Change a connection but not its program. Raises as `add`, and NotFound."""
-        row = self._find(who, asked.connection)
-        name = row.name if asked.name is UNSET else check_name(asked.name, "connection")
-        bodies = row.bodies if asked.bodies is UNSET else asked.bodies
-        if row.transport != "http" and (asked.url is not UNSET or asked.headers):
-            raise BadRequest(f'"{row.name}" is a stdio connection: it has no URL and no headers')
-        check_headers({k: v for k, v in asked.headers.items() if v is not None})
-        after = replace(row, name=name, bodies=bodies)
-        steps: list[Step] = []
-        dropped: list[str] = []
         if asked.url is not UNSET:
-            shown, secret = self._check_url(asked.url)
-            if origin(shown) != origin(row.url or ""):
-                # Stored credentials are bound to the origin they were given for.
-                dropped = [k for k in row.names("header") if k not in asked.headers]
-                steps += [self._credentials.drop(row.org, row.id, "header", k) for k in dropped]
-            after = replace(after, url=shown)
-            steps.append(
-                self._credentials.put(row.org, row.id, "url", WHOLE, asked.url)
-                if secret
-                else self._credentials.drop(row.org, row.id, "url", WHOLE)
-            )
-        steps += self._value_steps(row, "header", asked.headers)
-        return await self._edit(who, row, after, steps, dropped)
+            self._outbound.check(host_of(asked.url))
+        return await self._edit(who, asked.connection, lambda row: http_edit(row, asked))
 
     async def edit_stdio(self, who: Principal, asked: ConnectionEditStdio) -> ConnectionEdited:
         """Change a stdio connection. Another program drops the environment, and says so."""
-        row = self._find(who, asked.connection)
-        if row.transport != "stdio":
-            raise BadRequest(f'"{row.name}" is not a stdio connection')
-        name = row.name if asked.name is UNSET else check_name(asked.name, "connection")
-        bodies = row.bodies if asked.bodies is UNSET else asked.bodies
-        command = row.command if asked.command is UNSET else tuple(asked.command)
-        cwd = row.cwd if asked.cwd is UNSET else asked.cwd
-        check_command(command, cwd)
-        check_env({k: v for k, v in asked.env.items() if v is not None})
-        steps: list[Step] = []
-        dropped: list[str] = []
-        if command[0] != row.command[0]:
-            dropped = [k for k in row.names("env") if k not in asked.env]
-            steps += [self._credentials.drop(row.org, row.id, "env", k) for k in dropped]
-        steps += self._value_steps(row, "env", asked.env)
-        after = replace(row, name=name, bodies=bodies, command=command, cwd=cwd)
-        return await self._edit(who, row, after, steps, dropped)
+        return await self._edit(who, asked.connection, lambda row: stdio_edit(row, asked))
 
     async def remove(self, who: Principal, name: str) -> Removed:
         """Remove it with its credentials, and every grant on it. Raises NotFound."""
-        row = self._find(who, name)
-        steps = [
-            Step("connection.remove", {"org_id": row.org, "id": row.id}, expect=1),
-            self._tools.forget(row),
-            self._events.step(who, "connection.removed", row.id, {"name": row.name}),
-        ]
-        for key in self._directory.view.keys.values():
-            if row.id in key.principal.permissions:
-                left = without_target(key.principal.permissions, row.id)
-                steps.append(
-                    Step(
-                        "key.edit",
-                        {
-                            "id": key.principal.id, "org_id": row.org,
-                            "name": key.principal.name, "role": key.principal.role,
-                            "expires_at": key.principal.expires_at,
-                            "read_only": int(key.principal.read_only),
-                            "permissions": json.dumps(to_json(left)),
-                            "permissions_before": key.permissions_json,
-                        },
-                        expect=1,
-                    )
-                )  # fmt: skip
-        await self._write(row, steps)
+        async with self._directory.changing:
+            row = self._find(who, name)
+            await self._write(
+                row.name,
+                Step("connection.remove", {"org_id": row.org, "id": row.id}, expect=1),
+                self._tools.forget(row),
+                self._events.step(who, "connection.removed", row.id, {"name": row.name}),
+                *self._without_grants_on(row),
+            )
         await self._upstreams.drop(row)
         return Removed(id=row.id, name=row.name)
 
     async def enable(self, who: Principal, name: str, *, enabled: bool) -> Connection:
         """Serve it, or stop serving it and what runs for it. Raises NotFound."""
-        row = self._find(who, name)
-        if row.enabled != enabled:
+        async with self._directory.changing:
+            row = self._find(who, name)
+            if row.enabled == enabled:
+                return self.wire(row)
             kind = "connection.enabled" if enabled else "connection.disabled"
+            asked = {"org_id": row.org, "id": row.id, "enabled": int(enabled)}
             await self._write(
-                row,
-                [
-                    Step(
-                        "connection.enable",
-                        {"org_id": row.org, "id": row.id, "enabled": int(enabled)},
-                        expect=1,
-                    ),
-                    self._events.step(who, kind, row.id, {"name": row.name}),
-                ],
+                row.name,
+                Step("connection.enable", asked, expect=1),
+                self._events.step(who, kind, row.id, {"name": row.name}),
             )
-            await self._upstreams.drop(row)
-            if enabled:
-                await self._look(self._find(who, row.id))
+        await self._upstreams.drop(row)
+        if enabled:
+            await self._look(self._find(who, row.id))
         return self.show(who, row.id)
 
     async def test(self, who: Principal, name: str) -> ConnectionTested:
@@ -211,9 +157,11 @@ class Connections:
         """
         row = self._find(who, name)
         began = time.perf_counter()
-        await self._tools.refresh(row)
+        try:
+            await self._tools.refresh(row)
+        finally:
+            await self._health.flush()
         duration = (time.perf_counter() - began) * 1000
-        await self._health.flush()
         server, protocol = introduction(await self._upstreams.initialize_result(row))
         return ConnectionTested(
             connection=self.show(who, row.id), duration_ms=duration, server=server,
@@ -241,11 +189,6 @@ class Connections:
     def _find(self, who: Principal, name: str) -> ConnectionRow:
         return find_connection(self._directory.view, who.org, name)
 
-    def _check_url(self, url: str) -> tuple[str, bool]:
-        """The URL as shown, and whether it holds a secret."""
-        self._outbound.check(host_of(url))
-        return shown_url(url)
-
     async def _add(
         self,
         who: Principal,
@@ -256,81 +199,90 @@ class Connections:
     ) -> Connection:
         made = new_id("conn")
         about = {"name": name, "transport": row["transport"]}
-        steps = [
-            Step(
-                "connection.add",
-                {"id": made, "org_id": who.org, "name": name, "bodies": bodies,
-                 "now": self._clock.now(), **row},
-            ),
-            *(
-                self._credentials.put(who.org, made, kind, key, value)
-                for (kind, key), value in sealed.items()
-            ),
-            self._events.step(who, "connection.added", made, about),
-        ]  # fmt: skip
-        await self._write_named(name, steps)
-        await self._look(self._directory.view.connections[made])
+        added = {
+            "id": made, "org_id": who.org, "name": name, "bodies": bodies,
+            "now": self._clock.now(), **row,
+        }  # fmt: skip
+        async with self._directory.changing:
+            await self._write(
+                name,
+                Step("connection.add", added),
+                *self._value_steps(who.org, made, sealed),
+                self._events.step(who, "connection.added", made, about),
+            )
+        await self._look(self._find(who, made))
         return self.show(who, made)
 
     async def _edit(
-        self,
-        who: Principal,
-        row: ConnectionRow,
-        after: ConnectionRow,
-        steps: list[Step],
-        dropped: list[str],
+        self, who: Principal, name: str, plan: Callable[[ConnectionRow], Edit]
     ) -> ConnectionEdited:
-        changed = {
-            "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
-            "command": json.dumps(after.command) if after.command else None,
-            "cwd": after.cwd, "bodies": after.bodies,
-        }  # fmt: skip
-        await self._write_named(
-            after.name,
-            [
+        async with self._directory.changing:
+            row = self._find(who, name)
+            edit = plan(row)
+            after = edit.after
+            changed = {
+                "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
+                "command": json.dumps(after.command) if after.command else None,
+                "cwd": after.cwd, "bodies": after.bodies,
+            }  # fmt: skip
+            await self._write(
+                after.name,
                 Step("connection.edit", changed, expect=1),
-                *steps,
+                *self._value_steps(row.org, row.id, edit.values),
+                *((self._tools.forget(row),) if edit.retargets(row) else ()),
                 self._events.step(who, "connection.edited", row.id, {"name": after.name}),
-            ],
-        )
+            )
         await self._upstreams.drop(row)
         edited = self._find(who, row.id)
         if edited.enabled:
             await self._look(edited)
-        return ConnectionEdited(connection=self.show(who, row.id), dropped=dropped)
+        return ConnectionEdited(connection=self.show(who, row.id), dropped=edit.dropped)
 
     def _value_steps(
-        self, row: ConnectionRow, kind: str, values: Mapping[str, str | None]
+        self, org: str, connection: str, values: Mapping[tuple[str, str], str | None]
     ) -> list[Step]:
         return [
-            self._credentials.drop(row.org, row.id, kind, name)
+            self._credentials.drop(org, connection, kind, name)
             if value is None
-            else self._credentials.put(row.org, row.id, kind, name, value)
-            for name, value in values.items()
+            else self._credentials.put(org, connection, kind, name, value)
+            for (kind, name), value in values.items()
         ]
+
+    def _without_grants_on(self, row: ConnectionRow) -> list[Step]:
+        steps = []
+        for key in self._directory.view.keys.values():
+            who = key.principal
+            if row.id in who.permissions:
+                left = json.dumps(to_json(without_target(who.permissions, row.id)))
+                edited = {
+                    "id": who.id, "org_id": row.org, "name": who.name, "role": who.role,
+                    "expires_at": who.expires_at, "read_only": int(who.read_only),
+                    "permissions": left, "permissions_before": key.permissions_json,
+                }  # fmt: skip
+                steps += [
+                    Step("key.edit", edited, expect=1),
+                    Step("revision.bump", {"topic": "keys"}),
+                ]
+        return steps
 
     async def _look(self, row: ConnectionRow) -> None:
         """List the tools; what went wrong is in the state afterwards."""
         try:
             await self._tools.refresh(row)
-        except MeshError as error:
+        except (UpstreamFailed, UpstreamTimeout) as error:
             self._health.failed(row, error)
+        except Conflict:
+            pass  # it was disabled meanwhile
         await self._health.flush()
 
-    async def _write_named(self, name: str, steps: list[Step]) -> None:
+    async def _write(self, name: str, *steps: Step) -> None:
         try:
             await self._db.write(*steps, Step("revision.bump", {"topic": "connections"}))
         except UniqueViolation:
             raise Conflict(
                 f'a connection "{name}" exists already', next=f"meshctl connection show {name}"
             ) from None
+        except ExpectFailed:
+            raise Conflict(f'"{name}" changed meanwhile', next="meshctl connection list") from None
         await self._directory.refresh()
         self._events.bell.ring()
-
-    async def _write(self, row: ConnectionRow, steps: list[Step]) -> None:
-        try:
-            await self._write_named(row.name, steps)
-        except ExpectFailed:
-            raise Conflict(
-                f'"{row.name}" changed meanwhile', next="meshctl connection list"
-            ) from None

@@ -9,8 +9,9 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from meshd.core.clock import Clock
@@ -69,7 +70,6 @@ class View:
     """One consistent state of everything that decides. Never changed, only replaced."""
 
     orgs: Mapping[str, str]
-    owner: str
     connections: Mapping[str, ConnectionRow]
     by_name: Mapping[tuple[str, str], ConnectionRow]
     keys: Mapping[str, KeyRow]
@@ -77,9 +77,14 @@ class View:
 
 
 class Directory:
-    """Holds the current `View` and keeps it fresh."""
+    """Holds the current `View` and keeps it fresh.
+
+    `changing` is held by whoever checks the snapshot and then writes, so that what was checked is
+    what is changed.
+    """
 
     def __init__(self, db: Database, clock: Clock) -> None:
+        self.changing = asyncio.Lock()
         self._db = db
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -99,14 +104,28 @@ class Directory:
         return self._view
 
     async def refresh(self) -> None:
-        """Read everything again if anything changed."""
+        """Read everything again if anything changed.
+
+        What is read is kept only if nothing changed meanwhile: a credential must never be seen
+        beside the URL of another moment.
+        """
         async with self._lock:
-            row = await self._db.one("revision.sum")
-            revision = int(row["n"]) if row else 0
-            if revision != self._revision or self._view is None:
-                self._view = await self._load()
-                self._revision = revision
-            self._checked = self._clock.monotonic()
+            now, revision = self._clock.monotonic(), await self._present_revision()
+            while revision != self._revision or self._view is None:
+                view = await self._load()
+                before, now, revision = (
+                    revision, self._clock.monotonic(), await self._present_revision(),
+                )  # fmt: skip
+                if before == revision:
+                    self._view, self._revision = view, revision
+            self._checked = now
+
+    def key_now(self, key: str) -> Principal | None:
+        """The principal of a key's id; None once it is revoked or expired."""
+        row = self.view.keys.get(key)
+        if row is None or row.principal.expired(self._clock.now()):
+            return None
+        return row.principal
 
     async def keep_fresh(self) -> None:
         """Poll for changes made elsewhere, for ever."""
@@ -116,6 +135,10 @@ class Directory:
                 await self.refresh()
             except StoreError as error:
                 log.warning("the snapshot could not be refreshed: %s", error)
+
+    async def _present_revision(self) -> int:
+        row = await self._db.one("revision.sum")
+        return int(row["n"]) if row else 0
 
     async def _load(self) -> View:
         orgs = {row["id"]: row["name"] for row in await self._db.all("org.all")}
@@ -132,12 +155,11 @@ class Directory:
             kept = before.get(made.id)
             if kept == made and (kept.state, kept.reason) == (made.state, made.reason):
                 connections[made.id] = kept
-        owner = users[0]["id"] if users else ""
+        admin = users[0]["id"] if users else ""
         rows = await self._db.all("key.all")
-        keys = {row["id"]: _key(row, owner) for row in rows}
+        keys = {row["id"]: _key(row, admin, partial(self.key_now, row["id"])) for row in rows}
         return View(
             orgs=orgs,
-            owner=owner,
             connections=connections,
             by_name={(c.org, c.name): c for c in connections.values()},
             keys=keys,
@@ -168,7 +190,7 @@ def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> Connect
     )
 
 
-def _key(row: Row, admin: str) -> KeyRow:
+def _key(row: Row, admin: str, renew: Callable[[], Principal | None]) -> KeyRow:
     permissions = {k: tuple(v) for k, v in json.loads(row["permissions"]).items()}
     principal = Principal(
         id=row["id"],
@@ -181,6 +203,7 @@ def _key(row: Row, admin: str) -> KeyRow:
         read_only=bool(row["read_only"]),
         expires_at=row["expires_at"],
         instance_admin=row["owner_id"] == admin,
+        renew=renew,
     )
     return KeyRow(
         principal=principal,

@@ -1,10 +1,7 @@
 """The daemon's own checks, run as a child process: also while no daemon runs."""
 
-import os
 import sqlite3
-import stat
-from collections.abc import Iterator
-from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from aiohttp import http_parser
@@ -28,7 +25,7 @@ class Check(Struct, kw_only=True):
 
 def examine(config: Config) -> list[dict[str, str | None]]:
     """Every check, as JSON-ready mappings."""
-    checks = [_parser(), _sqlite(), _modes(config.home), _master(config)]
+    checks = [_parser(), _sqlite(), _master(config)]
     return [to_builtins(check) for check in checks]
 
 
@@ -49,31 +46,6 @@ def _sqlite() -> Check:
     if sqlite3.sqlite_version_info < MENDED_SQLITE:
         note += "; its WAL race is avoided: one connection does every write and checkpoint"
     return Check(check="sqlite", state="pass", note=note)
-
-
-def _modes(home: Path) -> Check:
-    open_files = [path for path in _below(home) if _is_open(path)]
-    if not open_files:
-        return Check(check="file modes", state="pass", note="no file is open to others")
-    return Check(
-        check="file modes", state="fail", note=f"open to others: {open_files[0]}",
-        next=f"chmod -R go-rwx {home}",
-    )  # fmt: skip
-
-
-def _below(home: Path) -> Iterator[Path]:
-    if home.exists():
-        yield home
-        for folder, names, files in os.walk(home):
-            yield from (Path(folder, name) for name in (*names, *files))
-
-
-def _is_open(path: Path) -> bool:
-    try:
-        status = path.lstat()
-    except OSError:
-        return False
-    return not stat.S_ISLNK(status.st_mode) and bool(status.st_mode & 0o077)
 
 
 def _master(config: Config) -> Check:

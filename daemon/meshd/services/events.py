@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from meshd.core.clock import Clock, instant, iso
 from meshd.services.grants import glob_match
+from meshd.services.limits import check_tail
 from meshd.services.principal import Principal
 from meshd.store.db import Database, Row, Step
 from meshd.wire.errors import BadRequest
@@ -24,15 +25,19 @@ class Bell:
     """Wakes those who follow something. Polling stays the truth; this only makes it prompt."""
 
     def __init__(self) -> None:
+        self.rung = 0
         self._waiting: set[asyncio.Event] = set()
 
     def ring(self) -> None:
         """Wake everyone who waits."""
+        self.rung += 1
         for waiting in self._waiting:
             waiting.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Until the next ring, at most so long."""
+    async def wait(self, seconds: float, heard: int | None = None) -> None:
+        """Until the next ring, at most so long; not at all if it rang since `rung` was `heard`."""
+        if heard is not None and heard != self.rung:
+            return
         mine = asyncio.Event()
         self._waiting.add(mine)
         try:
@@ -64,7 +69,7 @@ class Events:
                 "source": f"/orgs/{principal.org}",
                 "subject": subject,
                 "time": self._clock.now(),
-                "data": json.dumps(about, ensure_ascii=False),
+                "data": json.dumps(about, ensure_ascii=False, separators=(",", ":")),
             },
         )
 
@@ -72,11 +77,13 @@ class Events:
         """Events after the cursor, oldest first; None when nothing came for a while.
 
         Raises:
-            BadRequest: a filter or `since` is not valid.
+            BadRequest: a filter, `after`, `since` or `limit` is not valid.
         """
+        check_tail(asked.after, asked.limit)
         filters = [_filter(text) for text in asked.filter]
         after, left = await self._start(principal.org, asked), asked.limit
-        while left is None or left > 0:
+        while True:
+            heard = self.bell.rung
             rows = await self._db.all("event.after", org_id=principal.org, after=after, limit=PAGE)
             for row in rows:
                 after = row["seq"]
@@ -89,7 +96,7 @@ class Events:
                 if not asked.follow:
                     return
                 yield None
-                await self.bell.wait(POLL)
+                await self.bell.wait(POLL, heard)
 
     async def _start(self, org: str, asked: EventTail) -> int:
         if asked.after is not None:

@@ -11,6 +11,8 @@ from meshd.wire.errors import BadRequest
 ANY = "*"
 SELF = "self"
 MAX_LENGTH = 300
+PREFIXES = {"resource:": "resource", "prompt:": "prompt"}
+"""How a grant says that it is about something else than a tool."""
 
 
 def parse_grant(text: str, resolve: Callable[[str], str]) -> tuple[str, str]:
@@ -31,10 +33,18 @@ def parse_grant(text: str, resolve: Callable[[str], str]) -> tuple[str, str]:
             },
         )
     target, slash, grant = text.partition("/")
-    if slash and not grant:
-        raise BadRequest(f'"{text}" names nothing after the "/"')
+    if slash and (not grant or grant in PREFIXES):
+        raise BadRequest(f'"{text}" names nothing after the "{text[-1]}"')
     target = target if target in {ANY, SELF} else resolve(target)
     return target, grant or ANY
+
+
+def split_grant(grant: str) -> tuple[str, str]:
+    """What a grant at a connection is about (`tool`, `resource` or `prompt`), and its pattern."""
+    for prefix, kind in PREFIXES.items():
+        if grant.startswith(prefix):
+            return kind, grant[len(prefix) :]
+    return "tool", grant
 
 
 def show_grants(permissions: Permissions, name_of: Callable[[str], str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshd.core.clock import Clock
 from meshd.core.redact import redact_text
@@ -11,16 +11,18 @@ from meshd.services.events import Events
 from meshd.services.principal import Principal
 from meshd.store.db import Database, Step, StoreError
 from meshd.wire.connection import State
-from meshd.wire.errors import MeshError, NeedsLogin
+from meshd.wire.errors import MeshError, NeedsLogin, Unavailable
 
 log = logging.getLogger(__name__)
 
 DAEMON = "meshd"
+RETRY = 1.0
+"""Seconds before a state that could not be written is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
-    """The last contact. `revision` is the configuration it was made with."""
+    """What contact showed; `at` is the last that succeeded, `revision` the configuration then."""
 
     revision: str
     state: State
@@ -39,6 +41,7 @@ class Health:
         self._seen: dict[str, Seen] = {}
         self._changed: dict[str, ConnectionRow] = {}
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def of(self, row: ConnectionRow) -> Seen:
         """The state as it may be shown."""
@@ -51,15 +54,17 @@ class Health:
 
     def reached(self, row: ConnectionRow) -> None:
         """The upstream answered. Cheap when it was ready already."""
-        seen = self._seen.get(row.id)
+        seen, now = self._seen.get(row.id), self._clock.now()
         if seen is None or seen.state != "ready" or seen.revision != row.revision:
-            self._set(row, Seen(row.revision, "ready", None, self._clock.now()))
+            self._set(row, Seen(row.revision, "ready", None, now))
+        else:
+            seen.at = now
 
     def failed(self, row: ConnectionRow, error: MeshError) -> None:
         """The upstream could not be reached, or refused us."""
         state: State = "needs_login" if isinstance(error, NeedsLogin) else "failing"
         seen = self._seen.get(row.id)
-        reason = redact_text(error.message)[:300]
+        reason = redact_text(error.message[:4096])[:300]
         if seen is None or (seen.state, seen.reason, seen.revision) != (
             state, reason, row.revision,
         ):  # fmt: skip
@@ -76,41 +81,51 @@ class Health:
         self._wake.set()
 
     async def write_changes(self) -> None:
-        """Write changed states, for ever."""
+        """Write changed states, for ever. What could not be written is tried again."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             await self.flush()
+            if self._changed:
+                await asyncio.sleep(RETRY)
+                self._wake.set()
 
     async def flush(self) -> None:
         """Write every changed state, with the event that tells of it."""
-        changed, self._changed = self._changed, {}
-        for row in changed.values():
-            seen = self._seen.get(row.id)
-            present = self._directory.view.connections.get(row.id)
-            if seen is None or present is None or present.revision != seen.revision:
-                continue
-            steps = [
-                Step(
-                    "connection.observe",
-                    {"org_id": row.org, "id": row.id, "state": seen.state,
-                     "reason": seen.reason, "seen_at": seen.at},
-                ),
-                Step("revision.bump", {"topic": "connections"}),
-            ]  # fmt: skip
-            if (present.state, present.reason) == (seen.state, seen.reason):
-                continue
-            if present.state != seen.state:
-                about = {"name": row.name, "state": seen.state, "reason": seen.reason}
-                steps.append(
-                    self._events.step(_daemon(row.org), f"connection.{seen.state}", row.id, about)
-                )
-            try:
-                await self._db.write(*steps)
-                await self._directory.refresh()
-            except StoreError as error:
-                log.warning("the state of %s could not be written: %s", row.name, error)
-            self._events.bell.ring()
+        async with self._writing:
+            for row in tuple(self._changed.values()):
+                seen = self._seen.get(row.id)
+                try:
+                    if seen is not None:
+                        await self._write(row, replace(seen))
+                except (StoreError, Unavailable) as error:
+                    log.warning("the state of %s could not be written: %s", row.name, error)
+                    continue
+                if self._seen.get(row.id) is seen:
+                    self._changed.pop(row.id, None)
+
+    async def _write(self, row: ConnectionRow, seen: Seen) -> None:
+        present = self._directory.view.connections.get(row.id)
+        if present is None or present.revision != seen.revision:
+            return  # another configuration, about which this says nothing
+        if (present.state, present.reason) == (seen.state, seen.reason):
+            return
+        steps = [
+            Step(
+                "connection.observe",
+                {"org_id": row.org, "id": row.id, "state": seen.state,
+                 "reason": seen.reason, "seen_at": seen.at},
+            ),
+            Step("revision.bump", {"topic": "connections"}),
+        ]  # fmt: skip
+        if present.state != seen.state:
+            about = {"name": row.name, "state": seen.state, "reason": seen.reason}
+            steps.append(
+                self._events.step(_daemon(row.org), f"connection.{seen.state}", row.id, about)
+            )
+        await self._db.write(*steps)
+        await self._directory.refresh()
+        self._events.bell.ring()
 
 
 def _daemon(org: str) -> Principal:

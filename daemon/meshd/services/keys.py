@@ -1,17 +1,18 @@
 """Keys: issuing, changing, rotating, revoking, and finding the principal behind one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 
 from msgspec import UNSET, structs
 
 from meshd.core.clock import Clock, instant, iso, iso_or_none
-from meshd.services.access import ROLES, check_role
+from meshd.services.access import check_role
+from meshd.services.bounds import check_within
 from meshd.services.directory import Directory, KeyRow, View
 from meshd.services.events import Events
 from meshd.services.grants import (
     ANY,
-    glob_match,
     parse_grant,
     show_grants,
     to_json,
@@ -31,6 +32,9 @@ from meshd.wire.names import check_name
 MAX_RECOGNISED = 4096
 """Keys whose digest is remembered while the snapshot stays the same: 0.1 µs instead of 4."""
 
+MAX_GRANTS = 1000
+"""Grants of one key, and entries of one request."""
+
 
 class Keys:
     """The rules of keys."""
@@ -41,6 +45,7 @@ class Keys:
         self._events = events
         self._clock = clock
         self._used: dict[str, int] = {}
+        self._used_written: dict[str, int] = {}
         self._recognised: dict[str, Principal] = {}
         self._recognised_in: View | None = None
 
@@ -81,9 +86,10 @@ class Keys:
 
     async def write_last_used(self) -> None:
         """Write the coarse last use of every key used since the last time."""
-        used, self._used = self._used, {}
+        used = {k: at for k, at in self._used.items() if self._used_written.get(k) != at}
         if used:
             await self._db.write_many("key.used", [{"id": k, "at": at} for k, at in used.items()])
+            self._used_written.update(used)
 
     def all(self, who: Principal) -> list[Key]:
         """Keys of the org, newest first."""
@@ -105,44 +111,96 @@ class Keys:
             Conflict: the name is taken.
         """
         name = check_name(asked.name, "key")
-        role = check_role(asked.role)
-        permissions: dict[str, tuple[str, ...]] = {}
-        if asked.allow is UNSET:
-            permissions = {} if role else {ANY: (ANY,)}
-        else:
-            for text in asked.allow:
-                permissions = with_grant(permissions, *self._grant(who, text))
         now = self._clock.now()
-        expires = _expiry(asked.expires, now)
-        _within(who, permissions, role, asked.read_only, expires)
-        minted = apikey.mint("s")
-        key_id = new_id("key")
-        row = {
-            "id": key_id, "org_id": who.org, "name": name, "prefix": f"mshs_{minted.public_id}",
-            "digest": minted.digest, "last_four": minted.last_four,
-            "permissions": json.dumps(to_json(permissions)), "role": role,
-            "read_only": int(asked.read_only), "owner_id": who.owner, "now": now,
-            "expires_at": expires,
-        }  # fmt: skip
-        about = {"name": name, "role": role, "expires_at": iso_or_none(expires)}
-        try:
-            await self._write(
-                Step("key.add", row), self._events.step(who, "key.added", key_id, about)
-            )
-        except UniqueViolation:
-            raise Conflict(
-                f'a key "{name}" exists already', next=f"meshctl key rotate {name}"
-            ) from None
-        return self._with_secret(who, key_id, minted)
+        async with self._directory.changing:
+            made = self._made(who, name, asked, now)
+            check_within(who, made)
+            minted = apikey.mint("s")
+            row = {**_columns(made), **_secret_columns(minted), "owner_id": made.owner, "now": now}
+            about = {"name": name, "role": made.role, "expires_at": iso_or_none(made.expires_at)}
+            try:
+                await self._write(
+                    Step("key.add", row), self._events.step(who, "key.added", made.id, about)
+                )
+            except UniqueViolation:
+                raise Conflict(
+                    f'a key "{name}" exists already', next=f"meshctl key rotate {name}"
+                ) from None
+            return self._with_secret(who, made.id, minted)
 
     async def edit(self, who: Principal, asked: KeyEdit) -> Key:
         """Change what a key may do. Raises as `add`, and Conflict if it changed meanwhile."""
-        before = find_key(self._directory.view, who.org, asked.key)
-        key = before.principal
-        _may_touch(who, key)
-        permissions: Permissions = key.permissions
-        for text in asked.allow:
-            permissions = with_grant(permissions, *self._grant(who, text))
+        async with self._directory.changing:
+            before = find_key(self._directory.view, who.org, asked.key)
+            key = before.principal
+            check_within(who, key)  # nobody changes a key whose rights exceed their own
+            after = self._edited(who, key, asked)
+            check_within(who, after)
+            row = {**_columns(after), "permissions_before": before.permissions_json}
+            about = {"name": after.name, "role": after.role}
+            try:
+                await self._write(
+                    Step("key.edit", row, expect=1),
+                    self._events.step(who, "key.edited", key.id, about),
+                )
+            except UniqueViolation:
+                raise Conflict(f'a key "{after.name}" exists already') from None
+            except ExpectFailed:
+                raise Conflict(
+                    f'key "{key.name}" changed meanwhile', next=f"meshctl key show {key.name}"
+                ) from None
+            return self.show(who, key.id)
+
+    async def rotate(self, who: Principal, name: str) -> KeyAdded:
+        """A new secret; the one before stops at once. Raises NotFound, Denied."""
+        async with self._directory.changing:
+            key = find_key(self._directory.view, who.org, name).principal
+            check_within(who, key)
+            minted = apikey.mint("s")
+            row = {"id": key.id, "org_id": who.org, **_secret_columns(minted)}
+            await self._write(
+                Step("key.rotate", row, expect=1),
+                self._events.step(who, "key.rotated", key.id, {"name": key.name}),
+            )
+            return self._with_secret(who, key.id, minted)
+
+    async def revoke(self, who: Principal, name: str) -> Removed:
+        """Gone at once. Raises NotFound, Denied."""
+        async with self._directory.changing:
+            key = find_key(self._directory.view, who.org, name).principal
+            check_within(who, key)
+            await self._write(
+                Step("key.revoke", {"id": key.id, "org_id": who.org}, expect=1),
+                self._events.step(who, "key.revoked", key.id, {"name": key.name}),
+            )
+        self._used.pop(key.id, None)
+        self._used_written.pop(key.id, None)
+        return Removed(id=key.id, name=key.name)
+
+    async def _write(self, *steps: Step) -> None:
+        await self._db.write(*steps, Step("revision.bump", {"topic": "keys"}))
+        await self._directory.refresh()
+        self._events.bell.ring()
+
+    def _made(self, who: Principal, name: str, asked: KeyAdd, now: int) -> Principal:
+        """The key that is asked for. Raises as `add`."""
+        role = check_role(asked.role)
+        permissions: Permissions = {}
+        if asked.allow is not UNSET:
+            permissions = self._with(who, permissions, asked.allow)
+        elif role is None:
+            permissions = {ANY: (ANY,)}
+        return Principal(
+            id=new_id("key"), name=name, kind="key", org=who.org, owner=who.owner,
+            permissions=permissions, role=role, read_only=asked.read_only,
+            expires_at=_expiry(asked.expires, now), instance_admin=who.instance_admin,
+        )  # fmt: skip
+
+    def _edited(self, who: Principal, key: Principal, asked: KeyEdit) -> Principal:
+        """The key as it is asked to be. Raises as `edit`."""
+        permissions = self._with(who, key.permissions, asked.allow)
+        if len(asked.revoke) > MAX_GRANTS:
+            raise BadRequest(f"at most {MAX_GRANTS} grants can be revoked at once")
         for text in asked.revoke:
             fewer = without_grant(permissions, *self._grant(who, text))
             if fewer is None:
@@ -150,60 +208,24 @@ class Keys:
                     f'key "{key.name}" has no grant "{text}"', next=f"meshctl key show {key.name}"
                 )
             permissions = fewer
-        name = key.name if asked.name is UNSET else check_name(asked.name, "key")
-        role = key.role if asked.role is UNSET else check_role(asked.role)
-        read_only = key.read_only if asked.read_only is UNSET else asked.read_only
         expires = key.expires_at
         if asked.expires is not UNSET:
             expires = _expiry(asked.expires, self._clock.now())
-        _within(who, permissions, role, read_only, expires)
-        row = {
-            "id": key.id, "org_id": who.org, "name": name, "role": role, "expires_at": expires,
-            "permissions": json.dumps(to_json(permissions)), "read_only": int(read_only),
-            "permissions_before": before.permissions_json,
-        }  # fmt: skip
-        try:
-            await self._write(
-                Step("key.edit", row, expect=1),
-                self._events.step(who, "key.edited", key.id, {"name": name, "role": role}),
-            )
-        except UniqueViolation:
-            raise Conflict(f'a key "{name}" exists already') from None
-        except ExpectFailed:
-            raise Conflict(
-                f'key "{key.name}" changed meanwhile', next=f"meshctl key show {key.name}"
-            ) from None
-        return self.show(who, key.id)
-
-    async def rotate(self, who: Principal, name: str) -> KeyAdded:
-        """A new secret; the one before stops at once. Raises NotFound, Denied."""
-        key = find_key(self._directory.view, who.org, name).principal
-        _may_touch(who, key)
-        minted = apikey.mint("s")
-        row = {
-            "id": key.id, "org_id": who.org, "prefix": f"mshs_{minted.public_id}",
-            "digest": minted.digest, "last_four": minted.last_four,
-        }  # fmt: skip
-        await self._write(
-            Step("key.rotate", row, expect=1),
-            self._events.step(who, "key.rotated", key.id, {"name": key.name}),
+        return replace(
+            key,
+            name=key.name if asked.name is UNSET else check_name(asked.name, "key"),
+            permissions=permissions,
+            role=key.role if asked.role is UNSET else check_role(asked.role),
+            read_only=key.read_only if asked.read_only is UNSET else asked.read_only,
+            expires_at=expires,
         )
-        return self._with_secret(who, key.id, minted)
 
-    async def revoke(self, who: Principal, name: str) -> Removed:
-        """Gone at once. Raises NotFound, Denied."""
-        key = find_key(self._directory.view, who.org, name).principal
-        _may_touch(who, key)
-        await self._write(
-            Step("key.revoke", {"id": key.id, "org_id": who.org}, expect=1),
-            self._events.step(who, "key.revoked", key.id, {"name": key.name}),
-        )
-        return Removed(id=key.id, name=key.name)
-
-    async def _write(self, *steps: Step) -> None:
-        await self._db.write(*steps, Step("revision.bump", {"topic": "keys"}))
-        await self._directory.refresh()
-        self._events.bell.ring()
+    def _with(self, who: Principal, permissions: Permissions, allow: Sequence[str]) -> Permissions:
+        if len(allow) + sum(map(len, permissions.values())) > MAX_GRANTS:
+            raise BadRequest(f"a key has at most {MAX_GRANTS} grants")
+        for text in allow:
+            permissions = with_grant(permissions, *self._grant(who, text))
+        return permissions
 
     def _grant(self, who: Principal, text: str) -> tuple[str, str]:
         view = self._directory.view
@@ -238,47 +260,16 @@ def _expiry(text: str | None, now: int) -> int | None:
     return moment
 
 
-def _may_touch(who: Principal, key: Principal) -> None:
-    """Nobody changes a key whose rights exceed their own."""
-    _within(who, key.permissions, key.role, key.read_only, key.expires_at)
+def _columns(key: Principal) -> dict[str, str | int | None]:
+    return {
+        "id": key.id, "org_id": key.org, "name": key.name, "role": key.role,
+        "permissions": json.dumps(to_json(key.permissions)), "read_only": int(key.read_only),
+        "expires_at": key.expires_at,
+    }  # fmt: skip
 
 
-def _within(
-    maker: Principal,
-    permissions: Permissions,
-    role: str | None,
-    read_only: bool,
-    expires: int | None,
-) -> None:
-    """Nothing made with a key can hold or do more than that key.
-
-    Raises:
-        Denied: it would.
-    """
-    if maker.kind == "local":
-        return
-    wanted: list[Mapping[str, tuple[str, ...]]] = [permissions]
-    if role is not None and role != maker.role:
-        wanted.append(ROLES[role])
-    for asked in wanted:
-        for target, grants in asked.items():
-            for grant in grants:
-                if not _holds(maker, target, grant):
-                    raise Denied(f"{maker.name} cannot give {target}/{grant}: it does not hold it")
-    if maker.read_only and not read_only:
-        raise Denied(f"{maker.name} is read-only, so what it makes must be")
-    if maker.expires_at is not None and (expires is None or expires > maker.expires_at):
-        raise Denied(f"{maker.name} expires {iso(maker.expires_at)}, so what it makes must too")
-
-
-def _holds(maker: Principal, target: str, grant: str) -> bool:
-    sources = [maker.permissions]
-    if maker.role in ROLES:
-        sources.append(ROLES[maker.role])
-    places = (target,) if target == "self" else (target, ANY)
-    return any(
-        held in (ANY, grant) or (ANY not in grant and glob_match(held, grant))
-        for source in sources
-        for place in places
-        for held in source.get(place, ())
-    )
+def _secret_columns(minted: apikey.Minted) -> dict[str, str | bytes]:
+    return {
+        "prefix": f"mshs_{minted.public_id}", "digest": minted.digest,
+        "last_four": minted.last_four,
+    }  # fmt: skip

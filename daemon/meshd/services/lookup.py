@@ -2,21 +2,25 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 from meshd.services.directory import ConnectionRow, KeyRow, View
 from meshd.wire.errors import NotFound
 
+MAX_COMPARED = 500
+"""Names that a wrong one is compared with for a suggestion."""
 
-def find_connection(view: View, org: str, name: str) -> ConnectionRow:
+
+def find_connection(view: View, org: str, name: str, *, suggest: bool = True) -> ConnectionRow:
     """The connection.
 
     Raises:
-        NotFound: none of that name or id in this org, with the nearest name.
+        NotFound: none of that name or id in this org; with the nearest name, to `suggest` it.
     """
     row = view.connections.get(name) or view.by_name.get((org, name.casefold()))
     if row is None or row.org != org:
         known = (c.name for c in view.connections.values() if c.org == org)
-        raise _unknown("connection", name, known)
+        raise _unknown("connection", name, known if suggest else ())
     return row
 
 
@@ -30,7 +34,7 @@ def find_key(view: View, org: str, name: str) -> KeyRow:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
-    near = get_close_matches(name.casefold()[:60], list(known), n=1)
+    near = get_close_matches(name.casefold()[:60], list(islice(known, MAX_COMPARED)), n=1)
     return NotFound(
         f'there is no {kind} "{ascii(name[:60])[1:-1]}"',
         facts={"did you mean": near[0]} if near else None,

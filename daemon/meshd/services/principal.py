@@ -1,6 +1,6 @@
 """Who is asking."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -15,7 +15,8 @@ EVERYTHING: Permissions = MappingProxyType({"*": ("*",), "self": ("*",)})
 class Principal:
     """A person at the socket, or a key. `org` is its id.
 
-    `expires_at` is in microseconds. Compared by identity: a change makes a new one.
+    `expires_at` is in microseconds. Compared by identity: a change makes a new one, which `renew`
+    finds; a principal without it never changes.
     """
 
     id: str
@@ -28,8 +29,13 @@ class Principal:
     read_only: bool = False
     expires_at: int | None = None
     instance_admin: bool = False
-    scopes: dict[str, "object"] = field(default_factory=dict, repr=False)
+    renew: Callable[[], "Principal | None"] | None = field(default=None, repr=False)
+    scopes: dict[str, "object"] = field(default_factory=dict, repr=False, init=False)
 
     def expired(self, now: int) -> bool:
         """Whether it may no longer be used."""
         return self.expires_at is not None and self.expires_at <= now
+
+    def present(self) -> "Principal | None":
+        """This principal as it stands now; None once it is revoked or expired."""
+        return self if self.renew is None else self.renew()

@@ -8,12 +8,16 @@ import msgspec
 from msgspec import Struct
 
 from meshd.core.redact import redact_json, redact_text
+from meshd.protocol.stdio_lines import whole_utf8
 
 KEEP = 16 * 1024
 """Bytes of arguments and of result that are kept."""
 
 READ = 1024 * 1024
 """Bodies over this size are not read for keeping; only that they were cut is noted."""
+
+READ_ERROR = 4096
+"""Characters of an error that are looked at."""
 
 
 @dataclass(slots=True)
@@ -119,10 +123,10 @@ def to_row(taken: Taken) -> dict[str, Any]:
         "connection_id": taken.connection_id, "connection": taken.connection,
         "tool": taken.tool[:200], "principal_id": taken.principal_id,
         "principal": taken.principal, "ok": int(error is None),
-        "error": redact_text(error)[:500] if error else None,
+        "error": redact_text(error[:READ_ERROR])[:500] if error else None,
         "receive_us": receive, "decide_us": decide, "upstream_us": upstream,
         "answer_us": answering, "arguments": arguments, "result": answer,
-        "cut": int(cut_in or cut_out), "client": (taken.client or "")[:100] or None,
+        "cut": int(cut_in or cut_out), "client": redact_text((taken.client or "")[:100]) or None,
     }  # fmt: skip
 
 
@@ -135,7 +139,7 @@ def kept(body: bytes, mode: str) -> tuple[bytes | None, bool]:
         return None, False
     if len(body) > READ:
         return None, True
-    text = redact_json(body) if mode == "redacted" else body
+    text = redact_json(body) if mode == "redacted" else whole_utf8(body)
     if len(text) <= KEEP:
         return text, False
     return msgspec.json.encode(text[:KEEP].decode("utf-8", "ignore")), True

@@ -16,12 +16,13 @@ from msgspec import Raw
 from meshd.core.clock import MICROSECONDS, Clock, instant, iso
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import POLL, Bell
+from meshd.services.limits import check_limit, check_tail
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch, Taken, to_row
 from meshd.store.db import Database, Row, StoreError
 from meshd.wire.call import Record, RecordDetail, RecordList, RecordTail, Stages
-from meshd.wire.errors import BadRequest, NotFound
+from meshd.wire.errors import NotFound
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ SETTLE = 0.25
 GATHER = 0.2
 """Seconds in which a batch gathers, unless somebody waits to read."""
 PAGE = 200
-MAX_LIMIT = 1000
 
 
 @dataclass(slots=True)
@@ -114,6 +114,7 @@ class Records:
                     rows = await asyncio.to_thread(_rows, batch)
                     await self._db.write_many("call.add", rows)
                     self.counters.written += len(rows)
+                    self.counters.dropped += len(batch) - len(rows)
                 except StoreError as error:
                     self.counters.dropped += len(batch)
                     log.warning("%d call records could not be written: %s", len(batch), error)
@@ -141,8 +142,7 @@ class Records:
             NotFound: there is no such connection.
             BadRequest: the limit is out of range.
         """
-        if not 1 <= asked.limit <= MAX_LIMIT:
-            raise BadRequest(f"limit must be from 1 to {MAX_LIMIT}")
+        check_limit(asked.limit)
         connection = None
         if asked.connection is not None:
             connection = find_connection(self._directory.view, who.org, asked.connection).id
@@ -181,9 +181,15 @@ class Records:
         return int(row["n"]) if row else 0
 
     async def tail(self, who: Principal, asked: RecordTail) -> AsyncIterator[Record | None]:
-        """Records after the cursor, oldest first; None when nothing came for a while."""
+        """Records after the cursor, oldest first; None when nothing came for a while.
+
+        Raises:
+            BadRequest: `after`, `since` or `limit` is not valid.
+        """
+        check_tail(asked.after, asked.limit)
         after, left = await self._start(who.org, asked), asked.limit
-        while left is None or left > 0:
+        while True:
+            heard = self.bell.rung
             rows = await self._db.all("call.after", org_id=who.org, after=after, limit=PAGE)
             for row in rows:
                 after = row["seq"]
@@ -195,7 +201,7 @@ class Records:
                 if not asked.follow:
                     return
                 yield None
-                await self.bell.wait(POLL)
+                await self.bell.wait(POLL, heard)
 
     async def _start(self, org: str, asked: RecordTail) -> int:
         await self._settle()
@@ -212,7 +218,14 @@ class Records:
 
 
 def _rows(batch: Sequence[Taken]) -> list[dict[str, Any]]:
-    return [to_row(item) for item in batch]
+    """The rows of a batch. Bodies are foreign: one that no rule foresaw costs its record only."""
+    rows = []
+    for item in batch:
+        try:
+            rows.append(to_row(item))
+        except Exception:
+            log.exception("the record of %s could not be made", item.id)
+    return rows
 
 
 def _raw(value: bytes | None) -> Raw | None:

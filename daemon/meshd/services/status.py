@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from meshd.core.clock import Clock, iso
 from meshd.core.config import SETTINGS, Config
+from meshd.services.access import scope_at
 from meshd.services.connections import Connections
 from meshd.services.directory import Directory
 from meshd.services.grants import to_json
@@ -47,7 +48,7 @@ class StatusReport:
 
     async def status(self, who: Principal) -> Status:
         """What an operator wants to see first."""
-        rows = self.connections.all(who)
+        rows = [row for row in self.connections.all(who) if scope_at(who, row.id).any]
         counts = Counter[str](row.state for row in rows)
         problems = [
             Problem(

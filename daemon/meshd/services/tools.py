@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.protocol import jsonrpc
-from meshd.services.access import decide, scope_at
+from meshd.services.access import Decision, decide, scope_at
 from meshd.services.definitions import (
     Definition,
     Definitions,
@@ -25,10 +25,16 @@ from meshd.services.records import Records
 from meshd.services.refusals import denied, no_grant
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
-from meshd.wire.errors import MeshError, NotFound, UpstreamFailed
+from meshd.wire.errors import BadRequest, MeshError, NotFound, UpstreamFailed
 from meshd.wire.tool import Tool, ToolCall, ToolList, ToolRef, ToolResult
 
 MAX_PAGES = 200
+MAX_LIST = 16 * 1024 * 1024
+"""Bytes of a whole tool list."""
+LIST_DEADLINE = 60.0
+"""Seconds that a whole list may take."""
+LISTS_DEADLINE = 10.0
+"""Seconds that one connection may hold up the list of all."""
 FRESH = 60 * MICROSECONDS
 """How old a list may be that decides on a read-only key's call."""
 
@@ -85,23 +91,28 @@ class Tools:
         self._known.pop(row.id, None)
         return Step("definitions.drop", {"org_id": row.org, "connection_id": row.id})
 
-    async def refresh(self, row: ConnectionRow) -> Definitions:
-        """Ask the upstream for its whole list.
+    async def refresh(self, row: ConnectionRow, *, within: float = LIST_DEADLINE) -> Definitions:
+        """Ask the upstream for its whole list, for at most `within` seconds.
 
         Raises:
             UpstreamFailed, NeedsLogin, UpstreamTimeout, Conflict: it could not be had.
         """
         entries: list[Raw] = []
-        params = b"{}"
+        params, size = b"{}", 0
+        end = time.monotonic() + within
         for _ in range(MAX_PAGES):
-            reply = await self._upstreams.request(row, "tools/list", params)
+            left = end - time.monotonic()
+            reply = await self._upstreams.request(row, "tools/list", params, within=left)
             if reply.result is None:
                 if _code(reply.error) == jsonrpc.METHOD_NOT_FOUND:
                     break  # a server may have no tools
                 raise UpstreamFailed(f"{row.name} refused to list its tools")
+            size += len(reply.result)
+            if size > MAX_LIST:
+                raise UpstreamFailed(f"{row.name} lists more than {MAX_LIST >> 20} MiB of tools")
             try:
                 page = read_page(reply.result)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise UpstreamFailed(f"{row.name} sent a tool list that is none") from None
             entries += page.tools
             if not page.next_cursor:
@@ -117,6 +128,17 @@ class Tools:
         found = listed.tools.get(tool)
         return found is not None and found.read_only
 
+    async def decide(self, who: Principal, row: ConnectionRow, tool: str) -> Decision:
+        """Whether the tool may be called; a read-only key's question may need a fresh list.
+
+        Raises:
+            UpstreamFailed and the like: that list cannot be had.
+        """
+        reads_only = False
+        if who.read_only and decide(who, row.id, "tool", tool, reads_only=lambda: True):
+            reads_only = await self.reads_only(row, tool)
+        return decide(who, row.id, "tool", tool, reads_only=lambda: reads_only)
+
     async def all(self, who: Principal, asked: ToolList) -> list[Tool]:
         """What the principal may call: at one connection, or at all enabled ones.
 
@@ -128,7 +150,7 @@ class Tools:
             UpstreamFailed and the like: the one connection cannot be reached.
         """
         if asked.connection is not None:
-            row = find_connection(self._directory.view, who.org, asked.connection)
+            row = self._find(who, asked.connection)
             return self._allowed(who, row, await self.refresh(row))
         rows = [
             row
@@ -144,7 +166,7 @@ class Tools:
 
     async def show(self, who: Principal, asked: ToolRef) -> Tool:
         """One tool. Raises as `list`, and NotFound for an unknown or hidden tool."""
-        row = find_connection(self._directory.view, who.org, asked.connection)
+        row = self._find(who, asked.connection)
         listed = self.known(row) or await self.refresh(row)
         if asked.tool not in listed.tools:
             listed = await self.refresh(row)
@@ -164,14 +186,19 @@ class Tools:
             UpstreamFailed, UpstreamTimeout: there was no answer.
         """
         watch = Stopwatch(self._clock.now(), time.perf_counter())
-        row = find_connection(self._directory.view, who.org, asked.connection)
+        row = self._find(who, asked.connection)
         if not scope_at(who, row.id).any:
             raise no_grant(who, row)
         arguments = bytes(asked.arguments) or b"{}"
-        reads_only = who.read_only and await self.reads_only(row, asked.tool)
-        decision = decide(who, row.id, "tool", asked.tool, reads_only=lambda: reads_only)
+        if not arguments.startswith(b"{"):
+            raise BadRequest("the arguments of a tool are a JSON object")
+        decision = await self.decide(who, row, asked.tool)
         watch.received = watch.decided = time.perf_counter()
         if not decision:
+            self._records.take(
+                row, who, asked.tool, watch, arguments=arguments, response=None,
+                error=f"denied: {decision.rule}", client=client,
+            )  # fmt: skip
             raise denied(who, row, decision)
         params = msgspec.json.encode({"name": asked.tool, "arguments": Raw(arguments)})
         response: bytes | None = None
@@ -194,9 +221,14 @@ class Tools:
             )  # fmt: skip
         return ToolResult(result=Raw(reply.result), call_id=call_id)
 
+    def _find(self, who: Principal, name: str) -> ConnectionRow:
+        # A key may have no grant on the name that comes nearest.
+        view = self._directory.view
+        return find_connection(view, who.org, name, suggest=who.kind == "local")
+
     async def _refresh_or_known(self, row: ConnectionRow) -> Definitions | None:
         try:
-            return await self.refresh(row)
+            return await self.refresh(row, within=LISTS_DEADLINE)
         except MeshError:
             return self.known(row)
 

@@ -1,9 +1,10 @@
 """From a configured connection to a live upstream, whatever its transport."""
 
-import aiohttp
+import asyncio
 
 from meshd.protocol.jsonrpc import Reply
 from meshd.proxy.http import HttpUpstream
+from meshd.proxy.http_pool import HttpPool
 from meshd.proxy.http_session import HttpSession
 from meshd.proxy.stdio import StdioUpstream
 from meshd.proxy.stdio_pool import StdioPool
@@ -12,7 +13,7 @@ from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.vault.errors import VaultError
 from meshd.wire.daemon import ChildProcess
-from meshd.wire.errors import Conflict, MeshError, UpstreamFailed
+from meshd.wire.errors import Conflict, MeshError, UpstreamFailed, UpstreamTimeout
 
 CALL_CEILING = 3600.0
 IDLE_DEADLINE = 300.0
@@ -23,7 +24,7 @@ class Upstreams:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: HttpPool,
         pool: StdioPool,
         credentials: Credentials,
         health: Health,
@@ -60,8 +61,15 @@ class Upstreams:
         self._health.reached(row)
         return child
 
-    async def request(self, row: ConnectionRow, method: str, params: bytes = b"{}") -> Reply:
-        """Ask on the daemon's own behalf; health is noted.
+    async def request(
+        self,
+        row: ConnectionRow,
+        method: str,
+        params: bytes = b"{}",
+        *,
+        within: float = CALL_CEILING,
+    ) -> Reply:
+        """Ask on the daemon's own behalf, for at most `within` seconds; health is noted.
 
         Raises:
             Conflict: the connection is disabled.
@@ -70,18 +78,23 @@ class Upstreams:
         if not row.enabled:
             raise disabled(row)
         try:
-            if row.transport == "http":
-                reply = await self._side(row)[2].request(method, params)
-            else:
-                child = await self.stdio(row)
-                reply = await child.request(
-                    method, params, deadline=IDLE_DEADLINE, ceiling=CALL_CEILING
-                )
+            async with asyncio.timeout(within):
+                reply = await self._ask(row, method, params)
+        except TimeoutError:
+            late = UpstreamTimeout(f'"{row.name}" did not answer {method} within {within:.0f} s')
+            self._health.failed(row, late)
+            raise late from None
         except MeshError as error:
             self._health.failed(row, error)
             raise
         self._health.reached(row)
         return reply
+
+    async def _ask(self, row: ConnectionRow, method: str, params: bytes) -> Reply:
+        if row.transport == "http":
+            return await self._side(row)[2].request(method, params)
+        child = await self.stdio(row)
+        return await child.request(method, params, deadline=IDLE_DEADLINE, ceiling=CALL_CEILING)
 
     async def initialize_result(self, row: ConnectionRow) -> bytes:
         """What the upstream said of itself. Raises as `request`."""

@@ -1,7 +1,5 @@
 """Tools of a connection, as an operator lists and calls them."""
 
-from typing import Any
-
 from msgspec import Raw, Struct
 
 
@@ -44,6 +42,3 @@ class ToolResult(Struct, kw_only=True):
 
     result: Raw
     call_id: str
-
-
-ToolArguments = dict[str, Any]

@@ -1,0 +1,79 @@
+# Completion of meshctl for bash, generated from the tree of commands.
+
+_meshctl() {
+    local current="${COMP_WORDS[COMP_CWORD]}" first='' second='' place=0 skip='' word
+    local words='' options='--help' names='' depth=0
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        if [[ -n $skip ]]; then skip=''; continue; fi
+        case "$word" in
+            --after|--allow|--args|--bodies|--connection|--cwd|--env|--expires|--file|--filter|--header|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--transport|--url) skip=1 ;;
+            -*) ;;
+            *)
+                place=$((place + 1))
+                [[ $place -eq 1 ]] && first="$word"
+                [[ $place -eq 2 ]] && second="$word"
+                ;;
+        esac
+    done
+    COMPREPLY=()
+    [[ -n $skip ]] && return
+    case "$first $second" in
+        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection key tool call event client daemon' ;;
+        'connection ') words='list show add edit remove enable disable test' ;;
+        'key ') words='list show add edit rotate revoke' ;;
+        'tool ') words='list show call' ;;
+        'call ') words='list show tail' ;;
+        'event ') words='tail' ;;
+        'client ') words='list install uninstall' ;;
+        'daemon ') words='start stop restart show logs' ;;
+        'help ') words='quickstart permissions events json secrets names flags environment exit-codes files' ;;
+        'status '*) depth=1 options='--help' names='' ;;
+        'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
+        'tui '*) depth=1 options='--help' names='' ;;
+        'doctor '*) depth=1 options='--help' names='' ;;
+        'whoami '*) depth=1 options='--help' names='' ;;
+        'version '*) depth=1 options='--help' names='' ;;
+        'stdio '*) depth=1 options='--key --help' names='connection' ;;
+        'help '*) depth=1 options='--help' names='' ;;
+        'connection list') depth=2 options='--help' names='' ;;
+        'connection show') depth=2 options='--help' names='connection' ;;
+        'connection add') depth=2 options='--header --env --cwd --transport --bodies --help' names='' ;;
+        'connect '*) depth=1 options='--header --env --cwd --transport --bodies --help' names='' ;;
+        'connection edit') depth=2 options='--name --url --header --remove-header --env --remove-env --cwd --bodies --help' names='connection' ;;
+        'connection remove') depth=2 options='--help' names='connection' ;;
+        'connection enable') depth=2 options='--help' names='connection' ;;
+        'connection disable') depth=2 options='--help' names='connection' ;;
+        'connection test') depth=2 options='--help' names='connection' ;;
+        'key list') depth=2 options='--help' names='' ;;
+        'key show') depth=2 options='--help' names='key' ;;
+        'key add') depth=2 options='--allow --role --expires --read-only --help' names='' ;;
+        'add-key '*) depth=1 options='--allow --role --expires --read-only --help' names='' ;;
+        'key edit') depth=2 options='--allow --revoke --role --no-role --read-only --no-read-only --expires --name --help' names='key' ;;
+        'key rotate') depth=2 options='--help' names='key' ;;
+        'key revoke') depth=2 options='--help' names='key' ;;
+        'tool list') depth=2 options='--help' names='connection' ;;
+        'tool show') depth=2 options='--help' names='connection' ;;
+        'tool call') depth=2 options='--args --help' names='connection' ;;
+        'call list') depth=2 options='--connection --failed --limit --help' names='' ;;
+        'call show') depth=2 options='--help' names='' ;;
+        'call tail') depth=2 options='--since --limit --no-follow --help' names='' ;;
+        'event tail') depth=2 options='--since --after --limit --no-follow --filter --help' names='' ;;
+        'tail-events '*) depth=1 options='--since --after --limit --no-follow --filter --help' names='' ;;
+        'client list') depth=2 options='--help' names='' ;;
+        'client install') depth=2 options='--key --file --help' names='' ;;
+        'client uninstall') depth=2 options='--file --help' names='' ;;
+        'daemon start') depth=2 options='--port --foreground --help' names='' ;;
+        'daemon stop') depth=2 options='--help' names='' ;;
+        'daemon restart') depth=2 options='--help' names='' ;;
+        'daemon show') depth=2 options='--help' names='' ;;
+        'daemon logs') depth=2 options='--follow --lines --help' names='' ;;
+    esac
+    if [[ $current == -* ]]; then
+        words="$options --org --json --quiet --yes --no-start --debug --no-color --version"
+    elif [[ -n $names && $place -eq $depth ]]; then
+        words=$(meshctl completion names "$names" 2>/dev/null)
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+
+complete -o default -F _meshctl meshctl

@@ -1,0 +1,103 @@
+"""What an upstream answers with: whether it is an answer, and where it stands in an event stream.
+
+Everything that is not looked for passes byte for byte.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from msgspec import Raw, Struct
+
+from meshd.protocol import sse
+
+# Two line ends. One that is cut after a CR takes a following LF for the next event's beginning,
+# where it says nothing.
+_BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LONGEST_BLANK = 4
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+Shape = Callable[[bytes], Awaitable[bytes]]
+"""Makes of an answer what its client may see."""
+
+
+class _Reply(Struct):
+    id: Raw = Raw(b"")
+    method: Raw = Raw(b"")
+    result: Raw = Raw(b"")
+    error: Raw = Raw(b"")
+
+
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+
+
+def is_reply(body: bytes) -> bool:
+    """Whether it is one JSON-RPC response, whoever asked."""
+    return _reply(body) is not None
+
+
+def replies_to(body: bytes, ident: bytes) -> bool:
+    """Whether it is the response to the request of that raw id."""
+    reply = _reply(body)
+    return reply is not None and _same(bytes(reply.id), ident)
+
+
+def _reply(body: bytes) -> _Reply | None:
+    try:
+        reply = _decode_reply(body)
+    except UNREADABLE:
+        return None
+    return reply if (reply.result or reply.error) and not reply.method else None
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    """Whether two raw ids are one, also where the upstream wrote it in another spelling."""
+    if one == other or not one:
+        return one == other
+    try:
+        return bool(msgspec.json.decode(one) == msgspec.json.decode(other))
+    except UNREADABLE:
+        return False
+
+
+class Events:
+    """The event stream that should answer one request. `answer` is that answer once it came.
+
+    Not a byte of it is lost, unlike with `sse.Splitter`. An event that is still open is held back,
+    so that the client never sees half of one when the stream breaks. Behind the answer nothing is
+    looked at any more.
+    """
+
+    def __init__(self, ident: bytes, shape: Shape) -> None:
+        self.answer: bytes | None = None
+        self._ident = ident
+        self._shape = shape
+        self._open = bytearray()
+
+    async def feed(self, chunk: bytes) -> bytes:
+        """What of the stream may go to the client now.
+
+        Raises:
+            EventTooLarge: an event does not end.
+        """
+        if self.answer is not None:
+            return chunk
+        seen = max(0, len(self._open) - _LONGEST_BLANK)
+        self._open += chunk
+        out: list[bytes] = []
+        start = 0
+        for blank in _BLANK.finditer(self._open, seen):
+            event = bytes(self._open[start : blank.start()])
+            data = sse.data_of(event)
+            start = blank.end()
+            if data and replies_to(data, self._ident):
+                self.answer = data
+                shaped = await self._shape(data)
+                out.append(event + blank[0] if shaped is data else sse.with_data(event, shaped))
+                out.append(bytes(self._open[start:]))
+                return b"".join(out)
+            out.append(event + blank[0])
+        del self._open[:start]
+        if len(self._open) > sse.MAX_EVENT:
+            raise sse.EventTooLarge
+        return b"".join(out)

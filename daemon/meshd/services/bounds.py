@@ -1,0 +1,86 @@
+"""Nothing made with a key can hold or do more than that key. Pure; who may call is in access."""
+
+from meshd.core.clock import iso
+from meshd.services.access import ROLES
+from meshd.services.grants import ANY, SELF, glob_match, split_grant
+from meshd.services.principal import Permissions, Principal
+from meshd.wire.calls import CALLS
+from meshd.wire.errors import Denied
+
+_SECRET = frozenset(call.name for call in CALLS if call.secret)
+_INSTANCE = frozenset(call.name for call in CALLS if call.right == "instance")
+_OWNER = "owner"
+
+
+def check_within(maker: Principal, made: Principal) -> None:
+    """Refuse a key that exceeds its maker, be it made, changed, or given a new secret.
+
+    Grants are compared as they are written, not by what they match today: a pattern may come to
+    mean more, so it is within another only if that is the same or `*`.
+
+    Raises:
+        Denied: it would exceed the maker.
+    """
+    if maker.kind == "local":
+        return
+    for target, grants in made.permissions.items():
+        for grant in grants:
+            if not _holds(maker, target, grant):
+                raise Denied(f"{maker.name} cannot give {target}/{grant}: it does not hold it")
+    if made.role is not None and not _may_give(maker, made.role):
+        raise Denied(f"{maker.name} cannot give the role {made.role}: it does not hold it")
+    if made.instance_admin and not maker.instance_admin and SELF in made.permissions:
+        raise Denied(f"{made.name} belongs to an instance admin")
+    if maker.read_only and not made.read_only:
+        raise Denied(f"{maker.name} is read-only, so what it makes must be")
+    ends, given = maker.expires_at, made.expires_at
+    if ends is not None and (given is None or given > ends):
+        raise Denied(f"{maker.name} expires {iso(ends)}, so what it makes must too")
+
+
+def _holds(maker: Principal, target: str, grant: str) -> bool:
+    role = ROLES.get(maker.role or "", {})
+    if target != SELF:
+        return _covered(maker.permissions, target, grant) or _covered(role, target, grant)
+    if _calls_covered(maker.permissions, grant):
+        return True
+    # In the key made this would be a grant of its own and carry instance rights; a role does not.
+    return ANY not in grant and grant not in _INSTANCE and _calls_covered(role, grant)
+
+
+def _may_give(maker: Principal, role: str) -> bool:
+    """One's own role, or one that holds no more than oneself. An owner's only an owner gives."""
+    if role == maker.role:
+        return True
+    mine = (maker.permissions, ROLES.get(maker.role or "", {}))
+    return role != _OWNER and all(
+        any(
+            _calls_covered(held, grant) if target == SELF else _covered(held, target, grant)
+            for held in mine
+        )
+        for target, grants in ROLES[role].items()
+        for grant in grants
+    )
+
+
+def _covered(held: Permissions, target: str, grant: str) -> bool:
+    """Whether a grant at a connection is within what is held there or at every connection."""
+    kind, wanted = split_grant(grant)
+    for have in (*held.get(target, ()), *held.get(ANY, ())):
+        if have in {ANY, grant}:
+            return True
+        its_kind, pattern = split_grant(have)
+        if its_kind == kind and _is_within(pattern, wanted):
+            return True
+    return False
+
+
+def _calls_covered(held: Permissions, grant: str) -> bool:
+    """Whether a grant under `self` is within what is held there."""
+    if grant in _SECRET:
+        return grant in held.get(SELF, ())
+    return any(_is_within(have, grant) for have in held.get(SELF, ()))
+
+
+def _is_within(held: str, wanted: str) -> bool:
+    return held in {ANY, wanted} or (ANY not in wanted and glob_match(held, wanted))

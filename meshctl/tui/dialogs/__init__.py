@@ -1,0 +1,1 @@
+"""What opens above the screen, and closes with `esc`."""

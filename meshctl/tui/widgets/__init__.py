@@ -1,0 +1,1 @@
+"""What the screen is built of: panels of rows, and single lines."""

@@ -1,0 +1,313 @@
+"""What every render module draws, plain and at a fixed time, against tests/screens/*.txt.
+
+MESHCTL_UPDATE_SCREENS=1 rewrites the pictures.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from meshctl.render import (
+    client,
+    connection,
+    daemon,
+    doctor,
+    event,
+    key,
+    quickstart,
+    record,
+    status,
+    tool,
+)
+from meshctl.render.columns import plain
+from meshctl.render.lines import aligned
+from meshctl.render.look import Look
+
+SCREENS = Path(__file__).parents[2] / "screens"
+LOOK = Look(now=datetime(2026, 11, 23, 15, 0, 0, tzinfo=UTC))
+
+GITHUB = {
+    "id": "conn_8fk2m4p6q8r0s2t4",
+    "name": "github",
+    "transport": "http",
+    "url": "https://api.example.com/mcp?…",
+    "headers": ["Authorization"],
+    "env": [],
+    "bodies": "redacted",
+    "state": "ready",
+    "reason": None,
+    "tools": 38,
+    "tokens": 5240,
+    "destructive": 3,
+    "seen_at": "2026-11-23T14:58:00Z",
+    "created_at": "2026-11-11T09:30:00Z",
+}
+SLACK = {
+    "id": "conn_a1b2c3d4e5f6g7h8",
+    "name": "slack",
+    "transport": "http",
+    "url": "https://slack.example.com/mcp",
+    "headers": [],
+    "env": [],
+    "bodies": "off",
+    "state": "needs_login",
+    "reason": "the server answered 401\x1b[2J\u202e",
+    "tools": None,
+    "tokens": None,
+    "destructive": None,
+    "seen_at": None,
+    "created_at": "2026-11-23T14:59:59Z",
+}
+CLOCK = {
+    "id": "conn_z9y8x7w6v5u4t3s2",
+    "name": "clock",
+    "transport": "stdio",
+    "command": ["uvx", "mcp-server-time", "--local-timezone", "Europe/Tallinn or so"],
+    "cwd": "/srv",
+    "headers": [],
+    "env": ["TZ"],
+    "bodies": "full",
+    "state": "disabled",
+    "reason": None,
+    "tools": 1,
+    "tokens": 340,
+    "destructive": 0,
+    "seen_at": "2026-11-23T15:00:00Z",
+    "created_at": "2026-11-23T11:48:00Z",
+}
+CI = {
+    "id": "key_3m9x3m9x3m9x3m9x",
+    "name": "ci",
+    "prefix": "mesh_ab12",
+    "last_four": "9x2k",
+    "permissions": {"conn_8fk2m4p6q8r0s2t4": ["list_*"]},
+    "grants": ["github/list_*", "slack", "clock", "self/status"],
+    "role": None,
+    "read_only": True,
+    "owner": "owner",
+    "created_at": "2026-11-23T14:58:00Z",
+    "last_used_at": None,
+    "expires_at": "2027-02-21T00:00:00Z",
+}
+LAPTOP = {
+    **CI,
+    "id": "key_a71ba71ba71ba71b",
+    "name": "laptop",
+    "grants": ["*"],
+    "role": "admin",
+    "read_only": False,
+    "created_at": "2026-11-11T15:00:00Z",
+    "last_used_at": "2026-11-23T14:00:00Z",
+    "expires_at": "2026-11-23T14:59:00Z",
+}
+ISSUE = {
+    "connection": "github",
+    "name": "create_issue",
+    "title": "Create an issue",
+    "description": "Creates an issue.\n\nThe body is Markdown.\x1b]0;owned\x07",
+    "read_only": False,
+    "destructive": True,
+    "tokens": 412,
+    "schema": {
+        "type": "object",
+        "properties": {
+            "title": {"type": "string", "description": "One line."},
+            "labels": {"type": ["array", "null"]},
+            "draft": {},
+        },
+        "required": ["title"],
+    },
+}
+NOW = {
+    "connection": "clock",
+    "name": "現在時刻",
+    "title": "Now",
+    "description": "",
+    "read_only": True,
+    "destructive": False,
+    "tokens": 28,
+    "schema": {"type": "object"},
+}
+CALL = {
+    "id": "call_0a1b2c3d4e5f6g7h",
+    "at": "2026-11-23T14:02:11Z",
+    "connection": "github",
+    "tool": "create_issue",
+    "principal": "ci",
+    "ok": True,
+    "error": None,
+    "duration_ms": 182.4,
+    "seq": 7,
+}
+FAILED = {
+    **CALL,
+    "id": "call_7h6g5f4e3d2c1b0a",
+    "at": "2026-11-22T23:59:59Z",
+    "principal": "laptop",
+    "ok": False,
+    "error": "the MCP server did not answer in time",
+    "duration_ms": 60012,
+}
+DETAIL = {
+    **CALL,
+    "stages": {"receive": 0.21, "decide": 0.04, "upstream": 181.9, "answer": 0.25},
+    "arguments": {"title": "Ünïcode", "token": "***"},
+    "result": {"content": [{"type": "text", "text": "done"}]},
+    "cut": True,
+    "client": "cursor 1.2",
+}
+EVENT = {
+    "specversion": "1.0",
+    "id": "evt_0a1b2c3d4e5f6g7h",
+    "type": "mesh.connection.failing",
+    "source": "mesh",
+    "subject": "slack",
+    "time": "2026-11-23T14:02:11Z",
+    "data": {"reason": "401", "text": "x" * 300},
+    "meshseq": 12,
+}
+STATUS = {
+    "daemon": {
+        "state": "running",
+        "version": "0.1.0",
+        "pid": 4121,
+        "uptime_s": 11520.5,
+        "socket": "/home/ann/.local/state/meshctl/meshd.sock",
+    },
+    "url": "http://127.0.0.1:3000",
+    "org": {"id": "org_0a1b2c3d4e5f6g7h", "name": "default"},
+    "connections": {"ready": 5, "failing": 1, "needs_login": 1, "disabled": 1, "unknown": 0},
+    "calls_today": 128,
+    "problems": [
+        {"message": 'connection "slack" fails: 401', "next": "meshctl connection test slack"}
+    ],
+}
+SHOWN = {
+    "pid": 4121,
+    "version": "0.1.0",
+    "python": "3.13.1",
+    "started_at": "2026-11-23T11:48:00Z",
+    "socket": "/home/ann/.local/state/meshctl/meshd.sock",
+    "url": "http://127.0.0.1:3000",
+    "home": "/home/ann/.local/state/meshctl",
+    "log": "/home/ann/.local/state/meshctl/logs/meshd.log",
+    "rss_bytes": 61_234_567,
+    "loop": "uvloop",
+    "children": [{"connection": "clock", "pid": 4130, "age_s": 62.0}],
+    "sessions_ended": 3,
+    "records_written": 128,
+    "records_dropped": 0,
+    "settings": {"PORT": "3000 (default)", "HOST": "127.0.0.1 (environment)"},
+}
+CHECKS = [
+    {"check": "python", "state": "pass", "note": "3.13.1"},
+    {"check": "user", "state": "weak", "note": "runs as root"},
+    {
+        "check": "daemon",
+        "state": "fail",
+        "note": "meshd is not running",
+        "next": "meshctl daemon start",
+    },
+]
+VISIT = {
+    "url": "http://127.0.0.1:3000/mcp/example",
+    "tools": ["add", "greet", "now"],
+    "asked": "add a=2 b=3",
+    "result": {"content": [{"type": "text", "text": "5\x1b[2J"}]},
+    "record": DETAIL,
+}
+CLIENTS = [
+    {
+        "app": "cursor",
+        "state": "installed",
+        "servers": ["github", "clock"],
+        "file": "/home/ann/.cursor/mcp.json",
+        "problem": None,
+    },
+    {
+        "app": "claude-desktop",
+        "state": "unreadable",
+        "servers": [],
+        "file": "/home/ann/.config/Claude/claude_desktop_config.json",
+        "problem": "it does not parse",
+    },
+    {
+        "app": "vscode",
+        "state": "absent",
+        "servers": [],
+        "file": "/home/ann/.config/Code/User/mcp.json",
+        "problem": None,
+    },
+]
+RESULT = {
+    "content": [
+        {"type": "text", "text": "first\n\tsecond\x1b[31m"},
+        {"type": "image", "mimeType": "image/png", "data": "A" * 16384},
+        {"type": "audio", "mimeType": "audio/wav", "data": "not base64"},
+        {"type": "resource_link", "uri": "file:///a\nb", "mimeType": "text/plain"},
+        {"type": "resource", "resource": {"uri": "file:///c", "text": "é" * 2000}},
+        {"type": "resource", "resource": None},
+        {"type": "hologram"},
+        "not even an object",
+    ],
+    "structuredContent": {"unused": True},
+}
+
+
+def screens() -> dict[str, list[str]]:
+    """Every picture by its name, as lines."""
+    return {
+        "connection-list": plain(connection.table(LOOK), [GITHUB, SLACK, CLOCK]),
+        "connection-show": aligned(connection.card(GITHUB, LOOK)),
+        "connection-show-stdio": aligned(connection.card(CLOCK, LOOK)),
+        "connection-added": connection.added(GITHUB, LOOK),
+        "connection-added-failing": connection.added(SLACK, LOOK),
+        "connection-test": connection.tested(
+            {
+                "connection": GITHUB,
+                "duration_ms": 41.23,
+                "server": "GitHub MCP 1.0",
+                "protocol": "2025-11-25",
+            },
+            LOOK,
+        ),
+        "key-list": plain(key.table(LOOK), [CI, LAPTOP]),
+        "key-show": aligned(key.card(CI, LOOK)),
+        "key-issued": key.issued(CI, LOOK) + key.issued(LAPTOP, LOOK),
+        "tool-list": plain(tool.table(LOOK), [ISSUE, NOW]),
+        "tool-show": aligned(tool.card(ISSUE, LOOK)),
+        "tool-show-bare": aligned(tool.card(NOW, LOOK)),
+        "tool-call": tool.content(RESULT),
+        "call-list": plain(record.table(LOOK), [CALL, FAILED]),
+        "call-tail": [record.line(item, LOOK) for item in (FAILED, CALL)],
+        "call-show": aligned(record.card(DETAIL, LOOK)),
+        "call-show-bare": aligned(
+            record.card({**FAILED, "stages": DETAIL["stages"], "cut": False}, LOOK)
+        ),
+        "event-tail": [event.line(item, LOOK) for item in (EVENT, {**EVENT, "data": None})],
+        "status": status.lines(STATUS, LOOK),
+        "daemon-show": aligned(daemon.card(SHOWN, LOOK)),
+        "daemon-children": plain(daemon.children(), SHOWN["children"]),
+        "quickstart": aligned(quickstart.card(VISIT)),
+        "client-list": plain(client.table(LOOK), CLIENTS),
+        "doctor": doctor.lines(CHECKS, LOOK),
+    }
+
+
+@pytest.mark.parametrize("name", screens())
+def test_screen_is_as_pictured(name):
+    """Text, columns, units and words stay as the golden file has them."""
+    text = "\n".join(screens()[name]) + "\n"
+    golden = SCREENS / f"{name}.txt"
+    if os.environ.get("MESHCTL_UPDATE_SCREENS"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_no_screen_lets_a_hidden_character_through():
+    """The fixtures hold escapes, bells and overrides; none of them reaches a terminal."""
+    for lines in screens().values():
+        for line in lines:
+            assert not set(line) & set("\x1b\x07\r\n\u202e"), line
