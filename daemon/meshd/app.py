@@ -5,14 +5,14 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from meshd.api import connection, daemon, key, record, tool
-from meshd.api.dispatch import Dispatcher
+from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
 from meshd.core.config import Config
@@ -59,6 +59,23 @@ class Serving:
     socket: str
 
 
+@dataclass(frozen=True, slots=True)
+class _House:
+    """Everything that decides and everything that reaches out, wired together."""
+
+    main: Database
+    calls: Database
+    founding: Founding
+    directory: Directory
+    events: Events
+    health: Health
+    records: Records
+    keys: Keys
+    upstreams: Upstreams
+    tools: Tools
+    connections: Connections
+
+
 @asynccontextmanager
 async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> AsyncIterator[Serving]:
     """The whole daemon, from databases to open ports, until the block is left.
@@ -69,79 +86,111 @@ async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> Asyn
         killed = await asyncio.to_thread(orphans.reap, config.children)
         if killed:
             log.warning("ended %d orphans of the daemon before", len(killed))
-        main, calls = await _open_databases(config, stack)
-        founding = await found(main, config.master_key, clock, getpass.getuser)
-        directory = Directory(main, clock)
-        await directory.refresh()
+        house = await _open_house(config, clock, stack)
+        await _start_tasks(house, clock, stack)
+        endpoint, sessions = _open_endpoint(house, clock)
 
-        bell = Bell()
-        events = Events(main, clock, bell)
-        health = Health(main, directory, events, clock)
-        records = Records(calls, directory, clock)
-        keys = Keys(main, directory, events, clock)
-        rules = OutboundRules(config.outbound_allow)
-        credentials = Credentials(founding.vault)
-        client = await stack.enter_async_context(open_session(rules))
-        pool = StdioPool(config.children)
-        upstreams = Upstreams(client, pool, credentials, health)
-        stack.push_async_callback(upstreams.close)
-        tools = Tools(main, directory, upstreams, records, clock)
-        await tools.load()
-        connections = Connections(
-            main, directory, events, credentials, upstreams, tools, health, rules, clock
-        )
-
-        tasks = TaskGroup("meshd")
-        stack.push_async_callback(_write_rest, tasks, records, health, keys)
-        tasks.start("records", records.write_batches())
-        tasks.start("health", health.write_changes())
-        tasks.start("snapshot", directory.keep_fresh())
-        tasks.start("sweeper", Sweeper(main, calls, keys, clock).run())
-
-        sessions = Sessions(
-            Sealer(founding.vault.derive("session"), founding.daemon, lambda: clock.now() / 1e6),
-            founding.daemon,
-            clock,
-        )
-        passing = HttpPassing(upstreams, sessions, health, tools)
-        child_side = StdioServing(upstreams, sessions, health, tools)
-        endpoint = Endpoint(directory, sessions, tools, records, passing, child_side, clock)
-
-        listener = await _listen(config, main)
+        listener = await _listen(config, house.main)
         port = listener.getsockname()[1]
         url = config.base_url or f"http://{_host(config.host)}:{port}"
         report = StatusReport(
-            config, clock, directory, connections, records, upstreams, lambda: url,
-            lambda: sessions.count_ended, clock.now(),
+            config, clock, house.directory, house.connections, house.records, house.upstreams,
+            lambda: url, lambda: sessions.count_ended, clock.now(),
         )  # fmt: skip
 
         def stop() -> int:
             stopping.set()
             return os.getpid()
 
-        dispatcher = Dispatcher(
-            CALLS,
-            {
-                **connection.handlers(connections),
-                **key.handlers(keys),
-                **tool.handlers(tools),
-                **record.handlers(records, events),
-                **daemon.handlers(report, stop),
-            },
-            lambda who, name: name in {who.org, directory.view.orgs[who.org]},
+        dispatcher = _open_dispatcher(house, daemon.handlers(report, stop), stopping)
+        tcp = TcpSite(
+            house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False)
         )
-        owner = _owner(founding)
-        tcp = TcpSite(keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False))
-        stack.push_async_callback(tcp.stop)
-        await tcp.start(
-            listener,
-            Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins),
-        )
-        unix = SocketSite(dispatcher, keys, lambda: owner, endpoint.handle_local)
-        stack.push_async_callback(unix.stop)
+        owner = _owner(house.founding)
+        unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local)
+        stack.push_async_callback(_stop_sites, house, tcp, unix)
+        gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
+        await tcp.start(listener, gate)
         await unix.start(config.socket)
         stack.callback(config.socket.unlink, missing_ok=True)
         yield Serving(url, str(config.socket))
+
+
+async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
+    main, calls = await _open_databases(config, stack)
+    founding = await found(main, config.master_key, clock, getpass.getuser)
+    directory = Directory(main, clock)
+    await directory.refresh()
+    events = Events(main, clock, Bell())
+    health = Health(main, directory, events, clock)
+    records = Records(calls, directory, clock)
+    rules = OutboundRules(config.outbound_allow)
+    credentials = Credentials(founding.vault)
+    client = await stack.enter_async_context(open_session(rules))
+    upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
+    stack.push_async_callback(upstreams.close)
+    tools = Tools(main, directory, upstreams, records, clock)
+    await tools.load()
+    connections = Connections(
+        main, directory, events, credentials, upstreams, tools, health, rules, clock
+    )
+    return _House(
+        main, calls, founding, directory, events, health, records,
+        Keys(main, directory, events, clock), upstreams, tools, connections,
+    )  # fmt: skip
+
+
+async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> None:
+    tasks = TaskGroup("meshd")
+    stack.push_async_callback(_write_rest, tasks, house)
+    sweeper = Sweeper(house.main, house.calls, house.keys, clock)
+    tasks.start("records", house.records.write_batches())
+    tasks.start("health", house.health.write_changes())
+    tasks.start("snapshot", house.directory.keep_fresh())
+    tasks.start("sweeper", sweeper.run())
+
+
+async def _write_rest(tasks: TaskGroup, house: _House) -> None:
+    await tasks.stop()
+    await house.records.flush()
+    await house.health.flush()
+    await house.keys.write_last_used()
+
+
+def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
+    key, name = house.founding.vault.derive("session"), house.founding.daemon
+    sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
+    passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
+    children = StdioServing(house.upstreams, sessions, house.health, house.tools)
+    endpoint = Endpoint(
+        house.directory, sessions, house.tools, house.records, passing, children, clock
+    )
+    return endpoint, sessions
+
+
+def _open_dispatcher(
+    house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
+) -> Dispatcher:
+    orgs = house.directory
+    return Dispatcher(
+        CALLS,
+        {
+            **connection.handlers(house.connections),
+            **key.handlers(house.keys),
+            **tool.handlers(house.tools),
+            **record.handlers(house.records, house.events),
+            **about_daemon,
+        },
+        lambda who, name: name in {who.org, orgs.view.orgs[who.org]},
+        stopping=stopping.is_set,
+    )
+
+
+async def _stop_sites(house: _House, tcp: TcpSite, unix: SocketSite) -> None:
+    """Close both doors at once; who follows something is woken to leave."""
+    house.events.bell.ring()
+    house.records.bell.ring()
+    await asyncio.gather(tcp.stop(), unix.stop())
 
 
 async def _open_databases(config: Config, stack: AsyncExitStack) -> tuple[Database, Database]:
@@ -171,13 +220,6 @@ async def _listen(config: Config, main: Database) -> socket.socket:
     if row is None or row["value"] != port:
         await main.write(Step("meta.put", {"name": "port", "value": port}))
     return listener
-
-
-async def _write_rest(tasks: TaskGroup, records: Records, health: Health, keys: Keys) -> None:
-    await tasks.stop()
-    await records.flush()
-    await health.flush()
-    await keys.write_last_used()
 
 
 def _owner(founding: Founding) -> Principal:

@@ -30,6 +30,7 @@ MASKS = (
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
     (r'("name": )"[^"]*"(}})', r'\1"USER"\2'),
     (r"\S+/bin/python\S*", "PYTHON"),
+    (r"denied:[^\n{\"]*…", "denied:…"),
     (r"(?m)[ \t]+$", ""),
     (r" {2,}", "  "),
 )
@@ -78,6 +79,7 @@ def test_the_tour_prints_what_the_readme_shows(home: Daemon, tmp_path: Path) -> 
         if (found := re.search(r"127\.0\.0\.1:(\d+)", output)) is not None:
             port = found[1]
         output = output.replace(f"127.0.0.1:{port}", "127.0.0.1:3000")
+        output = output.replace(str(home.home), "/home/you")
         seen.append((command, output if output.endswith("\n") or not output else output + "\n"))
     if os.environ.get("MESHCTL_UPDATE_README"):
         README.write_text(_rewritten(text, dict(seen)))

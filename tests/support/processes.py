@@ -1,6 +1,7 @@
 """What the system says of processes: who lives, who is a zombie, what `ps` shows of all."""
 
 import subprocess
+import sys
 
 
 def _ps(*arguments: str) -> list[str]:
@@ -22,5 +23,6 @@ def zombies(parent: int) -> list[str]:
 
 def shown() -> dict[int, str]:
     """Command line and environment of every process of ours, by pid."""
-    rows = (line.split(maxsplit=1) for line in _ps("axeww", "-o", "pid=,command="))
+    with_environment = "-axEww" if sys.platform == "darwin" else "axeww"
+    rows = (line.split(maxsplit=1) for line in _ps(with_environment, "-o", "pid=,command="))
     return {int(row[0]): row[1] for row in rows if len(row) == 2}

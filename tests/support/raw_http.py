@@ -1,6 +1,7 @@
 """HTTP requests that no well-behaved client would send: every byte of them is the test's."""
 
 import socket
+from contextlib import suppress
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
@@ -22,14 +23,16 @@ def chunked(method: str, path: str, host: str, *headers: str, chunks: list[bytes
     return request(method, path, host, *more) + b"".join(parts) + b"0\r\n\r\n"
 
 
-def exchange(url: str, raw: bytes) -> Answer:
-    """Send it over a connection of its own, and read the answer."""
+def exchange(url: str, raw: bytes, timeout: float = 30) -> Answer:
+    """Send it over a connection of its own, and read the answer.
+
+    Raises:
+        TimeoutError: `timeout` seconds passed without a byte.
+    """
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=30) as wire:
-        try:
+    with socket.create_connection((parts.hostname, parts.port), timeout=timeout) as wire:
+        with suppress(BrokenPipeError, ConnectionResetError):  # refused before the end of it
             wire.sendall(raw)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # refused before the end of it
         with HTTPResponse(wire, method=raw.split(b" ", 1)[0].decode()) as response:
             response.begin()
             found = {name.lower(): value for name, value in response.getheaders()}

@@ -31,7 +31,7 @@ def refuse(home: Daemon, *arguments: str) -> Refused:
     """Start it where it must refuse, and wait for its end."""
     process, told = _launch(home, arguments)
     try:
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=10)
     finally:
         process.kill()
     return Refused(process.returncode, told, stderr.decode())

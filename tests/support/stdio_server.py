@@ -29,7 +29,7 @@ class Server:
         self.grandchild = 0
 
     def send(self, **message: Any) -> None:
-        sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}, allow_nan=False) + "\n")
         sys.stdout.flush()
 
     def answer(self, ident: Any, value: Any) -> None:
@@ -123,6 +123,14 @@ class Server:
         self.send(method="notifications/tools/list_changed")
         self.answer(ident, self.write_is_read_only)
 
+    def tool_halve(self, ident: Any, arguments: dict[str, Any], _: Any) -> None:
+        """Answer with half of an emoji, as JavaScript servers do that cut texts by length."""
+        self.answer(ident, "\ud83d")
+
+    def tool_die(self, ident: Any, arguments: dict[str, Any], _: Any) -> None:
+        """End in the middle of the call."""
+        sys.exit("the disk is full")
+
     def tool_pids(self, ident: Any, arguments: dict[str, Any], _: Any) -> None:
         """This process, and the one it forked."""
         self.answer(ident, [os.getpid(), self.grandchild])
@@ -145,7 +153,11 @@ def main() -> None:
     if "complain" in sys.argv:  # its environment on stderr, as careless programs do
         sys.exit("cannot start with " + json.dumps(dict(os.environ)))
     for line in iter(sys.stdin.readline, ""):
-        server.take(json.loads(line))
+        message = json.loads(line)
+        try:
+            server.take(message)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            server.send(id=message.get("id"), error={"code": -32602, "message": repr(error)})
     while stubborn:
         time.sleep(600)
 

@@ -14,7 +14,7 @@ def on_terminal(command: str, environ: Mapping[str, str], *, columns: int = 100)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
     with subprocess.Popen(
-        ["bash", "-c", command], env=environ, stdin=subprocess.DEVNULL, stdout=theirs,
+        ["bash", "-c", command], env={**environ, "COLUMNS": str(columns)}, stdin=subprocess.DEVNULL, stdout=theirs,
         stderr=theirs, start_new_session=True,
     ) as process:  # fmt: skip
         os.close(theirs)

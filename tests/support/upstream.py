@@ -119,11 +119,6 @@ class Upstream:
         """The requests of one kind, oldest first."""
         return [seen for seen in self.seen if seen.kind == kind]
 
-    @property
-    def origin(self) -> str:
-        """`http://HOST:PORT` without the path."""
-        return self.url.removesuffix("/mcp")
-
 
 class _Handler(socketserver.StreamRequestHandler):
     upstream: Upstream

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -44,9 +45,12 @@ class Dispatcher:
         handlers: Mapping[str, Handler],
         org_of: Callable[[Principal, str], bool],
         *,
+        stopping: Callable[[], bool] = lambda: False,
         body_deadline: float = BODY_DEADLINE,
     ) -> None:
         """`org_of(principal, name)` says whether a `Meshctl-Org` header names the principal's org.
+
+        Streams are cut once `stopping` is true; who follows one resumes at the next daemon.
 
         Raises:
             ValueError: handlers and rows do not match one to one.
@@ -56,6 +60,7 @@ class Dispatcher:
             raise ValueError(f"calls without a partner: {sorted(rows.keys() ^ handlers.keys())}")
         self._handlers = handlers
         self._org_of = org_of
+        self._stopping = stopping
         self._body_deadline = body_deadline
         self._routes = Routes(rows.values())
         self._tcp_routes = Routes(call for call in rows.values() if not call.socket_only)
@@ -88,10 +93,15 @@ class Dispatcher:
             principal = _admit(principal, call)  # a body may be long in coming
         answer = self._handlers[call.name](principal, asked)
         if isinstance(answer, AsyncIterator):
-            return await self._stream(request, answer, lambda: _admit(principal, call))
+            return await self._stream(request, answer, partial(self._readmit, principal, call))
         if hasattr(answer, "__await__"):
             answer = await answer
         return json_answer(answer)
+
+    def _readmit(self, principal: Principal, call: Call) -> None:
+        if self._stopping():
+            raise ConnectionAbortedError
+        _admit(principal, call)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.body_exists and request.content_type != JSON:

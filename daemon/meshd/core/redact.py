@@ -23,7 +23,8 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
     (needle, re.compile(pattern, re.DOTALL), mask)
     for needle, pattern, mask in (
         ("msh", r"msh[usarcw]_[0-9A-Za-z]{20,}", MASK),  # ours
-        ("gh", r"gh(?:[pousr]_[0-9A-Za-z]|ithub_pat_\w)\w{19,}", MASK),
+        ("gh", r"gh[pousr]_[0-9A-Za-z]{20,}", MASK),
+        ("github_pat_", r"github_pat_\w{20,}", MASK),
         ("sk-", r"sk-(?<![0-9A-Za-z]sk-)[\w-]{16,}", MASK),
         ("k_live_", r"[rs]k_live_\w{10,}", MASK),
         ("k_test_", r"[rs]k_test_\w{10,}", MASK),

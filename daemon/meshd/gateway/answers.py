@@ -40,7 +40,12 @@ def rpc_error(
 
 def rpc_failure(error: MeshError, ident: bytes) -> web.Response:
     """A request that was taken but failed: HTTP 200 and a typed JSON-RPC error."""
-    return message(_failure(error, ident, jsonrpc.INTERNAL_ERROR))
+    return message(failed(error, ident))
+
+
+def failed(error: MeshError, ident: bytes) -> bytes:
+    """The JSON-RPC message of a request that was taken but failed."""
+    return _failure(error, ident, jsonrpc.INTERNAL_ERROR)
 
 
 def bad_message(error: jsonrpc.BadMessage, ident: bytes = b"") -> web.Response:

@@ -13,6 +13,7 @@ from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.lists import filtered, needs_filter, whole_tool_list
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import jsonrpc, sse, versions
+from meshd.protocol.jsonrpc import Reply
 from meshd.proxy.http import SESSION
 from meshd.proxy.stdio import StdioUpstream
 from meshd.services.access import scope_at
@@ -53,10 +54,7 @@ class StdioServing:
                 return self._initialize(exchange, child)
             return await self._ask(exchange, child, record)
         except MeshError as error:
-            exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
-            if isinstance(error, UpstreamFailed):
-                self._health.failed(exchange.row, error)
-            record(exchange, None, error.message)
+            self._failed(exchange, error, record)
             return answers.rpc_failure(error, bytes(message.id))
 
     async def stream(self, request: web.BaseRequest, row: ConnectionRow) -> web.StreamResponse:
@@ -120,24 +118,37 @@ class StdioServing:
         except asyncio.CancelledError:
             exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
             record(exchange, None, "cancelled by the client")
-            await progress.stop()
             if not mine.withdrawn:
                 raise  # the daemon stops
             return await progress.end(b"")  # the client expects no answer any more
+        except MeshError as error:
+            self._failed(exchange, error, record)
+            return await progress.end(answers.failed(error, bytes(message.id)))
+        else:
+            exchange.watch.upstream = time.perf_counter()
+            answer = await progress.end(await self._answered(exchange, reply, record))
+            exchange.watch.answered = time.perf_counter()
+            return answer
         finally:
+            await progress.stop()
             if self._under_way.get(key) is mine:
                 del self._under_way[key]
-        exchange.watch.upstream = time.perf_counter()
-        ident = bytes(message.id)
+
+    async def _answered(self, exchange: Exchange, reply: Reply, record: Record) -> bytes:
+        ident = bytes(exchange.message.id)
         if reply.result is not None:
             body = jsonrpc.success(ident, reply.result)
         else:
             body = jsonrpc.failure(ident, reply.error or b"null")
         body = await self._shaped(exchange, body)
         record(exchange, body, None)
-        answer = await progress.end(body)
-        exchange.watch.answered = time.perf_counter()
-        return answer
+        return body
+
+    def _failed(self, exchange: Exchange, error: MeshError, record: Record) -> None:
+        exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
+        if isinstance(error, UpstreamFailed):
+            self._health.failed(exchange.row, error)
+        record(exchange, None, error.message)
 
     async def _shaped(self, exchange: Exchange, body: bytes) -> bytes:
         who, row, method = exchange.who, exchange.row, exchange.message.method

@@ -17,6 +17,7 @@ from meshd.wire.errors import (
     Conflict,
     Internal,
     MeshError,
+    MethodNotAllowed,
     NotFound,
     TooLarge,
     Unauthenticated,
@@ -89,6 +90,8 @@ class TcpSite:
         if wrong is not None:
             raise wrong
         if path == "/health":
+            if request.method not in {"GET", "HEAD"}:
+                raise MethodNotAllowed
             return json_answer({"status": "ok"})
         if path.startswith(("/mcp/", "/v1/")) and "/.well-known" not in path:
             principal = self._authenticate(request)

@@ -26,6 +26,7 @@ from meshd.protocol.stdio_lines import (
     unbatch,
     whole_utf8,
 )
+from meshd.protocol.surrogates import mend_surrogates
 from meshd.proxy.stdio_call import Call, Deadlines
 from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
 
@@ -201,7 +202,11 @@ class StdioTalk:
             for raw in unbatch(line):
                 self._take(read_message(raw), raw)
         except NotAMessageError:
-            self._skip(line)
+            mended = mend_surrogates(line)
+            if mended != line:
+                self._take_line(mended)
+            else:
+                self._skip(line)
 
     def _skip(self, line: bytes) -> None:
         if not line.strip():

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from meshd.core.redact import redact_json, redact_text
 from meshd.protocol.stdio_lines import whole_utf8
+from meshd.protocol.surrogates import mend_surrogates
 
 KEEP = 16 * 1024
 """Bytes of arguments and of result that are kept."""
@@ -102,6 +103,9 @@ def outcome(response: bytes | None) -> tuple[str | None, bytes]:
             return None, result
         decoded = _decode_result(result)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        mended = mend_surrogates(response)
+        if mended != response:
+            return outcome(mended)
         return "the answer could not be read", b""
     if not decoded.is_error:
         return None, result

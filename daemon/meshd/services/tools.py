@@ -123,8 +123,13 @@ class Tools:
     async def reads_only(self, row: ConnectionRow, tool: str) -> bool:
         """Whether the tool is annotated as read-only at present."""
         listed = self.known(row)
-        if listed is None or self._clock.now() - listed.listed_at > FRESH:
-            listed = await self.refresh(row)
+        changed = self._upstreams.tools_changed(row)
+        if listed is None or changed or self._clock.now() - listed.listed_at > FRESH:
+            try:
+                listed = await self.refresh(row)
+            except MeshError:
+                self._upstreams.note_change(row)  # what is known is not to be believed
+                raise
         found = listed.tools.get(tool)
         return found is not None and found.read_only
 

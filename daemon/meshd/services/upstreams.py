@@ -1,6 +1,7 @@
 """From a configured connection to a live upstream, whatever its transport."""
 
 import asyncio
+from functools import partial
 
 from meshd.protocol.jsonrpc import Reply
 from meshd.proxy.http import HttpUpstream
@@ -17,6 +18,7 @@ from meshd.wire.errors import Conflict, MeshError, UpstreamFailed, UpstreamTimeo
 
 CALL_CEILING = 3600.0
 IDLE_DEADLINE = 300.0
+TOOLS_CHANGED = "notifications/tools/list_changed"
 
 
 class Upstreams:
@@ -34,6 +36,19 @@ class Upstreams:
         self._credentials = credentials
         self._health = health
         self._http: dict[str, tuple[str, HttpUpstream, HttpSession]] = {}
+        self._heard: dict[str, StdioUpstream] = {}
+        self._changed: set[str] = set()
+
+    def tools_changed(self, row: ConnectionRow) -> bool:
+        """Whether the upstream said, since this was last asked, that its tools changed."""
+        if row.id not in self._changed:
+            return False
+        self._changed.discard(row.id)
+        return True
+
+    def note_change(self, row: ConnectionRow) -> None:
+        """The upstream said that its tools changed."""
+        self._changed.add(row.id)
 
     def http(self, row: ConnectionRow) -> HttpUpstream:
         """The HTTP side of a connection.
@@ -59,7 +74,14 @@ class Upstreams:
             self._health.failed(row, error)
             raise
         self._health.reached(row)
+        if self._heard.get(row.id) is not child:
+            self._heard[row.id] = child
+            child.listen(partial(self._hear, row))
         return child
+
+    def _hear(self, row: ConnectionRow, method: str, _message: bytes) -> None:
+        if method == TOOLS_CHANGED:
+            self.note_change(row)
 
     async def request(
         self,
@@ -111,6 +133,8 @@ class Upstreams:
         known = self._http.pop(row.id, None)
         if known is not None:
             await known[2].close()
+        self._heard.pop(row.id, None)
+        self._changed.discard(row.id)
         await self._pool.drop(f"{row.id}:{row.revision}")
         self._health.forget(row.id)
 

@@ -1,0 +1,113 @@
+"""Connections to Postgres: a pool with bounds, and what every connection has. Runs no query."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+
+from meshd.store.db import StoreUnavailable
+from meshd.store.postgres_dsn import Target
+from meshd.store.postgres_faults import unreachable
+
+LARGEST = 10
+IDLE = 300.0
+"""Seconds until a connection that nobody needs is closed, down to one."""
+ACQUIRE = 30.0
+"""Seconds that a call waits for its connection."""
+RELEASE = 5.0
+"""Seconds for a call that was given up to be cancelled on the server; then its connection goes."""
+CLOSE = 5.0
+QUEUE_LIMIT = 10_000
+"""Calls that may be under way or wait; one more is refused."""
+_KEEP_ALIVE = 10
+"""Seconds of silence after which TCP asks whether the other side is there, and between two asks."""
+
+
+class Pool:
+    """At most `LARGEST` connections, and a bounded number of calls that want one."""
+
+    def __init__(self, pool: Any, queue_limit: int) -> None:
+        self._pool = pool
+        self._queue_limit = queue_limit
+        self._closed = False
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @classmethod
+    async def open(cls, target: Target, *, queue_limit: int = QUEUE_LIMIT) -> Self:
+        """Connect once, so that a wrong DSN is told here.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached, or refuses.
+        """
+        try:
+            pool = await asyncpg.create_pool(
+                min_size=1, max_size=LARGEST, max_inactive_connection_lifetime=IDLE,
+                init=keep_alive, reset=_leave, **target.options,
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - a DSN can be wrong in many ways
+            failure = unreachable(error)
+        else:
+            return cls(pool, queue_limit)
+        raise failure  # not in the except clause: the library's error may quote the DSN
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection for the block. What the library raises passes as it is.
+
+        Raises:
+            StoreUnavailable: the pool is closed, or too many calls wait.
+        """
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+        if self._calls >= self._queue_limit:
+            raise StoreUnavailable("too many calls wait for the database")
+        self._calls += 1
+        self._idle.clear()
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE)
+            try:
+                yield connection
+            finally:
+                await self._pool.release(connection, timeout=RELEASE)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    async def close(self) -> None:
+        """Refuse what comes, finish what is there, then disconnect. Twice does no harm."""
+        self._closed = True
+        await self._idle.wait()
+        try:
+            async with asyncio.timeout(CLOSE):
+                await self._pool.close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._pool.terminate()
+
+
+async def connect(target: Target) -> Any:
+    """A connection outside any pool. Raises what the library does."""
+    connection = await asyncpg.connect(**target.options)
+    await keep_alive(connection)
+    return connection
+
+
+async def keep_alive(connection: Any) -> None:
+    """Notice a peer that went without a word, and keep address translators from forgetting us."""
+    raw = connection._transport.get_extra_info("socket")  # noqa: SLF001 - there is no option for it
+    if raw.family == socket.AF_UNIX:
+        return
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # The first is called otherwise on macOS.
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):
+        if option := getattr(socket, name, None):
+            raw.setsockopt(socket.IPPROTO_TCP, option, _KEEP_ALIVE)
+
+
+async def _leave(_connection: Any) -> None:
+    """Nothing: whatever a unit sets ends with its transaction, which the library makes sure of."""

@@ -1,0 +1,121 @@
+"""The decision floors of the daemon on real databases, without its doors: no socket, no port."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from meshd.proxy.outbound import OutboundRules, open_session
+from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.connections import Connections
+from meshd.services.credentials import Credentials
+from meshd.services.directory import Directory
+from meshd.services.events import Bell, Events
+from meshd.services.founding import Founding, found
+from meshd.services.health import Health
+from meshd.services.keys import Keys
+from meshd.services.principal import EVERYTHING, Principal
+from meshd.services.records import Records
+from meshd.services.tools import Tools
+from meshd.services.upstreams import Upstreams
+from meshd.store.db import Step
+from meshd.store.queries import Queries
+from meshd.store.sqlite import SqliteDatabase
+from meshd.wire.key import KeyAdd
+from tests.support.clock import FakeClock
+
+STORE = Path(str(files("meshd.store")))
+
+
+@dataclass
+class Floors:
+    """Every service, and the principal at the socket."""
+
+    clock: FakeClock
+    db: SqliteDatabase
+    calls: SqliteDatabase
+    founding: Founding
+    directory: Directory
+    events: Events
+    health: Health
+    records: Records
+    keys: Keys
+    upstreams: Upstreams
+    tools: Tools
+    connections: Connections
+    owner: Principal
+
+    async def key(self, name: str = "laptop", **asked: Any) -> Principal:
+        """A new key as the principal that it makes."""
+        secret = (await self.keys.add(self.owner, KeyAdd(name=name, **asked))).key
+        made = self.keys.authenticate(secret)
+        assert made is not None
+        return made
+
+    async def key_of_someone(self, name: str = "foreign", **asked: Any) -> Principal:
+        """A key that belongs to a person who is no instance admin."""
+        made = await self.key(name, **asked)
+        await self.db.write(
+            Step("user.add", {"id": "usr_other", "name": "bob", "now": self.clock.now() + 1})
+        )
+        await self.raw("UPDATE keys SET owner_id = 'usr_other' WHERE id = :id", id=made.id)
+        return self.directory.view.keys[made.id].principal
+
+    async def raw(self, sql: str, **params: Any) -> None:
+        """Run a statement that no service would, as another daemon might have; then refresh."""
+
+        def run(connection: Any) -> None:
+            connection.execute(sql, params)
+
+        await self.db._writer.submit(run)
+        await self.db.write(Step("revision.bump", {"topic": "keys"}))
+        await self.directory.refresh()
+
+    async def kinds(self) -> list[str]:
+        """The types of all events, oldest first."""
+        rows = await self.db.all("event.after", org_id=self.owner.org, after=0, limit=1000)
+        return [row["type"].removeprefix("mesh.") for row in rows]
+
+
+@asynccontextmanager
+async def floors(folder: Path) -> AsyncIterator[Floors]:
+    """Open them in a folder, and close them."""
+    async with AsyncExitStack() as stack:
+        clock = FakeClock()
+        queries = Queries.load(STORE / "sql")
+        databases = []
+        for name, kind in (("mesh.db", "main"), ("calls.db", "calls")):
+            migrations = STORE / "migrations" / kind
+            db = await SqliteDatabase.open(
+                folder / name, queries, migrations=migrations, durable=False
+            )
+            stack.push_async_callback(db.close)
+            await db.migrate()
+            databases.append(db)
+        main, calls = databases
+        founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
+        directory = Directory(main, clock)
+        await directory.refresh()
+        events = Events(main, clock, Bell())
+        health = Health(main, directory, events, clock)
+        records = Records(calls, directory, clock)
+        keys = Keys(main, directory, events, clock)
+        rules = OutboundRules()
+        credentials = Credentials(founding.vault)
+        client = await stack.enter_async_context(open_session(rules))
+        upstreams = Upstreams(client, StdioPool(folder / "children"), credentials, health)
+        stack.push_async_callback(upstreams.close)
+        tools = Tools(main, directory, upstreams, records, clock)
+        connections = Connections(
+            main, directory, events, credentials, upstreams, tools, health, rules, clock
+        )
+        owner = Principal(
+            id=founding.owner, name="ada", kind="local", org=founding.org, owner=founding.owner,
+            permissions=EVERYTHING, role="owner", instance_admin=True,
+        )  # fmt: skip
+        yield Floors(
+            clock, main, calls, founding, directory, events, health, records, keys, upstreams,
+            tools, connections, owner,
+        )  # fmt: skip
