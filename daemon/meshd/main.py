@@ -42,7 +42,9 @@ def run() -> None:
             _serve(config, asked.ready_fd)
     except MeshError as error:
         _tell(asked.ready_fd, error.body())
-        sys.stderr.write(f"error: {error.message}\n")
+        facts = "".join(f"  {name}: {fact}\n" for name, fact in error.facts.items())
+        following = f"next: {error.next}\n" if error.next else ""
+        sys.stderr.write(f"error: {error.message}\n{facts}{following}")
         raise SystemExit(error.exit_code) from None
     except Exception as error:
         _tell(asked.ready_fd, Internal(f"meshd failed: {type(error).__name__}: {error}").body())

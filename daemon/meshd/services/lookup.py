@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
+from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, KeyRow, View
 from meshd.wire.errors import NotFound
 
@@ -36,7 +37,7 @@ def find_key(view: View, org: str, name: str) -> KeyRow:
 def _unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
     near = get_close_matches(name.casefold()[:60], list(islice(known, MAX_COMPARED)), n=1)
     return NotFound(
-        f'there is no {kind} "{ascii(name[:60])[1:-1]}"',
+        f'there is no {kind} "{ascii(redact_text(name[:60]))[1:-1]}"',
         facts={"did you mean": near[0]} if near else None,
         next=f"meshctl {kind} list",
     )

@@ -4,7 +4,7 @@ Callers know this file and the names in `sql/*.sql`, never a driver. Errors name
 where it helps, tables and columns; they never carry a parameter or a stored value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -46,9 +46,10 @@ class ExpectFailed(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The database is closed, busy beyond its timeout, full, or its disk failed.
+    """The database is closed, out of reach, busy beyond its timeout, full, or its disk failed.
 
-    Whether the failed write is in the database is unknown after a failed sync; else it is not.
+    Whether the failed write is in the database is unknown after a failed sync and after a
+    connection lost on the way; else it is not.
     """
 
 
@@ -87,7 +88,8 @@ class Database(Protocol):
         """Run the steps as one atomic unit and return when it is durable.
 
         The answer holds the RETURNING rows of each step, `[]` for a step without. A caller that is
-        cancelled cannot know whether its unit was done; it never is by half.
+        cancelled cannot know whether its unit was done; it never is by half. Units that are written
+        at once may be done in any order.
 
         Raises:
             UniqueViolation: a key is taken.
@@ -97,6 +99,14 @@ class Database(Protocol):
 
     async def write_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run one statement for each row of parameters, all as one atomic unit."""
+        ...
+
+    def on_change(self, ring: Callable[[], None]) -> None:
+        """Call `ring`, on the event loop, when another daemon may have changed something.
+
+        A hint that says nothing more and may be lost: whoever must see a change polls as well.
+        Never called where no other daemon can use the database.
+        """
         ...
 
     async def migrate(self) -> list[int]:

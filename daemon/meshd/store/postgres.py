@@ -6,14 +6,14 @@ Connections, errors and hints between daemons have files of their own.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from meshd.core.tasks import TaskGroup
 from meshd.store import migrate
-from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError, StoreUnavailable
+from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError
 from meshd.store.migrate import Migration
 from meshd.store.postgres_dsn import read_dsn
 from meshd.store.postgres_faults import Undone, fault
@@ -26,6 +26,7 @@ TRIES = 3
 """How often a unit runs that the server undoes to end a conflict."""
 MIGRATING = 3600.0
 """Seconds that a migration, or another daemon that migrates, may take."""
+# The number spells "meshd".
 _LOCK = "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(x'6d65736864'::bigint)"
 _RECORD = statement("schema_migrations", migrate.RECORD)
 
@@ -150,23 +151,20 @@ class PostgresDatabase:
             async with connection.transaction():
                 return await work(connection)
 
-        undone: Undone | None = None
-        for _ in range(TRIES):
-            try:
-                return await self._run("commit", unit)
-            except Undone as error:
-                undone = error
-        raise undone or StoreUnavailable("not tried")
+        for _ in range(TRIES - 1):
+            with suppress(Undone):
+                return await self._run("the write", unit)
+        return await self._run("the write", unit)
 
-    async def _run(self, query: str, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Run work on a connection; what fails outside of its queries is the name's fault."""
+    async def _run(self, name: str, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Run work on a connection. `name` stands in the errors of what is no query of it."""
         try:
             async with self._pool.connection() as connection:
                 return await work(connection)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - errors of the library may quote values
-            failure = fault(query, error)
+            failure = fault(name, error)
         raise failure  # not in the except clause: see _attempt
 
 

@@ -32,16 +32,27 @@ _TOKEN = re.compile(
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
+_NESTED = re.compile(r"\([^()]*\)")
+_WORD = re.compile(r"[A-Z]+")
+_VERBS = {"SELECT", "VALUES", "INSERT", "UPDATE", "DELETE"}
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One statement and the parameters it names, in order of first appearance."""
+    """One statement and the parameters it names, in order of first appearance.
+
+    `numbered` is the statement with `$1` for the first parameter and so on; `returns` tells whether
+    it answers rows.
+    """
 
     name: str
     sql: str
     params: tuple[str, ...]
+    numbered: str
+    returns: bool
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """A copy of exactly the values that the statement names.
+        """A copy of exactly the values that the statement names, in the order of `params`.
 
         Raises:
             StoreError: a value is missing.
@@ -140,12 +151,28 @@ def _block(name: str, lines: list[str], file: str) -> Query:
         raise StoreError(f"{file}: {name} has no comment line that says why")
     if not sql:
         raise StoreError(f"{file}: {name} has no statement")
-    tokens = list(_TOKEN.finditer(sql))
-    end = next((token.start() for token in tokens if token["end"]), len(sql))
+    end = next((token.start() for token in _TOKEN.finditer(sql) if token["end"]), len(sql))
     if _COMMENT.sub("", sql[end + 1 :]).strip():
         raise StoreError(f"{file}: {name} holds more than one statement")
-    params = dict.fromkeys(token["param"] for token in tokens if token["param"])
-    return Query(name, sql[:end].rstrip(), tuple(params))
+    return statement(name, sql[:end].rstrip())
+
+
+def statement(name: str, sql: str) -> Query:
+    """The query of a single statement that stands in no file."""
+    params = dict.fromkeys(token["param"] for token in _TOKEN.finditer(sql) if token["param"])
+    numbers = {param: f"${number}" for number, param in enumerate(params, 1)}
+    numbered = _TOKEN.sub(lambda token: numbers.get(token["param"], token[0]), sql)
+    return Query(name, sql, tuple(params), numbered, _returns(sql))
+
+
+def _returns(sql: str) -> bool:
+    """Whether a statement answers rows, by the words that stand in no parentheses."""
+    rest, nested = _TOKEN.sub(" ", sql).upper(), 1
+    while nested:
+        rest, nested = _NESTED.subn(" ", rest)
+    words = _WORD.findall(rest)
+    verb = next((word for word in words if word in _VERBS), "")
+    return verb in {"SELECT", "VALUES"} or "RETURNING" in words
 
 
 def _is_comment(line: str) -> bool:

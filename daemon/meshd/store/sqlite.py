@@ -19,6 +19,7 @@ import aiosqlite
 from meshd.store import migrate
 from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError, StoreUnavailable
 from meshd.store.queries import Queries, Query
+from meshd.store.slow import watched
 from meshd.store.writer import Writer, fault, is_unavailable
 
 READERS = 2
@@ -120,6 +121,9 @@ class SqliteDatabase:
         if bound:
             await self._writer.submit(partial(_run_many, found, bound))
 
+    def on_change(self, ring: Callable[[], None]) -> None:
+        """See `Database.on_change`. A file has one daemon, so there is no other to tell of."""
+
     async def migrate(self) -> list[int]:
         """See `Database.migrate`. Each file is one transaction, together with its record."""
         known = await asyncio.to_thread(migrate.discover, self._migrations, self.dialect)
@@ -217,7 +221,8 @@ async def _open_reader(path: Path, resources: AsyncExitStack) -> aiosqlite.Conne
 
 async def _read(reader: aiosqlite.Connection, query: Query, params: dict[str, Any]) -> list[Row]:
     try:
-        rows: list[Any] = [*await reader.execute_fetchall(query.sql, params)]
+        with watched(query.name):
+            rows: list[Any] = [*await reader.execute_fetchall(query.sql, params)]
     except Exception as error:  # noqa: BLE001 - overflow and encoding errors quote values
         failure = fault(query.name, error, await _reader_flaw(reader, query))
     else:
@@ -262,7 +267,8 @@ def _run_many(query: Query, rows: Sequence[dict[str, Any]], connection: sqlite3.
 def _attempt(connection: sqlite3.Connection, query: Query, run: Callable[[], T]) -> T:
     """Run a query; what fails in it becomes the store's error, what fails below stays raw."""
     try:
-        return run()
+        with watched(query.name):
+            return run()
     except Exception as error:
         if is_unavailable(error):
             raise

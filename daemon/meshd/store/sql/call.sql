@@ -14,8 +14,8 @@ SELECT seq, id, at, connection, tool, principal, ok, error,
        receive_us + decide_us + upstream_us + answer_us AS duration_us
 FROM calls
 WHERE org_id = :org_id
-  AND (:connection IS NULL OR connection_id = :connection)
-  AND (:failed = 0 OR ok = 0)
+  AND (CAST(:connection AS TEXT) IS NULL OR connection_id = :connection)
+  AND (CAST(:failed AS BIGINT) = 0 OR ok = 0)
 ORDER BY seq DESC LIMIT :limit
 
 -- name: call.show

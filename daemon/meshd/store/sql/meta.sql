@@ -14,4 +14,4 @@ ON CONFLICT (topic) DO UPDATE SET n = revisions.n + 1
 
 -- name: revision.sum
 -- One number that grows with every change of any topic.
-SELECT COALESCE(SUM(n), 0) AS n FROM revisions
+SELECT CAST(COALESCE(SUM(n), 0) AS BIGINT) AS n FROM revisions
