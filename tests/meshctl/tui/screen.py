@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from textual._context import visible_screen_stack
 from textual.app import App
 from textual.events import Key
 from textual.keys import _character_to_key
@@ -22,6 +23,7 @@ DEADLINE = 10.0
 
 def strips(app: App[Any]) -> list[Strip]:
     """The lines as they go to the terminal, dialogs included, styles filtered."""
+    visible_screen_stack.set(app._background_screens)  # what shows through beside a dialog
     return app.screen._compositor.render_strips(app.size)
 
 

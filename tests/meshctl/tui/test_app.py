@@ -83,7 +83,7 @@ async def test_a_filter_that_fits_nothing_says_so() -> None:
     async with dashboard() as shown:
         await shown.press("slash")
         await shown.press(*"[b]q")
-        await shown.sees('nothing holds "[b]q"')
+        await shown.sees('nothing holds "[b]q"', "filter: [b]q")
         await shown.press("escape")
         await shown.sees("github")
 

@@ -110,7 +110,9 @@ def test_foreign_words_are_shown_and_not_obeyed() -> None:
 def test_the_numbers_stand_in_a_column_or_on_a_line() -> None:
     """The same facts."""
     found = Numbers(calls=214, failed=5, p95=640.0, bars=(0, 1, 2))
-    assert lines.numbers(found, LOOK) == "214 calls  5 failed  640ms p95  ▁▅█"
+    assert lines.numbers(found, LOOK, 80) == "214 calls  5 failed  p95 640ms  ▁▅█"
+    assert lines.numbers(found, LOOK, 34) == "214 calls  5 failed  p95 640ms"
+    assert lines.numbers(found, LOOK, 0) == ""
     shown = lines.column(found, 128, LOOK).plain.split("\n")
     assert [line.split() for line in shown] == [
         ["calls", "214"], ["failed", "5"], ["p95", "640ms"], ["today", "128"], ["▁▅█"],

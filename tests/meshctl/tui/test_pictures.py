@@ -3,6 +3,7 @@
 MESHCTL_UPDATE_SCREENS=1 rewrites the pictures.
 """
 
+import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable
@@ -20,12 +21,12 @@ SCREENS = Path(__file__).parents[2] / "screens" / "tui"
 
 async def usual(shown: Shown) -> None:
     """What is seen most of the time."""
-    await shown.sees("calls           5", "up 3h 12m")
+    await shown.sees("failed          1", "up 3h 12m")
 
 
 async def narrow(shown: Shown) -> None:
     """Without the column beside the connections."""
-    await shown.sees("5 calls", "github", "list_issues")
+    await shown.sees("5 calls", "github", "14:59")
 
 
 async def nothing(shown: Shown) -> None:
@@ -42,7 +43,7 @@ async def waiting(shown: Shown) -> None:
 
 async def lost(shown: Shown) -> None:
     """Everything stays, but the daemon."""
-    shown.feed.lose("facts", DaemonDown(next="meshctl daemon start"), monotonic() + 5)
+    shown.feed.lose("facts", DaemonDown(next="meshctl daemon start"), monotonic() + 600)
     await shown.sees("meshd is not running", "lost")
 
 
@@ -89,6 +90,7 @@ async def test_the_screen_is_as_drawn(name: str) -> None:
         await arrange(shown)
         path = SCREENS / f"{name}.txt"
         if os.environ.get("MESHCTL_UPDATE_SCREENS"):
+            await asyncio.sleep(0.5)  # a picture is taken of a screen that rests
             path.write_text(still(shown.text), encoding="utf-8")
         wanted = path.read_text(encoding="utf-8")
         try:

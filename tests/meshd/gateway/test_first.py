@@ -10,6 +10,8 @@ def test_a_key_calls_a_tool_through_the_gateway(daemon: Daemon) -> None:
     made = daemon.connect("example", sys.executable, "-m", "meshd.example")
     assert (made["state"], made["tools"]) == ("ready", 3)
     key = daemon.add_key("laptop", "example/add")
-    answer = daemon.rpc("example", "tools/call", {"name": "add", "arguments": {"a": 2, "b": 3}}, key=key)
+    answer = daemon.rpc(
+        "example", "tools/call", {"name": "add", "arguments": {"a": 2, "b": 3}}, key=key
+    )
     assert answer.json()["result"]["content"][0]["text"] == "5"
     assert [row["tool"] for row in daemon.control("GET", "/v1/calls")] == ["add"]

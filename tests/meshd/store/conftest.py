@@ -1,11 +1,15 @@
 """A small schema with its queries, and a database of each driver on it."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
+from tests.support.postgres import Postgres, running
 
 THINGS = """
 CREATE TABLE things (
@@ -75,10 +79,34 @@ def migrations(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=["sqlite"])
-async def database(request, tmp_path, queries, migrations):
+@pytest.fixture(scope="session")
+def postgres(testrun_uid: str) -> Iterator[Postgres]:
+    """The server of this test run."""
+    with running(testrun_uid) as server:
+        yield server
+
+
+@pytest.fixture
+def dsn(postgres: Postgres) -> Iterator[str]:
+    """An empty schema on it."""
+    with postgres.schema() as schema:
+        yield schema
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def opening(request, tmp_path, queries, migrations):
+    """Opens the same database at every call, of every driver in turn."""
+    if request.param == "sqlite":
+        path = tmp_path / "mesh.db"
+        return partial(SqliteDatabase.open, path, queries, migrations=migrations)
+    dsn = request.getfixturevalue("dsn")
+    return partial(PostgresDatabase.open, dsn, queries, migrations=[migrations])
+
+
+@pytest.fixture
+async def database(opening):
     """A migrated database of every driver in turn."""
-    opened = await SqliteDatabase.open(tmp_path / "mesh.db", queries, migrations=migrations)
+    opened = await opening()
     await opened.migrate()
     yield opened
     await opened.close()

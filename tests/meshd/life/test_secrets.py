@@ -1,0 +1,160 @@
+"""Secrets go into the one request that needs them, and are found nowhere else."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support import fault, stdio_server
+from tests.support.daemon import Daemon
+from tests.support.processes import shown
+from tests.support.upstream import Upstream, upstream
+
+HEADER = "canary-header-5b1f0c"
+ENV = "canary-env-93ae71"
+QUERY = "canary-query-c0442d"
+PASSWORD = "canary-userinfo-77d0e2"
+INHERITED = "canary-inherited-04bd22"
+CANARIES = (HEADER, ENV, QUERY, PASSWORD)
+
+
+@dataclass
+class Scene:
+    """A daemon at debug level after a busy day, its upstream, and the keys it issued."""
+
+    daemon: Daemon
+    server: Upstream
+    secrets: tuple[str, ...]
+    answers: bytes
+    """Everything that the control calls and the gateway answered."""
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    daemon = Daemon.fresh(MESHCTL_LOG_LEVEL="debug", OPENAI_API_KEY=INHERITED).start()
+    with upstream() as server:
+        keys, answers = live(daemon, server)
+        yield Scene(daemon, server, (*CANARIES, *keys), answers)
+    daemon.remove()
+
+
+def live(daemon: Daemon, server: Upstream) -> tuple[list[str], bytes]:
+    """Do what people do, also what goes wrong; the keys, and all that was answered."""
+    answers: list[bytes] = []
+
+    def ask(method: str, path: str, body: object = None) -> None:
+        answers.append(daemon.ask(method, path, body).body)
+
+    address = server.url.removeprefix("http://")
+    url = f"http://user:{PASSWORD}@{address}?token={QUERY}"
+    header = {"X-Api-Key": HEADER}
+    ask("POST", "/v1/connections", {"name": "http", "url": url, "headers": header})
+    nowhere = f"http://user:{PASSWORD}@127.0.0.1:1/mcp?token={QUERY}"
+    ask("POST", "/v1/connections", {"name": "nowhere", "url": nowhere, "headers": header})
+    bad = f"http://user:{PASSWORD}@127.0.0.1/mcp?token={QUERY}#x"
+    ask("POST", "/v1/connections", {"name": "bad", "url": bad, "headers": header})
+    ask("POST", "/v1/connections", {"name": "worse", "url": url, "headers": {"Host": HEADER}})
+    ask("POST", "/v1/connections", {"name": "odd", "url": url, "headers": {"X-A": f"{HEADER}\n"}})
+    env = {"CANARY": ENV}
+    for name, words in (("stdio", ()), ("complains", ("complain",))):
+        command = stdio_server.command(*words)
+        ask("POST", "/v1/stdio-connections", {"name": name, "command": command, "env": env})
+    ask("PATCH", "/v1/connections/http", {"headers": header})
+    ask("PATCH", "/v1/stdio-connections/stdio", {"env": env})
+    ask("PATCH", "/v1/stdio-connections/stdio", {"env": {"MESHCTL_X": ENV}})
+    key = daemon.add_key("client")
+    rotated = daemon.control("POST", "/v1/keys/client/rotate")["key"]
+    for reply in (
+        server.replies["tools/call"],
+        fault.reset,
+        fault.status("500 Oops"),
+        fault.garbage(),
+    ):
+        server.replies["tools/call"] = reply
+        for name in ("http", "nowhere", "stdio", "complains"):
+            params = {"name": "echo", "arguments": {}}
+            answers.append(daemon.rpc(name, "tools/call", params, key=rotated).body)
+            ask("POST", f"/v1/connections/{name}/tools/echo/call")
+            ask("POST", f"/v1/connections/{name}/test")
+            answers.append(daemon.rpc(name, "ping", key=key).body)
+    for path in (
+        "status", "whoami", "daemon", "connections", "connections/http", "connections/stdio",
+        "connections/complains", "connections/nowhere", "keys", "keys/client", "tools", "calls",
+        "tail/events?follow=false", "tail/calls?follow=false", "connections/bad", f"keys/{key}",
+    ):  # fmt: skip
+        ask("GET", f"/v1/{path}")
+    return [key, rotated], b"\n".join(answers)
+
+
+def found_in(text: bytes, secrets: tuple[str, ...]) -> list[str]:
+    """The secrets that the text holds."""
+    return [secret for secret in secrets if secret.encode() in text]
+
+
+def child(scene: Scene) -> int:
+    """The process that runs with the secret in its environment."""
+    children = scene.daemon.control("GET", "/v1/daemon")["children"]
+    return int(next(c["pid"] for c in children if c["connection"] == "stdio"))
+
+
+def test_the_upstream_got_what_it_needs(scene: Scene) -> None:
+    """Header, query and userinfo arrive; the env does at the child. Else nothing here is shown."""
+    seen = scene.server.of("tools/call")[-1]
+    assert seen.header("X-Api-Key") == HEADER
+    assert QUERY in seen.target
+    assert str(seen.header("Authorization")).startswith("Basic ")
+    assert ENV in shown()[child(scene)]
+
+
+def test_no_answer_holds_a_secret(scene: Scene) -> None:
+    """Not of list, show, edit, test or status, no event, no record, no error of any call."""
+    assert b'"headers":["X-Api-Key"]' in scene.answers
+    assert "?…".encode() in scene.answers
+    assert found_in(scene.answers, scene.secrets) == []
+
+
+def test_no_file_holds_a_secret(scene: Scene) -> None:
+    """Databases with their logs, the log at debug level, whatever else is in the home."""
+    files = [path for path in scene.daemon.home.rglob("*") if path.is_file()]
+    names = {path.name for path in files}
+    assert {"mesh.db", "mesh.db-wal", "calls.db", "calls.db-wal", "meshd.log"} <= names
+    assert {p: s for p in files if (s := found_in(p.read_bytes(), scene.secrets))} == {}
+
+
+def test_no_process_shows_a_secret(scene: Scene) -> None:
+    """Neither in its arguments nor in its environment, but for the child that was given it."""
+    given = child(scene)
+    holders = {
+        pid: found
+        for pid, text in shown().items()
+        if pid != given and (found := found_in(text.encode(), scene.secrets))
+    }
+    assert holders == {}
+
+
+def test_the_log_is_at_debug_level_and_says_something(scene: Scene) -> None:
+    """So that its silence about secrets means something."""
+    log = (scene.daemon.home / "logs/meshd.log").read_text()
+    assert "DEBUG" in log
+
+
+def test_a_child_gets_nothing_of_the_daemons_environment(scene: Scene) -> None:
+    """Not even a variable that the daemon was started with."""
+    environment = shown()[child(scene)]
+    assert f"CANARY={ENV}" in environment
+    assert INHERITED in shown()[scene.daemon.pid]
+    assert INHERITED not in environment
+    assert "MESHCTL_HOME" not in environment
+
+
+def test_stored_credentials_stay_with_their_origin(scene: Scene) -> None:
+    """An edit that leads elsewhere takes no header along, and says which were dropped."""
+    with upstream() as other:
+        made = scene.daemon.connect_http("moving", scene.server.url, **{"X-Api-Key": HEADER})
+        assert made["headers"] == ["X-Api-Key"]
+        path = "/v1/connections/moving"
+        edited = scene.daemon.control("PATCH", path, {"url": other.url})
+        assert edited["dropped"] == ["X-Api-Key"]
+        assert other.seen
+        assert HEADER not in json.dumps([seen.headers for seen in other.seen])
