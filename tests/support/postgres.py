@@ -125,7 +125,9 @@ class _Server:
         self.folder.mkdir(mode=0o700)
         if runner := _runner():
             os.chown(self.folder, runner.pw_uid, runner.pw_gid)
-        self._run("initdb", "--no-sync", "--locale=C", "-E", "UTF8", "-A", "trust", "-U", "postgres")
+        self._run(
+            "initdb", "--no-sync", "--locale=C", "-E", "UTF8", "-A", "trust", "-U", "postgres"
+        )
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(f"{SETTINGS}unix_socket_directories = '{self.folder}'\n")
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "start")

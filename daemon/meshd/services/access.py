@@ -102,17 +102,25 @@ def decide(
     """
     scope = scope_at(principal, target)
     if not scope.covers(kind, name):
-        rule = f"no grant of {principal.name} covers {kind} {name}"
+        rule = f"no grant of {principal.name} covers {kind} {_shown(name)}"
         return Decision(False, rule, _grant_for(kind, name))
     if principal.read_only and (kind == "other" or (kind == "tool" and not reads_only())):
-        return Decision(False, f"{principal.name} is read-only and {name} is not annotated so")
+        rule = f"{principal.name} is read-only and {_shown(name)} is not annotated so"
+        return Decision(False, rule)
     return Decision(True, scope.rule)
 
 
 def _grant_for(kind: Kind, name: str) -> str:
+    """The narrowest grant that covers it and can be typed."""
     if kind == "other":
         return ANY
-    return name if kind == "tool" else f"{kind}:{name}"
+    typed = "".join(c if c.isprintable() else ANY for c in name[:MAX_REMEMBERED_NAME])
+    typed += ANY if len(name) > MAX_REMEMBERED_NAME else ""
+    return typed if kind == "tool" else f"{kind}:{typed}"
+
+
+def _shown(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name[:100])
 
 
 def decide_call(principal: Principal, call: Call) -> Decision:

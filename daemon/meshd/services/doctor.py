@@ -1,7 +1,6 @@
 """The daemon's own checks, run as a child process: also while no daemon runs."""
 
 import sqlite3
-from shlex import quote
 from typing import Literal
 
 from aiohttp import http_parser

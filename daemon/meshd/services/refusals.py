@@ -1,5 +1,7 @@
 """How a refusal is worded: the rule, and the one command that would allow it."""
 
+from shlex import quote
+
 from meshd.services.access import Decision
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
@@ -12,13 +14,7 @@ def fix_for(who: Principal, row: ConnectionRow, grant: str | None) -> str:
     if grant is None:
         return f"meshctl key edit {who.name} --no-read-only"
     shown = f"{row.name}/{grant}" if grant else row.name
-    quoted = shown if all(c.isalnum() or c in "-_./:" for c in shown) else f"'{_quoted(shown)}'"
-    return f"meshctl key edit {who.name} --allow {quoted}"
-
-
-def _quoted(text: str) -> str:
-    visible = "".join(c if c.isprintable() else "?" for c in text[:200])
-    return visible.replace("'", "'\\''")
+    return f"meshctl key edit {who.name} --allow {quote(shown)}"
 
 
 def denied(who: Principal, row: ConnectionRow, decision: Decision) -> Denied:

@@ -30,10 +30,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-
-
 _NESTED = re.compile(r"\([^()]*\)")
-_WORD = re.compile(r"[A-Z]+")
+_WORD = re.compile(r"\w+")
 _VERBS = {"SELECT", "VALUES", "INSERT", "UPDATE", "DELETE"}
 
 

@@ -104,6 +104,7 @@ async def test_a_server_that_ends_a_resting_connection() -> None:
         async with asyncio.timeout(DEADLINE):
             while origin.open:
                 await asyncio.sleep(0)
+        assert not origin._resting
         assert await ask(upstream) == (200, b"hi")
         assert (server.connections, len(server.seen)) == (2, 2)
 
@@ -349,7 +350,9 @@ async def test_closing_ends_what_is_under_way() -> None:
         async with asyncio.timeout(DEADLINE):
             while not server.seen:
                 await asyncio.sleep(0)
+        wire = next(iter(clients.origin(upstream._head.place).open))
         await clients.close()
+        assert wire.closed
         with pytest.raises(UpstreamFailed):
             await call
         with pytest.raises(Unavailable, match="stopping"):

@@ -378,6 +378,15 @@ async def test_rest_has_an_end() -> None:
     assert line.aborted
 
 
+async def test_a_connection_that_is_closing_is_not_used() -> None:
+    """Also when it was busy a moment ago."""
+    line = Line()
+    await told(line, [ANSWERS["length"][0]])
+    assert line.wire.is_usable()
+    line.aborted = True
+    assert not line.wire.is_usable()
+
+
 async def test_letting_go_of_half_an_answer_closes() -> None:
     """And of a whole one does not."""
     line = Line()

@@ -23,6 +23,11 @@ CREATE TABLE parts (
 );
 """
 
+KEPT = {
+    "sqlite": "CREATE TABLE kept (number INTEGER, label TEXT, content BLOB);",
+    "postgres": "CREATE TABLE kept (number BIGINT, label TEXT, content BYTEA);",
+}
+
 QUERIES = """
 -- name: thing.add
 -- Fails for a name that is taken.
@@ -40,6 +45,10 @@ UPDATE things SET count = :count WHERE name = :name
 -- Starts with WITH, for which cursors do not count rows.
 WITH wanted AS (SELECT :name AS name)
 UPDATE things SET count = :count * 2 WHERE name IN (SELECT name FROM wanted)
+
+-- name: thing.claim
+-- Whoever comes first gets it.
+UPDATE things SET count = :by WHERE name = :name AND count = 0
 
 -- name: thing.drop
 -- Nothing happens for a name that is not there.
@@ -60,6 +69,18 @@ SELECT name, count FROM things ORDER BY name
 -- name: part.add
 -- Its thing must be there when the unit ends.
 INSERT INTO parts (thing, label) VALUES (:thing, :label)
+
+-- name: kept.add
+-- A value of any type.
+INSERT INTO kept (number, label, content) VALUES (:number, :label, :content)
+
+-- name: kept.get
+-- It, as it comes back.
+SELECT number, label, content FROM kept
+
+-- name: ledger.all
+-- What the migrations left.
+SELECT number, name, checksum, applied_at FROM schema_migrations ORDER BY number
 """
 
 
@@ -77,6 +98,13 @@ def migrations(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "0100_things.sql").write_text(THINGS)
     return folder
+
+
+@pytest.fixture
+def kept(migrations: Path) -> None:
+    """One more table, of every type that there is."""
+    for dialect, script in KEPT.items():
+        (migrations / f"0110_kept.{dialect}.sql").write_text(script)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
-"""What every driver must do. One more driver is one more parameter of the `database` fixture."""
+"""What every driver must do. One more driver is one more parameter of the `opening` fixture."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from meshd.store import slow
 from meshd.store.db import (
-    Database,
     ExpectFailed,
     QueryUnknown,
     Step,
@@ -16,25 +15,9 @@ from meshd.store.db import (
     StoreUnavailable,
     UniqueViolation,
 )
+from tests.meshd.store.model import UNITS, add, as_step, bump, modelled, outcomes, things
 
 SECRET = "hunter2"
-
-
-def add(name: str, count: int = 0) -> Step:
-    return Step("thing.add", {"name": name, "count": count})
-
-
-def bump(name: str, by: int = 1, expect: int | None = 1) -> Step:
-    return Step("thing.bump", {"name": name, "by": by}, expect)
-
-
-async def things(database: Database) -> dict[str, int]:
-    return {row["name"]: row["count"] for row in await database.all("thing.all")}
-
-
-async def outcomes(database: Database, *units: list[Step]) -> list[Any]:
-    """The answers or exceptions of units that are written at the same time."""
-    return await asyncio.gather(*(database.write(*unit) for unit in units), return_exceptions=True)
 
 
 class TestAnswers:
@@ -142,9 +125,23 @@ class TestFailures:
         assert [isinstance(answer, StoreError) for answer in answers] == [False, True, False]
         assert await things(database) == {"a": 0, "b": 0}
 
-    async def test_units_see_those_before_them(self, database):
-        answers = await outcomes(database, [add("a")], *[[bump("a")] for _ in range(40)])
-        assert [answer[0][0]["count"] for answer in answers[1:]] == list(range(1, 41))
+    async def test_of_units_at_once_each_sees_the_one_before_it(self, database):
+        await database.write(add("a"))
+        answers = await outcomes(database, *[[bump("a")] for _ in range(40)])
+        assert sorted(answer[0][0]["count"] for answer in answers) == list(range(1, 41))
+
+    async def test_a_thing_is_claimed_once(self, database):
+        """Of those who see it free at once, one gets it and the others are told."""
+        await database.write_many("thing.add", [{"name": name, "count": 0} for name in "abcd"])
+        claims = [
+            [Step("thing.claim", {"name": name, "by": by}, expect=1)]
+            for by in range(1, 9)
+            for name in "abcd"
+        ]
+        answers = await outcomes(database, *claims)
+        assert sum(answer == [[]] for answer in answers) == 4
+        assert sum(isinstance(answer, ExpectFailed) for answer in answers) == 28
+        assert all((await things(database)).values())
 
     async def test_a_cancelled_caller_costs_nobody_else(self, database):
         writes = [asyncio.ensure_future(database.write(add(f"n{at:02}"))) for at in range(40)]
@@ -229,49 +226,141 @@ class TestRefusals:
         assert await database.migrate() == []
 
 
-NAMES = st.sampled_from("abcd")
-OPERATIONS = st.one_of(
-    st.tuples(st.just("add"), NAMES, st.integers(-1, 3)),
-    st.tuples(st.just("bump"), NAMES, st.integers(-3, 3)),
-    st.tuples(st.just("drop"), NAMES, st.just(0)),
-)
+@pytest.mark.usefixtures("kept")
+class TestValues:
+    @pytest.mark.parametrize(
+        ("value", "type_"),
+        [
+            ("text", str), ("", str), ("Ä\N{PILE OF POO}", str), ("'; DROP TABLE kept", str),
+            (0, int), (-(1 << 63), int), ((1 << 63) - 1, int), (True, int), (False, int),
+            (b"", bytes), (b"\0\xff", bytes), (bytearray(b"ab"), bytes), (memoryview(b"ab"), bytes),
+            (None, type(None)),
+        ],
+    )  # fmt: skip
+    async def test_what_is_stored_comes_back_in_the_same_type(self, database, value, type_):
+        column = {int: "number", str: "label", bytes: "content"}.get(type_, "label")
+        empty = {"number": None, "label": None, "content": None}
+        await database.write(Step("kept.add", {**empty, column: value}))
+        found = await database.one("kept.get")
+        assert found == {**empty, column: value}
+        assert type(found[column]) is type_
+
+    async def test_text_with_a_zero_in_it_costs_nothing_but_perhaps_the_zero(self, database):
+        """It comes from outside, in a batch with others and as what somebody looks for."""
+        rows = [{"name": name, "count": 1} for name in ("a", "b\0", "c")]
+        await database.write_many("thing.add", rows)
+        assert set(await things(database)) in ({"a", "b\0", "c"}, {"a", "b\ufffd", "c"})
+        assert (await database.one("thing.get", name="b\0"))["count"] == 1
+        assert await database.one("thing.get", name="d\0") is None
 
 
-def as_step(verb: str, name: str, number: int) -> Step:
-    if verb == "add":
-        return add(name, number)
-    return bump(name, number) if verb == "bump" else Step("thing.drop", {"name": name}, 1)
+class TestMigrations:
+    async def test_every_missing_number_is_applied_also_below_the_highest(
+        self, opening, migrations
+    ):
+        (migrations / "0300_late.sql").write_text("CREATE TABLE late (n INT);")
+        database = await opening()
+        assert await database.migrate() == [100, 300]
+        (migrations / "0400_later.sql").write_text("CREATE TABLE later (n INT);")
+        (migrations / "0200_between.sql").write_text("CREATE TABLE between_them (n INT);")
+        assert await database.migrate() == [200, 400]
+        await database.close()
+        database = await opening()
+        assert await database.migrate() == []
+        await database.close()
+
+    async def test_a_failing_file_leaves_nothing_and_stops(self, opening, migrations):
+        """What it began would be in the way of its corrected form."""
+        bad = migrations / "0200_bad.sql"
+        bad.write_text("CREATE TABLE half (n INT); INSERT INTO nowhere VALUES (1);")
+        (migrations / "0300_good.sql").write_text("CREATE TABLE good (n INT);")
+        database = await opening()
+        with pytest.raises(StoreError, match=r"^0200_bad\.sql: .*nowhere"):
+            await database.migrate()
+        bad.write_text("CREATE TABLE half (n INT);")
+        assert await database.migrate() == [200, 300]
+        await database.close()
+
+    async def test_a_changed_file_is_refused_by_name(self, database, migrations):
+        with (migrations / "0100_things.sql").open("a") as file:
+            file.write("-- a word more\n")
+        with pytest.raises(StoreError, match=r"0100_things\.sql was changed"):
+            await database.migrate()
+
+    async def test_a_database_of_a_later_release_is_refused(self, database, migrations):
+        (migrations / "0100_things.sql").unlink()
+        with pytest.raises(StoreError, match="belongs to a later one"):
+            await database.migrate()
+
+    async def test_what_was_applied_is_recorded(self, database):
+        row = await database.one("ledger.all")
+        assert (row["number"], row["name"], len(row["checksum"])) == (100, "things", 64)
+        assert row["applied_at"] > 1_600_000_000_000_000
 
 
-def modelled(state: dict[str, int], unit: list[tuple[str, str, int]]) -> dict[str, int] | None:
-    """The state after a unit, or None if the unit must fail."""
-    after = dict(state)
-    for verb, name, number in unit:
-        if (verb == "add") == (name in after):
-            return None
-        after[name] = number if verb == "add" else after[name] + number
-        if after[name] < 0:
-            return None
-        if verb == "drop":
-            del after[name]
-    return after
+class TestSlowQueries:
+    @pytest.mark.parametrize("way", ["all", "write", "write_many"])
+    async def test_they_are_logged_by_name_and_never_with_a_value(
+        self, database, caplog, monkeypatch, way
+    ):
+        monkeypatch.setattr(slow, "SLOW", 0.0)
+        values = {"name": SECRET, "count": 424242}
+        if way == "all":
+            await database.all("thing.get", **values)
+        elif way == "write":
+            await database.write(Step("thing.add", values))
+        else:
+            await database.write_many("thing.add", [values])
+        (told,) = [record.getMessage() for record in caplog.records]
+        assert told.startswith(f"slow query: thing.{'get' if way == 'all' else 'add'} took ")
+        assert told.endswith(" ms")
+
+    async def test_others_are_not(self, database, caplog):
+        await database.write(add("a"))
+        await database.all("thing.all")
+        assert caplog.records == []
+
+    async def test_one_that_fails_is_logged_too(self, database, caplog, monkeypatch):
+        monkeypatch.setattr(slow, "SLOW", 0.0)
+        with pytest.raises(StoreError):
+            await database.write(add(SECRET, -1))
+        assert [record.getMessage().split()[2] for record in caplog.records] == ["thing.add"]
+        assert SECRET not in caplog.text
 
 
-@settings(
-    max_examples=60,
+STRICTLY = settings(
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(units=st.lists(st.lists(OPERATIONS, min_size=1, max_size=4), max_size=30))
-async def test_units_at_once_equal_units_one_by_one(database, units):
-    """Whatever shares a commit with whatever fails, the end is that of a plain dictionary."""
+
+
+@STRICTLY
+@given(units=st.lists(UNITS, max_size=12))
+async def test_units_do_what_they_do_to_a_dictionary(database, units):
     await database.write(Step("thing.clear"))
     state: dict[str, int] = {}
-    expected = []
     for unit in units:
         after = modelled(state, unit)
-        expected.append(after is not None)
+        (answer,) = await outcomes(database, [as_step(*part) for part in unit])
+        assert isinstance(answer, StoreError) == (after is None)
         state = state if after is None else after
-    answers = await outcomes(database, *[[as_step(*part) for part in unit] for unit in units])
-    assert [not isinstance(answer, StoreError) for answer in answers] == expected
-    assert await things(database) == state
+        assert await things(database) == state
+
+
+@STRICTLY
+@given(
+    moves=st.lists(
+        st.tuples(st.permutations("abcd"), st.integers(1, 4)), min_size=1, max_size=20
+    )
+)
+async def test_what_units_at_once_move_is_neither_lost_nor_doubled(database, moves):
+    """From one thing to another, which fails for what the first does not have."""
+    await database.write(Step("thing.clear"))
+    await database.write_many("thing.add", [{"name": name, "count": 5} for name in "abcd"])
+    units = []
+    for (giver, taker, *_), much in moves:
+        steps = {giver: bump(giver, -much), taker: bump(taker, much)}
+        units.append([steps[name] for name in sorted(steps)])  # by name, or they would deadlock
+    await outcomes(database, *units)
+    assert sum((await things(database)).values()) == 20

@@ -3,7 +3,7 @@
 import pytest
 
 from meshd.store.db import QueryUnknown, StoreError
-from meshd.store.queries import Queries, parse
+from meshd.store.queries import Queries, parse, statement
 
 
 def block(sql: str) -> str:
@@ -29,6 +29,38 @@ def block(sql: str) -> str:
 def test_a_statement_and_its_parameters(sql, kept, params):
     (query,) = parse(block(sql), "thing.sql")
     assert (query.name, query.sql, query.params) == ("thing.do", kept, params)
+
+
+@pytest.mark.parametrize(
+    ("sql", "numbered"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ("SELECT :b, :a, :b", "SELECT $1, $2, $1"),
+        ("SELECT ':no', \":no\", :a::text -- :no", "SELECT ':no', \":no\", $1::text -- :no"),
+    ],
+)
+def test_parameters_by_number(sql, numbered):
+    assert statement("thing.do", sql).numbered == numbered
+
+
+@pytest.mark.parametrize(
+    ("sql", "returns"),
+    [
+        ("SELECT 1", True),
+        ("VALUES (1)", True),
+        ("WITH a AS (SELECT 1) SELECT * FROM a", True),
+        ("with a as (delete from t where (n) in (1) returning n) select * from a", True),
+        ("INSERT INTO t VALUES (1)", False),
+        ("INSERT INTO t SELECT 1 FROM u", False),
+        ("INSERT INTO t VALUES (1) RETURNING n", True),
+        ("WITH a AS (SELECT (1)) UPDATE t SET n = 1", False),
+        ("WITH a AS (DELETE FROM t RETURNING n) INSERT INTO u SELECT n FROM a", False),
+        ("DELETE FROM t WHERE n = 'RETURNING' -- RETURNING", False),
+        ("UPDATE t SET returning_n = 1", False),
+    ],
+)
+def test_whether_a_statement_answers_rows(sql, returns):
+    assert statement("thing.do", sql).returns is returns
 
 
 @pytest.mark.parametrize(

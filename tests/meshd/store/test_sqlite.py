@@ -11,10 +11,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from meshd.store.db import Step, StoreError, StoreUnavailable, UniqueViolation
 from meshd.store.queries import Queries
 from meshd.store.sqlite import READERS, SqliteDatabase
+from tests.meshd.store.model import UNITS, add, as_step, bump, modelled, outcomes, things
 
 HERE = Path(__file__).parent
 
@@ -30,6 +33,14 @@ async def open_database(tmp_path, queries, migrations):
             return database
 
         yield opened
+
+
+@pytest.fixture
+async def database(open_database):
+    """A migrated database."""
+    opened = await open_database()
+    await opened.migrate()
+    return opened
 
 
 @pytest.fixture
@@ -218,47 +229,32 @@ class TestConnections:
                 await attempt()
 
 
+class TestOrder:
+    async def test_units_see_those_before_them(self, database):
+        answers = await outcomes(database, [add("a")], *[[bump("a")] for _ in range(40)])
+        assert [answer[0][0]["count"] for answer in answers[1:]] == list(range(1, 41))
+
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(units=st.lists(UNITS, max_size=30))
+    async def test_units_at_once_equal_units_one_by_one(self, database, units):
+        """Whatever shares a commit with whatever fails, the end is that of a plain dictionary."""
+        await database.write(Step("thing.clear"))
+        state: dict[str, int] = {}
+        expected = []
+        for unit in units:
+            after = modelled(state, unit)
+            expected.append(after is not None)
+            state = state if after is None else after
+        answers = await outcomes(database, *[[as_step(*part) for part in unit] for unit in units])
+        assert [not isinstance(answer, StoreError) for answer in answers] == expected
+        assert await things(database) == state
+
+
 class TestMigrations:
-    async def test_every_missing_number_is_applied_also_below_the_highest(
-        self, open_database, migrations
-    ):
-        (migrations / "0300_late.sql").write_text("CREATE TABLE late (n INT);")
-        database = await open_database()
-        assert await database.migrate() == [100, 300]
-        (migrations / "0400_later.sql").write_text("CREATE TABLE later (n INT);")
-        (migrations / "0200_between.sql").write_text("CREATE TABLE between_them (n INT);")
-        assert await database.migrate() == [200, 400]
-        await database.close()
-        database = await open_database()
-        assert await database.migrate() == []
-
-    async def test_a_failing_file_leaves_nothing_and_stops(
-        self, tmp_path, open_database, migrations
-    ):
-        (migrations / "0200_bad.sql").write_text(
-            "CREATE TABLE half (n INT); INSERT INTO half VALUES (1); INSERT INTO nowhere VALUES (1);"
-        )
-        (migrations / "0300_good.sql").write_text("CREATE TABLE good (n INT);")
-        database = await open_database()
-        with pytest.raises(StoreError, match=r"^0200_bad\.sql: no such table: nowhere$"):
-            await database.migrate()
-        (migrations / "0200_bad.sql").write_text("CREATE TABLE whole (n INT);")
-        assert await database.migrate() == [200, 300]
-        await database.close()
-        with sqlite3.connect(tmp_path / "mesh.db") as file:
-            tables = {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
-        file.close()
-        assert {"whole", "good"} <= tables
-        assert "half" not in tables
-
-    async def test_a_changed_file_is_refused_by_name(self, open_database, migrations):
-        database = await open_database()
-        await database.migrate()
-        with (migrations / "0100_things.sql").open("a") as file:
-            file.write("-- a word more\n")
-        with pytest.raises(StoreError, match=r"0100_things\.sql was changed"):
-            await database.migrate()
-
     async def test_a_trigger_is_one_statement(self, open_database, migrations):
         (migrations / "0200_trigger.sql").write_text(
             "CREATE TRIGGER twice AFTER INSERT ON things BEGIN\n"
@@ -270,16 +266,6 @@ class TestMigrations:
         await database.migrate()
         await database.write(Step("thing.add", {"name": "a", "count": 5}))
         assert await database.one("thing.get", name="a") == {"name": "a", "count": 11}
-
-    async def test_what_was_applied_is_recorded(self, tmp_path, open_database):
-        database = await open_database()
-        await database.migrate()
-        await database.close()
-        file = sqlite3.connect(tmp_path / "mesh.db")
-        [(number, name, checksum, moment)] = file.execute("SELECT * FROM schema_migrations")
-        file.close()
-        assert (number, name, len(checksum)) == (100, "things", 64)
-        assert moment > 1_600_000_000_000_000
 
 
 class TestCrashes:
