@@ -30,13 +30,13 @@ def run() -> None:
     parser.add_argument("--json", action="store_true", help="doctor: answer in JSON")
     parser.add_argument("--version", action="version", version=VERSION)
     asked = parser.parse_args()
-    if asked.command == "doctor":
-        from meshd.services.doctor import examine
-
-        print(json.dumps(examine(read_config(os.environ)), indent=None if asked.json else 2))  # noqa: T201 - the answer
-        return
     try:
         config = read_config(os.environ, port=asked.port)
+        if asked.command == "doctor":
+            from meshd.services.doctor import examine
+
+            print(json.dumps(examine(config), indent=None if asked.json else 2))  # noqa: T201 - the answer
+            return
         _harden(config)
         with _only_one(config):
             _serve(config, asked.ready_fd)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -71,11 +71,17 @@ class Postgres:
 
 
 def with_options(dsn: str, **options: str) -> str:
-    """The DSN with more options, or others."""
+    """The DSN with more options, or others. Who and where become options, too."""
     parts = urlsplit(dsn)
-    query = urlencode({**dict(parse_qsl(parts.query)), **options})
-    # geturl() would drop the empty host of a DSN whose host is an option.
-    return f"{parts.scheme}://{parts.netloc}{parts.path}?{query}"
+    place = {
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "host": parts.hostname,
+        "port": parts.port,
+        "database": unquote(parts.path.removeprefix("/")),
+    }
+    told = {name: str(value) for name, value in place.items() if value}
+    return f"{parts.scheme}://?{urlencode({**told, **dict(parse_qsl(parts.query)), **options})}"
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 from aiohttp import web
 
-from meshd.api.failures import failure
 from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
 from meshd.protocol.jsonrpc import BadMessage, check_depth
 from meshd.services.access import decide_call
+from meshd.services.failures import failure
 from meshd.services.principal import Principal
 from meshd.services.refusals import denied_call
 from meshd.wire.calls.row import Call

@@ -49,9 +49,9 @@ class SocketSite:
             access_log=None,
             keepalive_timeout=75,
         )
-        self._runner = web.ServerRunner(server, handle_signals=False)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=2)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener, shutdown_timeout=2).start()
+        await web.SockSite(self._runner, listener).start()
 
     async def stop(self) -> None:
         """Stop listening; what is under way gets two seconds."""

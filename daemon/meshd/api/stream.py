@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from meshd.api.failures import failure
+from meshd.services.failures import failure
 
 HEARTBEAT = 10.0
 WRITE_DEADLINE = 30.0

@@ -3,6 +3,7 @@
 Source: MCP 2025-11-25, Transports, Streamable HTTP.
 """
 
+import asyncio
 import time
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from meshd.protocol import jsonrpc, versions
 from meshd.protocol.strict import check_members
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.failures import failure
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
@@ -30,9 +32,14 @@ from meshd.wire.errors import (
     MeshError,
     MethodNotAllowed,
     NotFound,
+    TooSlow,
+    Unauthenticated,
     Unavailable,
     UnsupportedMedia,
 )
+
+BODY_DEADLINE = 30.0
+"""Seconds in which a body has to arrive."""
 
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
@@ -73,8 +80,8 @@ class Endpoint:
         version = request.headers.get("MCP-Protocol-Version")
         if request.method == "GET":
             if row.transport == "http":
-                return await self._passing.stream(request, row, session, version)
-            return await self._serving.stream(request, row)
+                return await self._passing.stream(request, who, row, session, version)
+            return await self._serving.stream(request, who, row)
         if request.method == "DELETE" and session is not None:
             self._sessions.end(session)
             if row.transport == "http":
@@ -87,8 +94,10 @@ class Endpoint:
         try:
             name = request.rel_url.raw_path.removeprefix("/mcp/")
             return await self.handle(request, who, name, time.perf_counter())
-        except MeshError as error:
-            return answers.rpc_error(error)
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
+            return answers.rpc_error(failure(error, f"{request.method} {request.path}"))
 
     def _find(self, who: Principal, raw_name: str) -> ConnectionRow:
         try:
@@ -109,7 +118,10 @@ class Endpoint:
         if request.content_type != JSON:
             raise UnsupportedMedia
         session = self._sessions.open(request.headers.get("Mcp-Session-Id"), who, row)
-        body = await request.read()
+        body = await request.read() if request.content.is_eof() else await self._body(request)
+        if (present := who.present()) is None:
+            raise Unauthenticated  # the body was long in coming
+        who = present
         watch = Stopwatch(self._clock.now(), started, received=time.perf_counter())
         try:
             message = jsonrpc.parse(body)
@@ -127,6 +139,13 @@ class Endpoint:
             return answers.bad_message(unknown, bytes(message.id))
         exchange = Exchange(request, who, row, session, version, message, body, watch)
         return await self._decide(exchange)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_DEADLINE):
+                return await request.read()
+        except TimeoutError:
+            raise TooSlow from None
 
     async def _decide(self, exchange: Exchange) -> web.StreamResponse:
         who, row, message = exchange.who, exchange.row, exchange.message

@@ -1,6 +1,7 @@
 """HTTP connections: messages pass byte for byte, answers stream back as they come."""
 
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import cast
 
@@ -8,7 +9,7 @@ from aiohttp import web
 
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.lists import filtered, needs_filter, whole_tool_list
+from meshd.gateway.lists import filtered, filtered_event, needs_filter, whole_tool_list
 from meshd.gateway.relay import Events, is_reply
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
@@ -16,6 +17,7 @@ from meshd.proxy.http import MAX_BODY, SESSION, Response
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.principal import Principal
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
 from meshd.vault.errors import VaultError
@@ -23,6 +25,7 @@ from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 EVENT_STREAM = "text/event-stream"
+TOOLS_CHANGED = b"notifications/tools/list_changed"
 PASSED_STATUS = frozenset({400, 404, 405})
 """Upstream refusals that mean the same to the client; others are the gateway's to explain."""
 
@@ -74,6 +77,7 @@ class HttpPassing:
     async def stream(
         self,
         request: web.BaseRequest,
+        who: Principal,
         row: ConnectionRow,
         session: Session | None,
         version: str | None,
@@ -94,14 +98,36 @@ class HttpPassing:
                 return web.Response(body=await response.read(MAX_BODY), status=response.status)
             answer = web.StreamResponse(headers=answers.SSE_HEADERS)
             await answer.prepare(request)
-            with suppress(UpstreamFailed, UpstreamTimeout):
+            with suppress(UpstreamFailed, UpstreamTimeout, sse.EventTooLarge):
                 # The upstream's end is this stream's end: the client opens another.
-                async for chunk in response.chunks():
+                async for chunk in self._allowed(response, who, row):
+                    if who.present() is None:
+                        break
                     await answer.write(chunk)
             await answer.write_eof()
         finally:
             response.release()
         return answer
+
+    async def _allowed(
+        self, response: Response, who: Principal, row: ConnectionRow
+    ) -> AsyncIterator[bytes]:
+        """The chunks of a stream of server messages, lists in them filtered as everywhere."""
+        if scope_at(who, row.id).all and not who.read_only:
+            async for chunk in response.chunks():
+                if TOOLS_CHANGED in chunk:
+                    self._upstreams.note_change(row)
+                yield chunk
+            return
+        splitter = sse.Splitter()
+        async for chunk in response.chunks():
+            for event in splitter.feed(chunk):
+                data = sse.data_of(event)
+                if TOOLS_CHANGED in data:
+                    self._upstreams.note_change(row)
+                shown = filtered_event(who, row, data) if data else data
+                if shown is not None:
+                    yield sse.with_data(event, shown) if shown != data else event + b"\n\n"
 
     async def end(self, row: ConnectionRow, session: Session, version: str | None) -> None:
         """End the upstream's session; what it answers does not matter any more."""
@@ -167,7 +193,7 @@ class HttpPassing:
         self, exchange: Exchange, response: Response, headers: dict[str, str], record: Record
     ) -> web.StreamResponse:
         """Stream events back as they come; the one that answers is recorded, lists are filtered."""
-        answer = web.StreamResponse(headers=headers | answers.SSE_HEADERS)
+        answer = web.StreamResponse(headers=answers.SSE_HEADERS | headers)
         await answer.prepare(exchange.request)
         events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
         asked = unanswered = exchange.message.is_request

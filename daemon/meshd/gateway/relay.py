@@ -29,6 +29,7 @@ class _Reply(Struct):
 
 
 _decode_reply = msgspec.json.Decoder(_Reply).decode
+_decode_id = msgspec.json.Decoder(str | int | float).decode
 
 
 def is_reply(body: bytes) -> bool:
@@ -55,7 +56,7 @@ def _same(one: bytes, other: bytes) -> bool:
     if one == other or not one:
         return one == other
     try:
-        return bool(msgspec.json.decode(one) == msgspec.json.decode(other))
+        return bool(_decode_id(one) == _decode_id(other))
     except UNREADABLE:
         return False
 

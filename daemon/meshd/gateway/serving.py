@@ -19,6 +19,7 @@ from meshd.proxy.stdio import StdioUpstream
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.principal import Principal
 from meshd.services.tools import Tools
 from meshd.services.upstreams import CALL_CEILING, IDLE_DEADLINE, Upstreams
 from meshd.wire.errors import MeshError, UpstreamFailed
@@ -57,7 +58,9 @@ class StdioServing:
             self._failed(exchange, error, record)
             return answers.rpc_failure(error, bytes(message.id))
 
-    async def stream(self, request: web.BaseRequest, row: ConnectionRow) -> web.StreamResponse:
+    async def stream(
+        self, request: web.BaseRequest, who: Principal, row: ConnectionRow
+    ) -> web.StreamResponse:
         """The stream of server messages: that lists changed, and a comment to stay open.
 
         What a shared child says about somebody's call goes to that call alone.
@@ -77,7 +80,7 @@ class StdioServing:
 
         unsubscribe = child.listen(hear)
         try:
-            while request.transport is not None and child.alive:
+            while request.transport is not None and child.alive and who.present() is not None:
                 try:
                     async with asyncio.timeout(KEEP_ALIVE):
                         await answer.write(sse.message(await waiting.get()))

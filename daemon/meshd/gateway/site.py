@@ -11,15 +11,14 @@ from meshd.core.answers import error_answer, json_answer, requests_up_to
 from meshd.gateway.answers import rpc_error
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
+from meshd.services.failures import failure
 from meshd.services.keys import Keys
 from meshd.services.principal import Principal
 from meshd.wire.errors import (
     Conflict,
-    Internal,
     MeshError,
     MethodNotAllowed,
     NotFound,
-    TooLarge,
     Unauthenticated,
     Unavailable,
 )
@@ -53,9 +52,9 @@ class TcpSite:
             access_log=None,
             keepalive_timeout=75,
         )
-        self._runner = web.ServerRunner(server, handle_signals=False)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=2)
         await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=1024, shutdown_timeout=2).start()
+        await web.SockSite(self._runner, listener, backlog=1024).start()
 
     async def stop(self) -> None:
         """Stop listening; what is under way gets two seconds."""
@@ -73,13 +72,11 @@ class TcpSite:
             if isinstance(error, Unauthenticated):
                 answer.headers.update(CHALLENGE)
             return answer
-        except web.HTTPRequestEntityTooLarge:
-            return rpc_error(TooLarge()) if is_mcp else error_answer(TooLarge())
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
             raise
-        except Exception:
-            log.exception("%s %s failed", request.method, path)
-            return error_answer(Internal(next="meshctl daemon logs"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
+            known = failure(error, f"{request.method} {path}")
+            return rpc_error(known) if is_mcp else error_answer(known)
 
     async def _route(
         self, request: web.BaseRequest, path: str, started: float

@@ -16,11 +16,13 @@ class EventTooLarge(ValueError):
 
 
 class Splitter:
-    """Collects chunks and gives back whole events, each without its closing blank line."""
+    """Collects chunks and gives back whole events, each without its closing blank line.
+
+    When the CR that ends one was half of a CRLF, the other half begins the next, as an empty line.
+    """
 
     def __init__(self) -> None:
         self._open = bytearray()
-        self._skips_lf = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that `chunk` completes.
@@ -28,19 +30,13 @@ class Splitter:
         Raises:
             EventTooLarge: what is still open exceeds `MAX_EVENT`.
         """
-        if self._skips_lf and chunk:
-            # The CR that ended the last event at the end of its chunk was the half of a CRLF.
-            chunk = chunk.removeprefix(b"\n")
-            self._skips_lf = False
         seen = max(0, len(self._open) - _LONGEST_END)
         self._open += chunk
         events, start = [], 0
         for end in _END.finditer(self._open, seen):
             events.append(bytes(self._open[start : end.start()]))
             start = end.end()
-        if start:
-            self._skips_lf = start == len(self._open) and self._open.endswith(b"\r")
-            del self._open[:start]
+        del self._open[:start]
         if len(self._open) > MAX_EVENT:
             raise EventTooLarge
         return events

@@ -5,6 +5,7 @@ What is checked is connected to: a name is resolved here alone, to addresses tha
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -96,10 +97,7 @@ def _server_name(host: str) -> str:
 
 
 def transport_failed(error: OSError, where: str) -> MeshError:
-    """The typed error for a connection that could not be made. Holds nothing but `where` and why.
-
-    Nothing of a URL but what `where` shows is in it.
-    """
+    """The typed error for a connection that could not be made. `where` is what may be shown."""
     if isinstance(error, TimeoutError):
         return UpstreamTimeout(f"{where} could not be reached in time")
     return UpstreamFailed(f"{where} cannot be reached: {_reason(error)[:200]}")
@@ -110,6 +108,6 @@ def _reason(error: OSError) -> str:
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}"
-    if isinstance(error, ConnectionError) and error.errno:
-        return os.strerror(error.errno)
+    if error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)  # event loops add the address, each in its own way
     return error.strerror or str(error) or type(error).__name__

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,8 @@ SESSION = "Mcp-Session-Id"
 VERSION = "MCP-Protocol-Version"
 AGENT = "meshctl"
 PORTS = {"http": 80, "https": 443}
+SESSIONS = 1024
+"""Sessions whose lines are kept encoded, per upstream."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 section 5.6.2
 _TARGET = re.compile(r"/[!-~]*")
@@ -58,6 +61,7 @@ class RequestHead:
         )
         self._get = b"".join((b"GET", start, _line("Accept", "text/event-stream")))
         self._delete = b"DELETE" + start
+        self._fields = lru_cache(SESSIONS)(_fields)
 
     def post(self, body: bytes, session: str | None, version: str | None) -> bytes:
         """One message.
@@ -65,17 +69,18 @@ class RequestHead:
         Raises:
             BadRequest: a value holds a character that would end its line.
         """
-        head = self._post + _fields(session, version)
-        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (
+            self._post, self._fields(session, version), len(body), body,
+        )  # fmt: skip
 
     def get(self, session: str | None, version: str | None, last_event: str | None) -> bytes:
         """Asks for the stream of server messages. Raises as `post` does."""
         last = _checked_line("Last-Event-ID", last_event) if last_event is not None else b""
-        return b"%b%b%b\r\n" % (self._get, _fields(session, version), last)
+        return b"%b%b%b\r\n" % (self._get, self._fields(session, version), last)
 
     def delete(self, session: str, version: str | None) -> bytes:
         """Ends a session. Raises as `post` does."""
-        return b"%b%b\r\n" % (self._delete, _fields(session, version))
+        return b"%b%b\r\n" % (self._delete, self._fields(session, version))
 
 
 def _fields(session: str | None, version: str | None) -> bytes:

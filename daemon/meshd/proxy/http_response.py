@@ -5,7 +5,7 @@ How the bytes of a connection become one is in `http_wire`.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from meshd.wire.errors import MeshError, UpstreamFailed
 
@@ -42,17 +42,18 @@ class Response:
     """
 
     __slots__ = (
-        "_failure", "_parts", "_shown", "_source", "_waiter", "buffered", "complete", "headers",
-        "status",
+        "_coded", "_failure", "_parts", "_shown", "_source", "_waiter", "buffered", "complete",
+        "headers", "status",
     )  # fmt: skip
 
     def __init__(self, source: Source, shown: str) -> None:
         self.status = 0
-        self.headers = Headers({})
+        self.headers: Headers
         self.buffered = 0
         self.complete = False
         self._source: Source | None = source
         self._shown = shown
+        self._coded = False
         self._parts: list[bytes] = []
         self._failure: MeshError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -78,7 +79,8 @@ class Response:
             UpstreamFailed: it is over `limit` bytes, is encoded, or broke off.
             UpstreamTimeout: it stalled.
         """
-        self._check_coding()
+        if self._coded:
+            self._refuse_coding()
         parts: list[bytes] = []
         size = 0
         expected = 0 if self.complete else self.content_length or 0
@@ -88,7 +90,7 @@ class Response:
                 self.release()
                 raise UpstreamFailed(f"{self._shown} answered with more than {limit >> 20} MiB")
             if self.complete:
-                return b"".join((*parts, self._take()))
+                return b"".join((*parts, self._take())) if parts else self._take()
             if self.buffered:
                 parts.append(self._take())
             await self.more()
@@ -99,7 +101,8 @@ class Response:
         Raises:
             UpstreamFailed: it is encoded.
         """
-        self._check_coding()
+        if self._coded:
+            self._refuse_coding()
         return self
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -135,6 +138,13 @@ class Response:
         if self._failure is not None and not self.buffered:
             raise self._failure
 
+    def begin(self, status: int, fields: dict[bytes, bytes]) -> None:
+        """The head has come. Names of fields are in lower case."""
+        self.status = status
+        self.headers = Headers(fields)
+        coding = fields.get(b"content-encoding")
+        self._coded = coding is not None and coding.strip().lower() != b"identity"
+
     def add(self, chunk: bytes) -> None:
         """A piece of the body."""
         self._parts.append(chunk)
@@ -165,11 +175,7 @@ class Response:
             self._source.resume()
         return taken
 
-    def _check_coding(self) -> None:
+    def _refuse_coding(self) -> NoReturn:
         # We never offer to decode: a coded body would reach clients as noise.
-        coding = self.headers.get("content-encoding")
-        if coding is not None and coding.lower() != "identity":
-            self.release()
-            raise UpstreamFailed(
-                f"{self._shown} answered in a content encoding that was not asked for"
-            )
+        self.release()
+        raise UpstreamFailed(f"{self._shown} answered in a content encoding that was not asked for")

@@ -5,7 +5,8 @@ Clients' sessions are their own and pass through byte for byte; this one serves 
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -131,9 +132,10 @@ class HttpSession:
             given = self._given(response)
             asking = replace(opened, session=given) if opened is _NONE_YET else opened
             if response.content_type == "text/event-stream":
-                async for data in _events(response, self._shown):
-                    if (reply := await self._consider(data, ident, asking)) is not None:
-                        return reply, given
+                async with aclosing(_events(response, self._shown)) as events:
+                    async for data in events:
+                        if (reply := await self._consider(data, ident, asking)) is not None:
+                            return reply, given
                 raise UpstreamFailed(f"{self._shown} closed the stream without an answer")
             reply = await self._consider(await response.read(MAX_BODY), ident, asking)
             if reply is None:
@@ -178,7 +180,7 @@ class HttpSession:
         return Reply(result, None) if result else Reply(None, bytes(message.error) or b"null")
 
 
-async def _events(response: Response, shown: str) -> AsyncIterator[bytes]:
+async def _events(response: Response, shown: str) -> AsyncGenerator[bytes, None]:
     splitter = sse.Splitter()
     async for chunk in response.chunks():
         try:

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from meshd.proxy.http_response import Headers, Response
+from meshd.proxy.http_response import Response
 from meshd.wire.errors import UpstreamFailed, UpstreamTimeout
 
 MAX_HEAD = 64 * 1024
@@ -59,7 +59,7 @@ class Wire(asyncio.Protocol):
         self._shown = ""
         self._reusable = self._until_close = self._paused = self._interim = False
         self._fields: dict[bytes, bytes] = {}
-        self._field_count = self._head_size = self._barren = 0
+        self._field_count = self._barren = self._fed = 0
 
     async def ask(self, request: bytes, shown: str) -> Response:
         """Write a request and wait for the head of its answer. `shown` names the upstream.
@@ -70,7 +70,7 @@ class Wire(asyncio.Protocol):
         """
         self._shown = shown
         self._fields = {}
-        self._field_count = self._head_size = self._barren = 0
+        self._field_count = self._barren = 0
         self._until_close = False
         self.heard = self._now()
         response = self._response = Response(self, shown)
@@ -130,6 +130,7 @@ class Wire(asyncio.Protocol):
             return
         self.heard = self._now()
         before = response.buffered
+        self._fed = self._barren + len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -147,8 +148,8 @@ class Wire(asyncio.Protocol):
                 self._paused = True
                 self._transport.pause_reading()
         else:
-            self._barren += len(data)
-            if self._barren > MAX_HEAD:
+            self._barren = self._fed
+            if self._fed > MAX_HEAD:
                 self._refuse(_Refused("its head does not end"))
                 return
         if response.status:
@@ -177,7 +178,8 @@ class Wire(asyncio.Protocol):
         response.finish()
         # An answer to half a request leaves the other half in the way of the next one.
         if self._reusable and not self._transport.get_write_buffer_size():
-            self.resume()
+            if self._paused:
+                self.resume()
             self._home.put(self)
         else:
             self._transport.abort()
@@ -201,38 +203,42 @@ class Wire(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; trailers count too, but are not kept."""
         self._field_count += 1
-        self._head_size += len(name) + len(value)
-        if self._field_count > MAX_FIELDS or self._head_size > MAX_HEAD:
-            raise _Refused("its head is too large")
-        name = name.lower()
-        known = self._fields.get(name)
-        self._fields[name] = value if known is None else known + b", " + value
+        if self._field_count > MAX_FIELDS:
+            raise _Refused("its head has too many fields")
+        name, fields = name.lower(), self._fields
+        fields[name] = fields[name] + b", " + value if name in fields else value
 
     def on_headers_complete(self) -> None:
         """Decide how long the body is, and whether the connection can serve again."""
         status, fields = self._parser.get_status_code(), self._fields
         response = self._response
         assert response is not None  # noqa: S101 - on_message_begin looked
-        if self._parser.get_http_version() not in _VERSIONS or not 100 <= status <= 599:
-            raise _Refused("its version or status is none")
+        keep = self._parser.should_keep_alive()
+        # Only 1.1 keeps connections without a word; asking for the version costs a microsecond.
+        if (not keep or b"connection" in fields) and (
+            self._parser.get_http_version() not in _VERSIONS
+        ):
+            raise _Refused("its version is not known")
+        if self._fed > MAX_HEAD and sum(map(len, (*fields, *fields.values()))) > MAX_HEAD:
+            raise _Refused("its head is too large")
+        self._fields = {}  # of the next head, or of the trailers
         if status < 200:
             if status not in _INTERIM:
                 raise _Refused(f"HTTP {status} was not asked for")
             self._interim = True
-            self._fields = {}
             return
         coding = fields.get(b"transfer-encoding")
-        if coding is not None and (
-            coding.lower() != b"chunked" or self._parser.get_http_version() == "1.0"
-        ):
-            raise _Refused("its transfer encoding is not known")
-        self._until_close = (
-            coding is None and b"content-length" not in fields and status not in _BODILESS
+        if status > 599 or (coding is not None and not self._is_chunked(coding)):
+            raise _Refused("its status or transfer encoding is not known")
+        self._reusable = keep
+        self._until_close = not keep and not (
+            coding is not None or b"content-length" in fields or status in _BODILESS
         )
-        self._reusable = self._parser.should_keep_alive()
-        self._fields = {}  # of the trailers
-        response.headers = Headers(fields)
-        response.status = status
+        response.begin(status, fields)
+
+    def _is_chunked(self, coding: bytes) -> bool:
+        """RFC 9112 section 6.1: nothing but `chunked`, and not before HTTP/1.1."""
+        return coding.strip().lower() == b"chunked" and self._parser.get_http_version() != "1.0"
 
     def on_body(self, chunk: bytes) -> None:
         """Keep a piece for the reader."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from base64 import b32encode
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -77,7 +76,7 @@ class Records:
         References and numbers only: what they mean is worked out when they are written. Dropped
         and counted when the queue is full.
         """
-        made = f"call_{b32encode(self._random.randbytes(10)).decode().lower()}"
+        made = f"call_{self._random.getrandbits(80):020x}"
         taken = Taken(
             id=made, org=connection.org, connection_id=connection.id,
             connection=connection.name, bodies=connection.bodies, tool=tool,

@@ -6,7 +6,7 @@ Connections, errors and hints between daemons have files of their own.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -91,7 +91,9 @@ class PostgresDatabase:
         """See `Database.all`."""
         found = self._queries.query(query)
         values = _values(found, params)
-        return await self._run(query, lambda connection: _fetch(connection, found, values))
+        return await _mapped(
+            query, self._pool.connection(), lambda connection: _fetch(connection, found, values)
+        )
 
     async def one(self, query: str, /, **params: Any) -> Row | None:
         """See `Database.one`."""
@@ -146,26 +148,26 @@ class PostgresDatabase:
 
     async def _transact(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Run a unit in a transaction of its own, again if the server undid it."""
-
-        async def unit(connection: Any) -> T:
-            async with connection.transaction():
-                return await work(connection)
-
         for _ in range(TRIES - 1):
             with suppress(Undone):
-                return await self._run("the write", unit)
-        return await self._run("the write", unit)
+                return await _mapped("the write", self._pool.transaction(), work)
+        return await _mapped("the write", self._pool.transaction(), work)
 
-    async def _run(self, name: str, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Run work on a connection. `name` stands in the errors of what is no query of it."""
-        try:
-            async with self._pool.connection() as connection:
-                return await work(connection)
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 - errors of the library may quote values
-            failure = fault(name, error)
-        raise failure  # not in the except clause: see _attempt
+
+async def _mapped(
+    name: str,
+    connecting: AbstractAsyncContextManager[Any],
+    work: Callable[[Any], Awaitable[T]],
+) -> T:
+    """Run work on a connection. `name` stands in the errors of what is no query of it."""
+    try:
+        async with connecting as connection:
+            return await work(connection)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - errors of the library may quote values
+        failure = fault(name, error)
+    raise failure  # not in the except clause: see _attempt
 
 
 def _values(query: Query, params: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """What a DSN and the settings beside it ask of a connection. Nothing here connects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -26,7 +26,7 @@ class Target:
     prepared, set or listened to.
     """
 
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
     bouncer: bool
 
 
@@ -41,21 +41,15 @@ def read_dsn(dsn: str, *, ssl: bool, relaxed: bool) -> Target:
     Raises:
         StoreError: the DSN cannot be read. The text has nothing of it, for it may hold a password.
     """
-    try:
-        parts = urlsplit(dsn)
-        asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError:
-        raise StoreError("the DSN of the database cannot be read") from None
-    names = {name for name, _ in asked}
-    bouncer = ("pgbouncer", "true") in asked
-    if "pgbouncer" in names:
-        kept = urlencode([option for option in asked if option[0] != "pgbouncer"])
-        dsn = f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{kept}" if kept else "")
-    settings = {name: value for name, value in _LIMITS.items() if name not in names}
+    asked = _options(dsn)
+    if asked is None:
+        raise StoreError("the DSN of the database cannot be read")
+    bouncer = asked.pop("pgbouncer", "false") == "true"
+    settings = {name: value for name, value in _LIMITS.items() if name not in asked}
     # Said in both cases: the server's default may be another.
     settings["synchronous_commit"] = "off" if relaxed else "on"
     options = {
-        "dsn": dsn,
+        "dsn": f"{dsn.partition('?')[0]}?{urlencode(asked)}",
         "ssl": True if ssl else None,
         "timeout": CONNECT,
         "command_timeout": COMMAND,
@@ -63,3 +57,12 @@ def read_dsn(dsn: str, *, ssl: bool, relaxed: bool) -> Target:
         "server_settings": {} if bouncer else settings,
     }
     return Target(options, bouncer)
+
+
+def _options(dsn: str) -> dict[str, str] | None:
+    """What stands behind the `?`, if the whole can be read."""
+    try:
+        query = urlsplit(dsn).query
+        return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError:  # it quotes the DSN
+        return None

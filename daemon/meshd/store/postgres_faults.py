@@ -6,6 +6,8 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from meshd.store.db import StoreError, StoreUnavailable, UniqueViolation
 
+RAISED = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What the library raises, but for values that do not fit."""
 _UNAVAILABLE = {"08", "28", "3D", "53", "57", "58", "XX"}
 """Classes of SQLSTATE: connection, sign-in, no database, resources, operator, system, bug."""
 _UNAVAILABLE_STATES = {
@@ -53,9 +55,7 @@ def is_unavailable(error: Exception) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         return state[:2] in _UNAVAILABLE or state in _UNAVAILABLE_STATES
-    if isinstance(error, asyncpg.InterfaceError):
-        return not isinstance(error, ValueError)  # closed, closing; else a value that does not fit
-    return isinstance(error, OSError)  # time ran out, too
+    return isinstance(error, RAISED)  # closed, closing, out of time
 
 
 def unreachable(error: Exception) -> StoreUnavailable:

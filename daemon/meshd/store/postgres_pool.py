@@ -1,16 +1,16 @@
-"""Connections to Postgres: a pool with bounds, and what every connection has. Runs no query."""
+"""Connections to Postgres: a pool with bounds, and what every connection has. No query is here."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from meshd.store.db import StoreUnavailable
 from meshd.store.postgres_dsn import Target
-from meshd.store.postgres_faults import unreachable
+from meshd.store.postgres_faults import RAISED, unreachable
 
 LARGEST = 10
 IDLE = 300.0
@@ -73,21 +73,40 @@ class Pool:
             try:
                 yield connection
             finally:
-                await self._pool.release(connection, timeout=RELEASE)
+                # If it cannot be released it is gone. The block's own end must not be lost over it.
+                with suppress(*RAISED):
+                    await self._pool.release(connection, timeout=RELEASE)
         finally:
             self._calls -= 1
             if not self._calls:
                 self._idle.set()
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """As `connection`, in a transaction that the block's end commits and an exception undoes.
+
+        Not the library's own context: when it cannot roll back, that hides the exception, and a
+        task that is cancelled would never hear of it.
+        """
+        async with self.connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield connection
+            except BaseException:
+                with suppress(*RAISED):
+                    async with asyncio.timeout(RELEASE):
+                        await transaction.rollback()
+                raise
+            await transaction.commit()
+
     async def close(self) -> None:
         """Refuse what comes, finish what is there, then disconnect. Twice does no harm."""
         self._closed = True
         await self._idle.wait()
-        try:
+        with suppress(*RAISED):  # it ends every connection then, too
             async with asyncio.timeout(CLOSE):
                 await self._pool.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._pool.terminate()
 
 
 async def connect(target: Target) -> Any:

@@ -14,7 +14,7 @@ from meshd.store.db import ExpectFailed, StoreUnavailable
 from meshd.vault.errors import KeySpent
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import KINDS
-from tests.meshd.api.conftest import Door
+from tests.support.door import Door
 from tests.support.principals import key_principal
 
 SECRET = "hunter2"
@@ -220,6 +220,16 @@ async def test_the_right_is_checked_before_the_request_is_read(door: Door) -> No
     assert said["error"]["next"] == "meshctl key edit laptop --allow self/key.add"
 
 
+def turns_into(door: Door, grant: str, states) -> None:
+    """The asking key holds one grant, and is itself (`...`) or something else when looked up."""
+
+    def renew():
+        state = next(states)
+        return door.principal if state is ... else state
+
+    door.principal = key_principal({"self": [grant]}, renew=renew)
+
+
 @pytest.mark.parametrize(
     ("now", "status"), [(None, 401), (key_principal(), 403)], ids=["revoked", "narrowed"]
 )
@@ -227,8 +237,7 @@ async def test_a_right_that_is_lost_while_the_body_comes_is_lost(
     door: Door, now, status: int
 ) -> None:
     """Else a request that dawdles would outlive the key that made it."""
-    states = iter([key_principal({"self": ["key.add"]}), now])
-    door.principal = key_principal({"self": ["key.add"]}, renew=lambda: next(states))
+    turns_into(door, "key.add", iter([..., now]))
     assert (await door.ask("POST", "/v1/keys", {"name": "a"}))[0] == status
     assert door.asked == []
 
@@ -284,15 +293,14 @@ async def test_an_error_later_is_the_last_line(door: Door, error: Exception, cod
 @pytest.mark.parametrize(("now", "code"), [(None, "unauthenticated"), (key_principal(), "denied")])
 async def test_a_stream_ends_with_the_right_to_it(door: Door, now, code: str) -> None:
     """A revoked key reads no line more, however long its stream stays open."""
-    may = key_principal({"self": ["event.tail"]})
-    present = [may]
-    door.principal = key_principal({"self": ["event.tail"]}, renew=lambda: present[0])
+    states = [...]
+    turns_into(door, "event.tail", iter(lambda: states[0], "never"))
     closed = asyncio.Event()
 
     async def stream(_who, _asked):
         try:
             yield {"n": 1}
-            present[0] = now
+            states[0] = now
             while True:
                 yield {"n": SECRET}
         finally:

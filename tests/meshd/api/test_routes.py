@@ -22,17 +22,15 @@ def test_every_row_is_found_by_its_own_path(call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-@pytest.mark.parametrize(
-    "method", ["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "get", ""]
-)
-def test_another_method_is_not_allowed_or_another_row(call, method: str) -> None:
+def test_another_method_is_not_allowed_or_another_row(call) -> None:
     path = call.path.replace("{", "").replace("}", "")
-    others = {c.method for c in CALLS if c.path.replace("{", "").replace("}", "") == path}
-    if method in others:
-        assert ROUTES.find(method, path)[0].method == method
-    else:
-        with pytest.raises(MethodNotAllowed):
-            ROUTES.find(method, path)
+    taken = {c.method for c in CALLS if c.path.replace("{", "").replace("}", "") == path}
+    for method in ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "get", ""):
+        if method in taken:
+            assert ROUTES.find(method, path)[0].method == method
+        else:
+            with pytest.raises(MethodNotAllowed):
+                ROUTES.find(method, path)
 
 
 @pytest.mark.parametrize(

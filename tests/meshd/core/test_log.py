@@ -2,7 +2,9 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -40,11 +42,22 @@ def failing(inside: str, message: str) -> None:
         log.exception(message)
 
 
-def test_a_record_is_one_line_in_utc(tmp_path: Path, root: None) -> None:
-    lines = written(tmp_path / "logs" / "a.log", lambda: log.info("%s and %d", "one", 2))
+def test_a_record_is_one_line_in_utc(
+    tmp_path: Path, root: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the machine stands."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        lines = written(tmp_path / "logs" / "a.log", lambda: log.info("%s and %d", "one", 2))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
     assert len(lines) == 1
     assert LINE.fullmatch(lines[0])
     assert lines[0].endswith("one and 2")
+    stamp = datetime.fromisoformat(lines[0].split()[0])
+    assert abs(datetime.now(UTC) - stamp) < timedelta(minutes=5)
 
 
 def test_the_level_counts(tmp_path: Path, root: None) -> None:

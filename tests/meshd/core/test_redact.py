@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshd.core.redact import MASK, redact_json, redact_text
@@ -124,6 +124,7 @@ def test_what_cannot_be_read_is_not_kept(raw: bytes) -> None:
     assert redact_json(raw) == b"null"
 
 
+@settings(max_examples=50)
 @given(
     st.recursive(
         st.none()

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshd.gateway.relay import Events, is_reply, replies_to
@@ -27,6 +27,7 @@ async def nothing(_: bytes) -> bytes:
     return b"{\n}"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8).map(sorted))
 async def test_every_byte_passes_however_it_is_cut(cuts: list[int]) -> None:
     """Comments, priming events, odd line ends; and half an event once the answer is through."""

@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd.protocol.jsonrpc import BadMessage
-from meshd.protocol.strict import check_members
+from meshd.protocol.strict import MAX_MEMBERS, check_members
 
 DECIDING = frozenset({"name", "arguments"})
 NAMES = st.sampled_from(["name", "arguments", "a", "é", 'q"', "\\", "n\u0061me2"])
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
@@ -64,3 +66,14 @@ def test_exactly_repetitions_are_refused(members: list[tuple[str, object]], comm
     else:
         with pytest.raises(BadMessage):
             check_members(raw, DECIDING)
+
+
+def test_an_object_has_a_bounded_number_of_members() -> None:
+    """Each costs time before anything is decided."""
+    for count, fits in ((MAX_MEMBERS, True), (MAX_MEMBERS + 1, False), (100_000, False)):
+        raw = json.dumps({f"m{n}": n for n in range(count)}).encode()
+        if fits:
+            check_members(raw, DECIDING)
+        else:
+            with pytest.raises(BadMessage, match="more than"):
+                check_members(raw, DECIDING)

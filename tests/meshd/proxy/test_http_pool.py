@@ -7,12 +7,14 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from meshd.proxy import http_wire
-from meshd.proxy.dial import Trust
-from meshd.proxy.http_pool import HttpPool
+from meshd.proxy.dial import Dialer, Trust
+from meshd.proxy.http_head import Place
+from meshd.proxy.http_pool import HttpPool, Origin
 from meshd.wire.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from tests.meshd.proxy.http_servers import (
     DEADLINE,
@@ -23,6 +25,7 @@ from tests.meshd.proxy.http_servers import (
     answering,
     ask,
     at,
+    loopback,
     on_both_loops,
     pool,
     running,
@@ -357,6 +360,46 @@ async def test_closing_ends_what_is_under_way() -> None:
             await call
         with pytest.raises(Unavailable, match="stopping"):
             await ask(upstream)
+
+
+@on_both_loops
+async def test_a_connection_that_opens_after_closing() -> None:
+    """It is closed at once: nobody else would."""
+    resolving, known, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def resolve(host: str, port: int) -> list[str]:
+        resolving.set()
+        await known.wait()
+        return ["127.0.0.1"]
+
+    async def serve(_: Server, peer: Peer) -> None:
+        await peer.until_closed()
+        ended.set()
+
+    async with running(serving(serve)) as server, pool(resolve) as clients:
+        call = asyncio.create_task(ask(at(clients, server.url("host"))))
+        await resolving.wait()
+        await clients.close()
+        known.set()
+        with pytest.raises(Unavailable, match="stopping"):
+            await call
+        await asyncio.wait_for(ended.wait(), DEADLINE)
+
+
+async def test_a_connection_that_is_lost_at_once() -> None:
+    """It is a failure to connect, and takes no place."""
+
+    class Lost(Dialer):
+        async def connect(self, protocol: Any) -> Any:
+            wire = protocol()
+            wire.connection_lost(None)
+            return wire
+
+    async with pool() as clients:
+        origin = Origin(clients, Lost(Place(False, "host", 80), loopback, Trust(), 1), 1)
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed, match="srv cannot be reached: it closed"):
+                await origin.ask(b"?", "srv")
 
 
 @on_both_loops

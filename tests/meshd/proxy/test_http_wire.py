@@ -5,7 +5,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshd.proxy import http_wire
@@ -134,6 +134,7 @@ async def test_an_answer_byte_by_byte(name: str) -> None:
     assert await told(Line(), [raw[i : i + 1] for i in range(len(raw))]) == (status, body)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_answers_one_after_another_cut_at_random(data: st.DataObject) -> None:
     """One connection serves many questions; nothing of an answer leaks into the next."""
@@ -195,6 +196,8 @@ REFUSED = {
     "too many headers": OK + b"".join(b"X-%d: 1\r\n" % n for n in range(MAX_FIELDS + 1)) + b"\r\n",
     "too long a header": OK + b"X: " + b"x" * MAX_HEAD + b"\r\n\r\n",
     "too much of a header": OK + b"X-A: %b\r\n" % (b"x" * 40_000) * 2 + b"\r\n",
+    "too large a head with a body": OK
+    + b"X: %b\r\nContent-Length: 2\r\n\r\nhi" % (b"x" * MAX_HEAD),
     "a reason without end": b"HTTP/1.1 200 " + b"x" * 2 * MAX_HEAD,
     "a header without end": OK + b"X: " + b"x" * 2 * MAX_HEAD,
     "too many trailers": CHUNKED + b"0\r\n" + b"X: 1\r\n" * (MAX_FIELDS + 1) + b"\r\n",
@@ -236,6 +239,32 @@ async def test_what_came_before_the_break_is_given_first() -> None:
         assert await anext(chunks) == b"hi"
         with pytest.raises(UpstreamFailed, match="middle of an answer: Connection reset by peer"):
             await anext(chunks)
+
+
+async def test_what_came_with_the_break_is_given_first() -> None:
+    """Also to a reader who was waiting when both came."""
+    line = Line()
+    async with line.asked() as task:
+        line.wire.data_received(CHUNKED)
+        waiting = asyncio.ensure_future(anext((await task).chunks()))
+        await asyncio.sleep(0)
+        line.wire.data_received(b"2\r\nhi\r\n")
+        line.wire.connection_lost(None)
+        assert await waiting == b"hi"
+
+
+async def test_a_large_body_is_no_large_head() -> None:
+    """Though both come at once."""
+    body = b"x" * 2 * MAX_HEAD
+    head = OK + b"Content-Length: %d\r\n\r\n" % len(body)
+    assert await told(Line(), [head + body]) == (200, body)
+
+
+async def test_a_connection_serves_without_end() -> None:
+    """What is counted of one answer does not count for the next."""
+    line = Line()
+    for _ in range(MAX_FIELDS):
+        assert await told(line, [ANSWERS["trailers"][0]]) == (200, b"hi")
 
 
 @pytest.mark.parametrize("more", [b"x", OK + b"Content-Length: 0\r\n\r\n"], ids=["junk", "answer"])

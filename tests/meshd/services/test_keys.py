@@ -280,6 +280,7 @@ async def test_a_key_leaves_stronger_keys_alone(house: Floors) -> None:
     await house.key("same", allow=mine[:2])
     for attempt in (
         house.keys.edit(who, KeyEdit(key="strong", read_only=True)),
+        house.keys.edit(who, KeyEdit(key="strong", revoke=["*"])),
         house.keys.rotate(who, "strong"),
         house.keys.revoke(who, "strong"),
     ):

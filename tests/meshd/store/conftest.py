@@ -1,15 +1,16 @@
 """A small schema with its queries, and a database of each driver on it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
-from tests.support.postgres import Postgres, running
+from tests.support.postgres import Postgres, running, with_options
 
 THINGS = """
 CREATE TABLE things (
@@ -119,6 +120,21 @@ def dsn(postgres: Postgres) -> Iterator[str]:
     """An empty schema on it."""
     with postgres.schema() as schema:
         yield schema
+
+
+@pytest.fixture
+def other_dsn(postgres: Postgres) -> Iterator[str]:
+    """Another one."""
+    with postgres.schema() as schema:
+        yield schema
+
+
+@pytest.fixture
+async def admin(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to it beside the driver's, which looks and disturbs."""
+    connection = await asyncpg.connect(with_options(dsn, application_name="admin"))
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -32,8 +32,13 @@ SELECT seq, id, at, connection, tool, principal, ok, error,
 FROM calls WHERE org_id = :org_id AND seq > :after ORDER BY seq LIMIT :limit
 
 -- name: call.before_time
--- The cursor just before a moment.
-SELECT COALESCE(MAX(seq), 0) AS seq FROM calls WHERE org_id = :org_id AND at < :time
+-- The cursor just before a moment. Records come in the order in which calls ended, and `at` is
+-- when they began: the first that began later counts, not the last that began before.
+SELECT COALESCE(
+    (SELECT MIN(seq) - 1 FROM calls WHERE org_id = :org_id AND at >= :time),
+    (SELECT MAX(seq) FROM calls WHERE org_id = :org_id),
+    0
+) AS seq
 
 -- name: call.last
 -- The newest cursor.
