@@ -56,7 +56,6 @@ class Dashboard(App[None]):
         self.set_class(look.ascii, "-ascii")
         self._base = look.at(None, colour=False)
         self._now = now
-        self._due = False
         self.feed = feed(self.post_message)
         self.board = Board(self.look)
 
@@ -84,10 +83,8 @@ class Dashboard(App[None]):
         self.board.know(message)
 
     def on_arrived(self) -> None:
-        """Gather what arrives for a moment."""
-        if not self._due:
-            self._due = True
-            self.set_timer(PAINT_SECONDS, self._gather)
+        """Gather what arrives for a moment: an inbox rings again once it was emptied."""
+        self.set_timer(PAINT_SECONDS, self._gather)
 
     def on_stands(self, message: Stands) -> None:
         """A source answers."""
@@ -186,7 +183,6 @@ class Dashboard(App[None]):
 
     def _gather(self) -> None:
         """Show everything that arrived since the last paint."""
-        self._due = False
         happened = self.feed.events.take()
         self.board.arrived(self.feed.calls.take(), happened)
         if any(item["type"].startswith(CONNECTION_EVENTS) for item in happened):

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -50,7 +49,7 @@ class Board(Screen[None]):
         self.connections = Rows(CONNECTIONS, look)
         self.calls = Tail(CALLS, look)
         self.events = Tail(EVENTS, look)
-        self.panel: Rows = self.connections
+        self._panel: Rows = self.connections
         self._numbers = Static(id="numbers", classes="panel")
         self._filter = Input(id="filter", compact=True)
         yield Line(self._draw_header, id="header")
@@ -63,6 +62,13 @@ class Board(Screen[None]):
         yield Line(self._draw_problem, id="problem")
         yield self._filter
         yield Line(lines.footer, id="keys")
+
+    @property
+    def panel(self) -> Rows:
+        """The panel that keys act on: the one that has the focus, or had it last."""
+        if isinstance(self.focused, Rows):
+            self._panel = self.focused
+        return self._panel
 
     def on_mount(self) -> None:
         """Begin with the connections; the clock goes on by itself."""
@@ -118,9 +124,10 @@ class Board(Screen[None]):
 
     def ask_filter(self) -> None:
         """Let a filter be typed for the panel that has the focus."""
+        panel = self.panel
         self.add_class("-filtering")
-        self._filter.placeholder = f"{self.panel.kind.title.lower()} that hold this; esc shows all"
-        self._filter.value = self.panel.filter
+        self._filter.placeholder = f"{panel.kind.title.lower()} that hold this; esc shows all"
+        self._filter.value = panel.filter
         self._filter.focus()
 
     def back(self) -> None:
@@ -136,12 +143,6 @@ class Board(Screen[None]):
     def on_input_submitted(self) -> None:
         """Keep the filter."""
         self._end_filter()
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Keys act on the panel that had the focus last."""
-        if isinstance(event.widget, Rows):
-            self.panel = event.widget
-            self._repaint("#problem")
 
     def on_rows_selected(self) -> None:
         """What to press depends on what is selected."""
@@ -188,6 +189,6 @@ class Board(Screen[None]):
         look = self._look()
         found = self._window.numbers(look.now.timestamp())
         today = None if self._status is None else self._status["calls_today"]
-        self._numbers.update(lines.column(found, today, look))
-        beside = self._numbers.display
-        self.calls.border_subtitle = "" if beside else Content(lines.numbers(found, look))
+        self._numbers.update(lines.column(found, today, look), layout=False)
+        width = 0 if self._numbers.display else self.calls.edge
+        self.calls.border_subtitle = Content(lines.numbers(found, look, width))

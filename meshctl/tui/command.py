@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -39,7 +38,8 @@ def tui(ctx: typer.Context) -> None:
         Usage: there is no terminal to draw on.
     """
     me: _Context = ctx.obj
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+    # All three: keys come from stdin, and it is stderr that Textual draws on.
+    if not all(map(os.isatty, (0, 1, 2))) or os.environ.get("TERM") == "dumb":
         raise Usage("the dashboard needs a terminal that can draw", next="meshctl status")
     me.client()  # starts the daemon where that is allowed, and says why when it cannot
     if not me.look.colour:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-NARROW = 6
+NARROW = 8
 """A column is cut down to so many cells before one is left out."""
+
+FLEX_NARROW = 12
+"""The flex column is left out below so many, if it needs as many."""
 
 
 def fit(widths: Sequence[int], flex: int | None, room: int, gap: int) -> list[int]:
@@ -23,7 +26,7 @@ def fit(widths: Sequence[int], flex: int | None, room: int, gap: int) -> list[in
             last = max(index for index, width in enumerate(given) if width)
             given[last] = 0
     left = room - _taken(given, gap) - (gap if any(given) else 0)
-    if flex is not None and left >= min(NARROW, widths[flex]):
+    if flex is not None and left >= min(FLEX_NARROW, widths[flex]):
         given[flex] = max(0, left)
     return given
 

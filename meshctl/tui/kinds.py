@@ -35,11 +35,11 @@ def pick(table: Table, *titles: str) -> Table:
 
 
 def _connections(look: Look) -> Table:
-    return pick(connection.table(look), "NAME", "STATE", "TOOLS", "SEEN")
+    return pick(connection.table(look), "NAME", "STATE", "TOOLS", "SEEN", "REASON")
 
 
 def _calls(look: Look) -> Table:
-    # Where it is narrow columns go from the right: whether a call failed goes last.
+    # Where it is narrow columns go from the right: what matters most stands on the left.
     titles = ("AT", "CONNECTION", "TOOL", "RESULT", "TOOK", "CALLER", "ERROR")
     return pick(record.table(look), *titles)
 

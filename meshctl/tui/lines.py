@@ -10,6 +10,7 @@ from typing import Any
 from textual.content import Content
 
 from meshctl.render import connection, when
+from meshctl.render.lines import GAP
 from meshctl.render.look import Look
 from meshctl.render.safe import safe
 from meshctl.tui import actions
@@ -17,8 +18,6 @@ from meshctl.tui.numbers import Numbers, sparkline
 from meshd.wire.errors import MeshError
 
 Item = Mapping[str, Any]
-
-GAP = "  "
 
 
 def header(
@@ -75,9 +74,13 @@ def problem(
     return _bad(what, key if named else f"select it, {key}", look, width)
 
 
-def numbers(found: Numbers, look: Look) -> str:
-    """One line, for where the column beside the connections has no room."""
-    return GAP.join([*(f"{word} {label}" for label, word in _counts(found)), _bars(found, look)])
+def numbers(found: Numbers, look: Look, width: int) -> str:
+    """One line, for where the column beside the connections has no room; whole parts of it."""
+    p95 = dict(_counts(found))["p95"]
+    parts = [f"{found.calls} calls", f"{found.failed} failed", f"p95 {p95}", _bars(found, look)]
+    while parts and len(GAP.join(parts)) > width:
+        parts.pop()
+    return GAP.join(parts)
 
 
 def column(found: Numbers, today: int | None, look: Look) -> Content:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 WINDOW_SECONDS = 300
-SLICES = 30
+SLICES = 25
 
 _BIN = math.log(1.04)
 """Durations are counted in bins 4 % wide, so that a busy window costs no more than a quiet one."""

@@ -42,7 +42,6 @@ RULES = {
         {
             "meshctl.cli.output": "the one writer of answers",
             "meshctl.main": "flushes it, and closes it for a reader that left",
-            "meshctl.tui.command": "asks whether it is a terminal that a dashboard can have",
             "meshd.main": "prints what `meshd doctor` found",
         },
         called=False,

@@ -23,7 +23,7 @@ from meshctl.tui.kinds import Kind
 WHEEL_LINES = 3
 
 _CORNERS = 4
-"""Cells of the upper edge, inside of the border, that are not the title's."""
+"""Cells of an edge that Textual keeps from its text."""
 
 
 class Rows(Widget, can_focus=True):
@@ -54,6 +54,11 @@ class Rows(Widget, can_focus=True):
     def items(self) -> Sequence[Item]:
         """All things, whatever the filter."""
         return self._items or []
+
+    @property
+    def edge(self) -> int:
+        """Cells for text on the upper or the lower edge."""
+        return max(0, self.size.width - _CORNERS)
 
     def replace(self, items: Sequence[Item]) -> None:
         """Show these instead; the same thing stays selected if it is among them."""
@@ -104,7 +109,7 @@ class Rows(Widget, can_focus=True):
         room = self.size.width
         if not self._shown:
             lines = self._nothing()
-            text = lines[y] if y < len(lines) else ""
+            text = f"  {lines[y]}" if y < len(lines) else ""
             return self._strip([Segment(text, self.rich_style + _style("dim"))])
         if self.kind.titled and y == 0:
             titles = [column.title for column in self._table.columns]
@@ -173,8 +178,8 @@ class Rows(Widget, can_focus=True):
     def _entitle(self) -> None:
         parts = [self.kind.title, self.filter and f"filter: {self.filter}", self._caption]
         text = (" - " if self._look.ascii else " ─ ").join(part for part in parts if part)
-        room = max(1, self.size.width - _CORNERS)
-        self.border_title = Content(cut(text, min(room, width(text)), self._look.ellipsis))
+        room = min(self.edge, width(text))
+        self.border_title = Content(cut(text, room, self._look.ellipsis))
 
     def _nothing(self) -> tuple[str, ...]:
         if self._items is None:
@@ -197,7 +202,7 @@ class Rows(Widget, can_focus=True):
     def _cells(self, cells: list[str], styles: list[str], mark: str, base: Style) -> Strip:
         columns = self._table.columns
         flex = next((i for i, column in enumerate(columns) if column.flex), None)
-        widths = fit(self._widths, flex, self.size.width - len(mark), len(GAP))
+        widths = fit(self._widths, flex, max(0, self.size.width - len(mark)), len(GAP))
         segments = [Segment(mark, base)]
         for column, text, style, size in zip(columns, cells, styles, widths, strict=True):
             if size:

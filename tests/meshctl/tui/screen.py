@@ -18,7 +18,7 @@ from meshctl.tui.app import Dashboard
 from tests.meshctl.tui import things
 from tests.meshctl.tui.fake_feed import FakeFeed
 
-DEADLINE = 10.0
+DEADLINE = 20.0
 
 
 def strips(app: App[Any]) -> list[Strip]:

@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from meshctl.tui import board
 from meshd.wire.errors import DaemonDown, NotFound, UpstreamFailed
 from tests.meshctl.tui import things
 from tests.meshctl.tui.screen import Shown, dashboard, strips
@@ -270,12 +271,20 @@ async def test_q_in_the_filter_is_a_letter() -> None:
         await shown.sees("filter: query")
 
 
-async def test_a_lost_daemon_is_a_banner_and_the_data_stays() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic time of the screen, which the test sets."""
+    now = [100.0]
+    monkeypatch.setattr(board, "monotonic", lambda: now[0])
+    return now
+
+
+async def test_a_lost_daemon_is_a_banner_and_the_data_stays(clock: list[float]) -> None:
     """Until each source that was lost stands again."""
     async with dashboard() as shown:
         down = DaemonDown(next="meshctl daemon start")
-        shown.feed.lose("calls", down, monotonic() + 7.9)
-        shown.feed.lose("facts", down, monotonic() + 3.9)
+        shown.feed.lose("calls", down, clock[0] + 7.9)
+        shown.feed.lose("facts", down, clock[0] + 3.9)
         screen = await shown.sees("○ meshd is not running; again in 4s, r asks now")
         assert "○ meshd 0.1.0 lost" in screen
         assert "github" in screen
@@ -287,11 +296,14 @@ async def test_a_lost_daemon_is_a_banner_and_the_data_stays() -> None:
         assert "● meshd 0.1.0  up" in shown.text
 
 
-async def test_the_seconds_to_the_retry_count_down() -> None:
-    """The clock of the screen paints them."""
+async def test_the_seconds_to_the_retry_count_down(clock: list[float]) -> None:
+    """The screen's own tick paints them."""
     async with dashboard() as shown:
-        shown.feed.lose("calls", DaemonDown(), monotonic() + 0.4)
+        shown.feed.lose("calls", DaemonDown(), clock[0] + 3.5)
+        await shown.sees("again in 4s")
+        clock[0] += 3.2
         await shown.sees("again in 1s")
+        clock[0] += 1
         await shown.sees("asking again")
 
 
@@ -412,8 +424,12 @@ async def test_plain_screens_are_ascii() -> None:
 
 
 async def test_ages_grow_while_nothing_arrives() -> None:
-    """The clock alone paints them."""
+    """The clock alone paints them, and their column gets the room that they need."""
     async with dashboard() as shown:
+        seen = things.NOW.isoformat()
+        shown.feed.bring_facts(STATUS, [things.connection("github", seen_at=seen)])
+        await shown.loses("postgres  ●")
+        assert "now" in line_with(shown, "github")
         shown.app._now = lambda: things.NOW.replace(minute=7)
         await shown.sees("15:07:00")
         assert "7m ago" in line_with(shown, "github")

@@ -44,8 +44,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Dashboard]:
     """Every dashboard that was run; there is a terminal."""
     found: list[Dashboard] = []
     monkeypatch.setattr(Dashboard, "run", lambda self: found.append(self))  # noqa: PLW0108 - a method binds self, a builtin does not
-    there = SimpleNamespace(isatty=lambda: True)
-    monkeypatch.setattr(command, "sys", SimpleNamespace(stdin=there, stdout=there, stderr=there))
+    monkeypatch.setattr(os, "isatty", lambda _: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     return found
@@ -76,15 +75,15 @@ def test_no_color_by_flag_or_variable_reaches_the_screen(
     assert started[0].no_color is not colour
 
 
-@pytest.mark.parametrize("missing", ["stdin", "stdout", "stderr", "TERM"])
+@pytest.mark.parametrize("missing", [0, 1, 2, "TERM"])
 def test_without_a_terminal_it_says_so(
-    started: list[Dashboard], monkeypatch: pytest.MonkeyPatch, missing: str
+    started: list[Dashboard], monkeypatch: pytest.MonkeyPatch, missing: int | str
 ) -> None:
     """And names the command that needs none."""
     if missing == "TERM":
         monkeypatch.setenv("TERM", "dumb")
     else:
-        monkeypatch.setattr(command.sys, missing, SimpleNamespace(isatty=lambda: False))
+        monkeypatch.setattr(os, "isatty", lambda number: number != missing)
     with pytest.raises(Usage, match="terminal") as refused:
         run(Context())
     assert refused.value.next == "meshctl status"

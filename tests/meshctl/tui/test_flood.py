@@ -6,13 +6,14 @@ from time import perf_counter
 
 import pytest
 
+from meshctl.tui.app import PAINT_SECONDS
 from meshctl.tui.widgets.rows import Rows
 from meshctl.tui.widgets.tail import LINES
 from tests.meshctl.tui import things
 from tests.meshctl.tui.screen import dashboard
 
 FLOOD = 20_000
-STALL_SECONDS = 1.0
+STALL_SECONDS = 2.0
 """The budget is 0.2 s on an idle machine; tests share theirs."""
 
 
@@ -67,6 +68,28 @@ async def test_a_flood_is_painted_in_few_steps(monkeypatch: pytest.MonkeyPatch) 
         assert len(shown.app.board.calls.items) == LINES
         assert steps < FLOOD / 100
         assert drawn < 36 * 10 * (steps + 10)
+
+
+async def test_a_trickle_is_painted_once_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that come one by one wait for each other, a tenth of a second at most."""
+    async with dashboard() as shown:
+        steps = 0
+        arrived = shown.app.board.arrived
+
+        def stepped(calls, happened) -> None:
+            nonlocal steps
+            steps += 1
+            arrived(calls, happened)
+
+        monkeypatch.setattr(shown.app.board, "arrived", stepped)
+        begun = perf_counter()
+        for number in range(6, 106):
+            shown.feed.bring_calls(things.call(number))
+            through = asyncio.Event()
+            shown.app.call_later(through.set)
+            await through.wait()
+        await shown.sees("calls         105")
+        assert steps <= (perf_counter() - begun) / PAINT_SECONDS + 1
 
 
 async def test_what_is_read_stays_during_a_flood() -> None:

@@ -20,7 +20,9 @@ class Pane:
         """Run a program; when it ends, its exit code is what the pane says."""
         command = f"{shlex.join(words)}; echo exit code $?; read -r _"
         size = ["-x", str(width), "-y", str(height)]
-        self._run("new-session", "-d", *size, command, env=environ)
+        # pytest-xdist exports a size, which would beat that of the terminal.
+        kept = {k: v for k, v in environ.items() if k not in {"COLUMNS", "LINES"}}
+        self._run("new-session", "-d", *size, command, env=kept)
 
     @property
     def text(self) -> str:
