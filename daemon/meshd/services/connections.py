@@ -75,6 +75,15 @@ class Connections:
         """One connection. Raises NotFound."""
         return self.wire(self._find(who, name))
 
+    async def inspect(self, who: Principal, name: str) -> Connection:
+        """One connection with the process that runs for it. Raises NotFound."""
+        row = self._find(who, name)
+        shown, child = self.wire(row), await self._upstreams.child(row)
+        if child is not None:
+            child.connection = row.name
+            shown.child = child
+        return shown
+
     async def add(self, who: Principal, asked: ConnectionAdd) -> Connection:
         """Connect over Streamable HTTP, and look at once what is there.
 

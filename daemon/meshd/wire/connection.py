@@ -4,13 +4,18 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from meshd.wire.child import ChildProcess
+
 Transport = Literal["http", "stdio"]
 State = Literal["ready", "failing", "needs_login", "disabled", "unknown"]
 Bodies = Literal["off", "redacted", "full"]
 
 
 class Connection(Struct, kw_only=True):
-    """One upstream. Secret parts are named, never shown: headers, env, `?…` for a query."""
+    """One upstream. Secret parts are named, never shown: headers, env, `?…` for a query.
+
+    `child` is there for a stdio connection that is shown alone and was used since the start.
+    """
 
     id: str
     name: str
@@ -28,6 +33,7 @@ class Connection(Struct, kw_only=True):
     destructive: int | None = None
     seen_at: str | None = None
     created_at: str
+    child: ChildProcess | UnsetType = UNSET
 
 
 class ConnectionRef(Struct):
