@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from meshctl.render import when
+from meshctl.render import child, when
 from meshctl.render.columns import Column, Item, Pairs, Table
 from meshctl.render.look import Look, Mark
 from meshctl.render.safe import safe
@@ -63,6 +63,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("env", ", ".join(item.get("env", []))),
         ("bodies", item.get("bodies")),
         ("tools", tools(item)),
+        *(child.pairs(item["child"]) if "child" in item else ()),
         ("seen", when.age(item.get("seen_at"), look.now)),
         ("created", when.stamp(item["created_at"], look.now)),
     ]

@@ -196,7 +196,7 @@ class StdioPool:
             start.finish(slot.upstream)
         except UpstreamFailed as error:
             slot.backoff.failed(error)
-            slot.last_exit = error.message
+            slot.note_exit(error)
             start.finish(error)
         finally:
             slot.start = None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from meshd.core.redact import redact_text
 from meshd.proxy.backoff import Backoff
 from meshd.proxy.stdio import StdioUpstream
 from meshd.proxy.stdio_talk import StdioTalk
@@ -98,8 +99,12 @@ class Slot:
         dead = self.upstream
         if dead is not None and dead.reason is not None and dead.ended_at is not None:
             self.backoff.died(dead.reason, born=dead.child.started_at, at=dead.ended_at)
-            self.last_exit = dead.reason.message
+            self.note_exit(dead.reason)
             self.dead, self.upstream = dead, None
+
+    def note_exit(self, error: MeshError) -> None:
+        """Keep why a process ended or did not start; the words may be the server's own."""
+        self.last_exit = redact_text(error.message[:4096])[:300]
 
     def lay_down(self, why: str) -> StdioUpstream | None:
         """Part with a live server that nobody needs now; the caller stops it."""

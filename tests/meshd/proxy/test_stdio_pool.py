@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from meshd.proxy.child import Command
 from meshd.proxy.backoff import Backoff
+from meshd.proxy.child import Command
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.wire.errors import UpstreamFailed
 from tests.meshd.proxy.stdio_servers import quiet_loop, server
