@@ -73,8 +73,6 @@ class StdioServing:
         """
         child = await self._upstreams.stdio(row)
         answer = web.StreamResponse(headers=answers.SSE_HEADERS)
-        await answer.prepare(request)
-        await answer.write(sse.COMMENT)
         waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
 
         def hear(method: str, notification: bytes) -> None:
@@ -83,6 +81,8 @@ class StdioServing:
 
         unsubscribe = child.listen(hear)
         try:
+            await answer.prepare(request)
+            await answer.write(sse.COMMENT)
             while request.transport is not None and child.alive:
                 try:
                     async with asyncio.timeout(KEEP_ALIVE):

@@ -1,14 +1,20 @@
 """A stdio server that takes long to start: nobody waits for what is known already."""
 
+import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from socket import create_connection
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support import stdio_server
 from tests.support.daemon import Daemon
+from tests.support.raw_http import request
 from tests.support.wait import until
 
 GATED = """
@@ -97,11 +103,26 @@ def test_the_list_is_known_to_the_next_daemon(cold: Cold) -> None:
 
 
 def test_a_changed_list_is_learned_behind_the_stale_one(cold: Cold) -> None:
-    """So that the next list, also one from memory, is the server's present one."""
+    """The next list, also one from memory, is the present one; open streams hear of it."""
     cold.die()
     assert cold.ask("tools/list")["result"]["tools"] == cold.listed["tools"]
-    cold.gate.write_text("changed")
-    until(lambda: "wrote" in {tool["name"] for tool in cold.daemon.control("GET", "/v1/tools")})
+    with opened_stream(cold) as stream:
+        cold.gate.write_text("changed")
+        lines = (line for line in iter(stream.readline, b"") if line.startswith(b"data:"))
+        heard = json.loads(next(lines).removeprefix(b"data:"))
+    assert heard == {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+    assert "wrote" in {tool["name"] for tool in cold.daemon.control("GET", "/v1/tools")}
+
+
+@contextmanager
+def opened_stream(cold: Cold) -> Iterator[BinaryIO]:
+    """The stream of server messages, asked for; it opens when the server runs."""
+    address = urlsplit(cold.daemon.url)
+    head = ("Accept: text/event-stream", f"Authorization: Bearer {cold.key}")
+    with create_connection((str(address.hostname), address.port or 0), timeout=15) as link:
+        link.sendall(request("GET", "/mcp/cold", address.netloc, *head))
+        with link.makefile("rb") as lines:
+            yield lines
 
 
 def test_a_start_that_fails_is_not_covered_up(cold: Cold) -> None:
