@@ -62,6 +62,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("headers", ", ".join(item.get("headers", []))),
         ("env", ", ".join(item.get("env", []))),
         ("bodies", item.get("bodies")),
+        ("rests", _rests(item.get("idle_s"))),
         ("tools", tools(item)),
         *(child.pairs(item["child"]) if "child" in item else ()),
         ("seen", when.age(item.get("seen_at"), look.now)),
@@ -109,6 +110,13 @@ def tested(answer: Mapping[str, Any], look: Look) -> list[str]:
     facts = ", ".join(safe(str(fact)) for fact in about if fact)
     took = f"answered in {when.millis(answer['duration_ms'])}"
     return [*added(answer["connection"], look), f"  {took}{', ' if facts else ''}{facts}"]
+
+
+def _rests(idle: int | None) -> str:
+    """When its program is stopped; nothing where there is none."""
+    if idle is None:
+        return ""
+    return f"after {when.duration(idle)} without use" if idle else "never"
 
 
 def _count(number: int | None) -> str:

@@ -26,6 +26,8 @@ from meshd.wire.errors import MeshError, UpstreamFailed
 
 KEEP_ALIVE = 15.0
 MAX_WAITING = 1000
+FIRST = frozenset({"initialize", "tools/list"})
+"""What a client asks at its own start, and does not wait for very long."""
 
 
 class StdioServing:
@@ -50,7 +52,7 @@ class StdioServing:
         if message.method == "ping":
             return answers.message(jsonrpc.success(bytes(message.id), b"{}"))
         try:
-            if self._upstreams.asleep(exchange.row):
+            if message.method in FIRST and self._upstreams.asleep(exchange.row):
                 known = self._from_memory(exchange)
                 if known is not None:
                     self._upstreams.warm(exchange.row, partial(self._relist, exchange.row))

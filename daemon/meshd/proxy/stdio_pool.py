@@ -6,6 +6,7 @@ that nobody uses is stopped, and started again when somebody does.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,8 @@ from meshd.proxy.wake import WakeWatch
 from meshd.proxy.watchdog import Watchdog
 from meshd.wire.errors import MeshError, UpstreamFailed
 
-IDLE = 600.0
-"""Seconds without use after which a server is stopped."""
+IDLE = 600
+"""Seconds without use after which a server is stopped, where a connection does not say."""
 LOOK = 30.0
 """Seconds between two looks for such servers."""
 WAKE_WAIT = 2.0
@@ -40,7 +41,6 @@ class StdioPool:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         start_deadline: float = START_DEADLINE,
-        idle: float = IDLE,
         look: float = LOOK,
         limits: Limits = Limits(),  # noqa: B008 - immutable
     ) -> None:
@@ -48,7 +48,6 @@ class StdioPool:
         self._folder = folder
         self._clock = clock
         self._start_deadline = start_deadline
-        self._idle = idle
         self._look = look
         self._limits = limits
         self._slots: dict[str, Slot] = {}
@@ -58,10 +57,13 @@ class StdioPool:
         self._resting: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def get(self, key: str, command: Order, revision: str = "") -> StdioUpstream:
+    async def get(
+        self, key: str, command: Order, revision: str = "", *, idle: float = IDLE
+    ) -> StdioUpstream:
         """The live server of `key`; `command` is asked for only when it has to be started.
 
-        After the machine slept, the server is asked first whether it is still there.
+        It is stopped after `idle` seconds without use, never for 0. After the machine slept, it is
+        asked first whether it is still there.
 
         Raises:
             UpstreamFailed: it cannot be started, or could not a moment ago.
@@ -70,6 +72,7 @@ class StdioPool:
             raise UpstreamFailed("meshd is stopping")
         self._look_for_sleep()
         slot = self._slot(key, revision)
+        slot.idle = idle
         if slot.upstream is not None and slot.upstream.alive and not slot.suspect:
             return slot.upstream
         start = slot.start or self._begin(key, slot, command)
@@ -99,8 +102,8 @@ class StdioPool:
             upstream = slot.upstream
             if upstream is None or not upstream.alive or slot.start is not None:
                 continue
-            if slot.quiet.seconds(upstream.talk, now) >= self._idle:
-                slot.lay_down(f"stopped after {self._idle:g} s without use")
+            if slot.quiet.seconds(upstream.talk, now) >= (slot.idle or math.inf):
+                slot.lay_down(f"stopped after {slot.idle:g} s without use")
                 resting.append(upstream.stop())
         await asyncio.gather(*resting)
 
@@ -182,7 +185,7 @@ class StdioPool:
             if slot.dead is not None:
                 await slot.dead.stop()
                 slot.dead = None
-            slot.upstream = await StdioUpstream.start(
+            upstream = await StdioUpstream.start(
                 command,
                 folder=self._folder,
                 clock=self._clock,
@@ -190,10 +193,8 @@ class StdioPool:
                 limits=self._limits,
                 watchdog=self._watchdog,
             )
-            slot.suspect = False
-            slot.starts += 1
-            slot.welcome = slot.upstream.initialize_result
-            start.finish(slot.upstream)
+            slot.began(upstream)
+            start.finish(upstream)
         except UpstreamFailed as error:
             slot.backoff.failed(error)
             slot.note_exit(error)

@@ -82,6 +82,8 @@ class Slot:
         self.welcome = b""
         """What the server last answered to `initialize`."""
         self.quiet = Quiet()
+        self.idle = 0.0
+        """Seconds without use after which it is stopped; 0 is never."""
         self.starts = 0
         self.last_exit: str | None = None
 
@@ -93,6 +95,14 @@ class Slot:
         if self.upstream is not None and self.upstream.alive:
             return "starting" if self.suspect else "running"
         return "failing" if self.backoff.waits else "resting"
+
+    def began(self, upstream: StdioUpstream) -> None:
+        """A server started: whatever was thought of the one before does not hold for it."""
+        self.upstream = upstream
+        self.suspect = False
+        self.quiet = Quiet()
+        self.welcome = upstream.initialize_result
+        self.starts += 1
 
     def bury(self) -> None:
         """Note the end of a server that ended by itself."""

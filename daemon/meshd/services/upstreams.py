@@ -14,7 +14,7 @@ from meshd.proxy.http_pool import HttpPool
 from meshd.proxy.http_session import HttpSession
 from meshd.proxy.process_table import Process
 from meshd.proxy.stdio import StdioUpstream
-from meshd.proxy.stdio_pool import StdioPool
+from meshd.proxy.stdio_pool import IDLE, StdioPool
 from meshd.proxy.stdio_slot import Standing
 from meshd.services.credentials import Credentials
 from meshd.services.directory import ConnectionRow
@@ -76,7 +76,9 @@ class Upstreams:
             UpstreamFailed: it cannot be started, or not yet again.
         """
         try:
-            child = await self._pool.get(row.id, lambda: self._command(row), row.revision)
+            child = await self._pool.get(
+                row.id, lambda: self._command(row), row.revision, idle=idle_seconds(row)
+            )
         except MeshError as error:
             self._health.failed(row, error)
             raise
@@ -169,14 +171,14 @@ class Upstreams:
             self._health.failed(row, error)
             raise
 
-    async def drop(self, row: ConnectionRow) -> None:
-        """Close what runs for this revision of a connection."""
+    async def drop(self, row: ConnectionRow, *, edited: bool = False) -> None:
+        """Close what runs for a connection; for an edited one, only what ran before the edit."""
         known = self._http.pop(row.id, None)
         if known is not None:
             await known[2].close()
         self._heard.pop(row.id, None)
         self._changed.discard(row.id)
-        await self._pool.drop(row.id, row.revision)
+        await self._pool.drop(row.id, row.revision if edited else None)
         self._health.forget(row.id)
 
     async def close(self) -> None:
@@ -209,6 +211,11 @@ class Upstreams:
             known = (row.revision, upstream, HttpSession(upstream, target.shown))
             self._http[row.id] = known
         return known
+
+
+def idle_seconds(row: ConnectionRow) -> int:
+    """Seconds without use after which its child is stopped; 0 is never."""
+    return IDLE if row.idle_s is None else row.idle_s
 
 
 def disabled(row: ConnectionRow) -> Conflict:

@@ -26,6 +26,8 @@ class Connection(Struct, kw_only=True):
     headers: list[str] = []
     env: list[str] = []
     bodies: Bodies = "redacted"
+    idle_s: int | UnsetType = UNSET
+    """Seconds without use after which a stdio server is stopped; 0 is never."""
     state: State = "unknown"
     reason: str | None = None
     tools: int | None = None
@@ -80,6 +82,8 @@ class ConnectionEditStdio(Struct, kw_only=True):
     env: dict[str, str | None] = {}
     cwd: str | UnsetType | None = UNSET
     bodies: Bodies | UnsetType = UNSET
+    idle: str | UnsetType = UNSET
+    """A duration such as `30m`, or `never`."""
 
 
 class ConnectionEdited(Struct, kw_only=True):

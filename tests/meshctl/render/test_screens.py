@@ -278,7 +278,7 @@ RESULT = {
     ],
     "structuredContent": {"unused": True},
 }
-RUNNING = {**CLOCK, "state": "ready", "child": SHOWN["children"][0]}
+RUNNING = {**CLOCK, "state": "ready", "idle_s": 600, "child": SHOWN["children"][0]}
 
 
 def screens() -> dict[str, list[str]]:

@@ -135,6 +135,23 @@ def test_a_start_that_fails_is_not_covered_up(cold: Cold) -> None:
     assert "IsADirectoryError" in str(cold.ask("tools/list")["error"])
 
 
+def test_the_time_without_use_is_the_operators(cold: Cold) -> None:
+    """Kept over a restart of the daemon; nonsense is refused."""
+
+    def edit(idle: str) -> Any:
+        return cold.daemon.ask("PATCH", "/v1/stdio-connections/cold", {"idle": idle}).json()
+
+    cold.gate.touch()
+    assert cold.daemon.control("GET", "/v1/connections/cold")["idle_s"] == 600
+    assert edit("30m")["connection"]["idle_s"] == 1800
+    assert edit("soon")["error"]["code"] == "bad_request"
+    assert edit("never")["connection"]["idle_s"] == 0
+    cold.daemon.kill()
+    cold.daemon.start()
+    shown = cold.daemon.control("GET", "/v1/connections/cold")
+    assert (shown["idle_s"], shown["tools"]) == (0, len(cold.listed["tools"]))
+
+
 def test_show_tells_of_the_process(cold: Cold) -> None:
     """Its group, age, memory, calls, and what became of the one before."""
     child = cold.child()

@@ -75,6 +75,17 @@ async def test_a_child_without_use_is_stopped_and_comes_back(pool, times, tmp_pa
     assert not lives(again.child.pid)
 
 
+async def test_a_child_that_came_back_has_its_whole_time(pool, times, tmp_path):
+    """However long the one before had been quiet, and though both were asked equally often."""
+    for _ in range(2):
+        upstream = await pool.get("a", server(tmp_path))
+        await pool.rest()
+        assert upstream.alive
+        times.pass_(IDLE)
+        await pool.rest()
+        assert not upstream.alive
+
+
 async def test_a_call_before_the_end_keeps_it(pool, times, tmp_path):
     """Each use counts anew."""
     upstream = await pool.get("a", server(tmp_path))
@@ -128,10 +139,20 @@ async def test_a_call_while_it_lies_down_gets_another(pool, times, tmp_path):
     assert second.alive
 
 
+@pytest.mark.parametrize(("idle", "stays"), [(0, True), (7200, True), (3600, False)])
+async def test_each_key_has_its_own_time(pool, times, tmp_path, idle, stays):
+    """And the last word on it counts; 0 is never."""
+    command = server(tmp_path)
+    upstream = await pool.get("a", command)
+    await pool.get("a", command, idle=idle)
+    await rested(pool, times, 3600)
+    assert upstream.alive == stays
+
+
 async def test_somebody_looks_by_itself(tmp_path):
     """From the first start on."""
-    pool = StdioPool(tmp_path / "children", idle=0.05, look=0.01)
-    upstream = await pool.get("a", server(tmp_path))
+    pool = StdioPool(tmp_path / "children", look=0.01)
+    upstream = await pool.get("a", server(tmp_path), idle=0.05)
     async with asyncio.timeout(10):
         await upstream.closed.wait()
     await pool.close()
