@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--bodies|--connection|--cwd|--env|--expires|--file|--filter|--header|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--transport|--url) skip=1 ;;
+            --after|--allow|--args|--bodies|--connection|--cwd|--env|--expires|--file|--filter|--header|--idle|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--transport|--url) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -39,7 +39,7 @@ _meshctl() {
         'connection show') depth=2 options='--help' names='connection' ;;
         'connection add') depth=2 options='--header --env --cwd --transport --bodies --help' names='' ;;
         'connect '*) depth=1 options='--header --env --cwd --transport --bodies --help' names='' ;;
-        'connection edit') depth=2 options='--name --url --header --remove-header --env --remove-env --cwd --bodies --help' names='connection' ;;
+        'connection edit') depth=2 options='--name --url --header --remove-header --env --remove-env --cwd --bodies --idle --help' names='connection' ;;
         'connection remove') depth=2 options='--help' names='connection' ;;
         'connection enable') depth=2 options='--help' names='connection' ;;
         'connection disable') depth=2 options='--help' names='connection' ;;

@@ -94,6 +94,7 @@ complete -c meshctl -n '__meshctl_in connection edit' -l env -r -d 'For the prog
 complete -c meshctl -n '__meshctl_in connection edit' -l remove-env -r -d 'Set this variable no more.'
 complete -c meshctl -n '__meshctl_in connection edit' -l cwd -r -d 'The folder the program runs in.'
 complete -c meshctl -n '__meshctl_in connection edit' -l bodies -r -d 'What call records keep of bodies.'
+complete -c meshctl -n '__meshctl_in connection edit' -l idle -r -d 'Stop the program when unused for so long.'
 complete -c meshctl -n '__meshctl_at connection edit' -a '(meshctl completion names connection 2>/dev/null)'
 complete -c meshctl -n '__meshctl_at connection remove' -a '(meshctl completion names connection 2>/dev/null)'
 complete -c meshctl -n '__meshctl_at connection enable' -a '(meshctl completion names connection 2>/dev/null)'

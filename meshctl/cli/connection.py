@@ -109,6 +109,10 @@ def edit(
     ] = None,
     cwd: Cwd = None,
     bodies: Keep = None,
+    idle: Annotated[
+        str | None,
+        typer.Option(metavar="30m|never", help="Stop the program when unused for so long."),
+    ] = None,
 ) -> None:
     """Change a connection; credentials stay with the origin they were given for."""
     me = Ctx.of(ctx)
@@ -126,8 +130,9 @@ def edit(
         env={**dict.fromkeys(remove_env or []), **_env(me, env)},
         cwd=UNSET if cwd is None else cwd or None,
         bodies=over_http.bodies,
+        idle=UNSET if idle is None else idle,
     )
-    of_program = bool(command or program.env or cwd is not None)
+    of_program = bool(command or program.env or cwd is not None or idle is not None)
     if of_program and (url is not None or over_http.headers):
         raise Usage(
             "a connection has a URL and headers, or a program with env and folder, not both"

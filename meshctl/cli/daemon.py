@@ -8,6 +8,7 @@ import typer
 from meshctl.cli import log
 from meshctl.cli.context import Ctx
 from meshctl.client import start as process
+from meshctl.render import child
 from meshctl.render import daemon as render
 from meshctl.render.columns import plain
 from meshctl.render.safe import safe_block
@@ -56,7 +57,7 @@ def show(ctx: typer.Context) -> None:
     shown = me.call(daemon.SHOW)
     me.out.card(shown, render.card(shown, me.look), key="pid")
     if shown["children"] and not (me.out.as_json or me.out.quiet):
-        me.out.lines(["", *plain(render.children(), shown["children"])])
+        me.out.lines(["", *plain(child.table(), shown["children"])])
 
 
 def logs(

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from meshctl.render import when
+from meshctl.render import child, when
 from meshctl.render.columns import Column, Item, Pairs, Table
 from meshctl.render.look import Look, Mark
 from meshctl.render.safe import safe
@@ -62,7 +62,9 @@ def card(item: Item, look: Look) -> Pairs:
         ("headers", ", ".join(item.get("headers", []))),
         ("env", ", ".join(item.get("env", []))),
         ("bodies", item.get("bodies")),
+        ("rests", _rests(item.get("idle_s"))),
         ("tools", tools(item)),
+        *(child.pairs(item["child"]) if "child" in item else ()),
         ("seen", when.age(item.get("seen_at"), look.now)),
         ("created", when.stamp(item["created_at"], look.now)),
     ]
@@ -108,6 +110,13 @@ def tested(answer: Mapping[str, Any], look: Look) -> list[str]:
     facts = ", ".join(safe(str(fact)) for fact in about if fact)
     took = f"answered in {when.millis(answer['duration_ms'])}"
     return [*added(answer["connection"], look), f"  {took}{', ' if facts else ''}{facts}"]
+
+
+def _rests(idle: int | None) -> str:
+    """When its program is stopped; nothing where there is none."""
+    if idle is None:
+        return ""
+    return f"after {when.duration(idle)} without use" if idle else "never"
 
 
 def _count(number: int | None) -> str:

@@ -1,7 +1,7 @@
-"""The inside of the daemon: its card and its running stdio servers."""
+"""The inside of the daemon: its card."""
 
 from meshctl.render import when
-from meshctl.render.columns import Column, Item, Pairs, Table
+from meshctl.render.columns import Item, Pairs
 from meshctl.render.look import Look
 
 
@@ -16,20 +16,8 @@ def card(item: Item, look: Look) -> Pairs:
         ("home", item["home"]),
         ("log", item["log"]),
         ("memory", when.size(item["rss_bytes"])),
-        ("children", when.plural(len(item["children"]), "stdio server")),
+        ("children", when.plural(sum(bool(c["pid"]) for c in item["children"]), "stdio server")),
         ("sessions", f"{item['sessions_ended']} ended"),
         ("records", f"{item['records_written']} written, {item['records_dropped']} dropped"),
         *item["settings"].items(),
     ]
-
-
-def children() -> Table:
-    """The stdio servers that run now."""
-    return Table(
-        (
-            Column("CONNECTION", lambda c: str(c["connection"])),
-            Column("PID", lambda c: str(c["pid"]), align="right"),
-            Column("UP", lambda c: when.duration(c["age_s"])),
-        ),
-        key=lambda c: str(c["pid"]),
-    )

@@ -101,6 +101,7 @@ RULES = {
         r"|asyncio\.create_subprocess_\w+|os\.(exec\w+|spawn\w+|posix_spawnp?|fork\w*|system|popen)",
         {
             "meshd.proxy.child": "stdio servers: a group each, reaped, recorded",
+            "meshd.proxy.watchdog": "the helper that kills what a killed daemon leaves",
             "meshd.proxy.process_table": "asks ps where there is no /proc",
             "meshctl.client.start": "the daemon",
             "meshctl.cli.doctor": "the daemon's own checks",

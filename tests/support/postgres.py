@@ -15,7 +15,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,21 +92,21 @@ def running(session: str) -> Iterator[Postgres]:
         return
     house = _house()
     folder = house / session
-    with _locked(house):
-        _remove_abandoned(house)
-        folder.mkdir(mode=0o711, exist_ok=True)
-        users = (folder / "users").open("w")
-        fcntl.flock(users, fcntl.LOCK_SH)
-        server = _Server(folder / "server", _reachable(_binaries(), house))
-        server.start()
-    try:
-        yield Postgres(server.dsn)
-    finally:
+    with ExitStack() as stack:
         with _locked(house):
-            if _is_last(users):
-                server.stop()
-                shutil.rmtree(folder)
-            users.close()
+            _remove_abandoned(house)
+            folder.mkdir(mode=0o711, exist_ok=True)
+            users = stack.enter_context((folder / "users").open("w"))
+            fcntl.flock(users, fcntl.LOCK_SH)
+            server = _Server(folder / "server", _reachable(_binaries(), house))
+            server.start()
+        try:
+            yield Postgres(server.dsn)
+        finally:
+            with _locked(house):
+                if _is_last(users):
+                    server.stop()
+                    shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)
@@ -192,16 +192,22 @@ def _reachable(binaries: Path, house: Path) -> Path:
             return binaries
     except PermissionError:
         pass
-    install = binaries.parent
+    install, package = binaries.parents[0], binaries.parents[1]
     mark = f"{install} {(binaries / 'postgres').stat().st_mtime_ns}"
     copy = house / f"binaries-{hashlib.sha256(mark.encode()).hexdigest()[:16]}"
     if not copy.exists():
         draft = copy.with_suffix(".draft")
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(install, draft, symlinks=True)
-        draft.chmod(0o755)
+        shutil.copytree(install, draft / package.name / install.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")  # where a wheel keeps those it needs
+        if libraries.exists():
+            shutil.copytree(libraries, draft / libraries.name)
+        for path in (draft, *draft.rglob("*")):
+            if not path.is_symlink():
+                mode = path.stat().st_mode
+                path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
         draft.rename(copy)
-    return copy / "bin"
+    return copy / package.name / install.name / "bin"
 
 
 def _house() -> Path:

@@ -15,6 +15,11 @@ def lives(pid: int) -> bool:
     return bool(found) and not found[0].strip().startswith("Z")
 
 
+def parent(pid: int) -> int:
+    """The process that started it, or took it over."""
+    return int(_ps("-p", str(pid), "-o", "ppid=")[0])
+
+
 def zombies(parent: int) -> list[str]:
     """The ended children that `parent` did not reap."""
     rows = (line.split(maxsplit=3) for line in _ps("-axo", "pid=,ppid=,state=,comm="))

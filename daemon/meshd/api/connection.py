@@ -10,7 +10,7 @@ def handlers(connections: Connections) -> Mapping[str, Handler]:
     """By call name."""
     return {
         "connection.list": lambda who, _: connections.all(who),
-        "connection.show": lambda who, asked: connections.show(who, asked.connection),
+        "connection.show": lambda who, asked: connections.inspect(who, asked.connection),
         "connection.add": connections.add,
         "connection.add_stdio": connections.add_stdio,
         "connection.edit": connections.edit,

@@ -3,10 +3,12 @@
 import msgspec
 from msgspec import Raw
 
+from meshd.core.clock import MICROSECONDS
 from meshd.gateway.policy import LISTS
+from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Message
 from meshd.services.access import Kind, decide
-from meshd.services.definitions import read_tool
+from meshd.services.definitions import Definitions, read_tool
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
 from meshd.wire.errors import UpstreamFailed
@@ -72,6 +74,16 @@ def _filter_member(
             entries = []
         kept = [entry for entry in entries if _may(who, row, kind, label, entry)]
         result[member] = Raw(msgspec.json.encode(kept))
+
+
+def stale_tools(
+    message: Message, row: ConnectionRow, listed: Definitions, reason: str, *, now: int
+) -> bytes:
+    """The answer to `tools/list` from what is known, marked with why and how old it is."""
+    age = max(0, now - listed.listed_at) // MICROSECONDS
+    mark = {"connection": row.name, "reason": reason, "age_s": age}
+    result = {"tools": Raw(listed.raw), "_meta": {"meshctl/stale": [mark]}}
+    return jsonrpc.success(bytes(message.id), msgspec.json.encode(result))
 
 
 def whole_tool_list(message: Message, body: bytes) -> list[Raw] | None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -10,7 +11,7 @@ from msgspec import Raw
 
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.lists import filtered, needs_filter, whole_tool_list
+from meshd.gateway.lists import filtered, needs_filter, stale_tools, whole_tool_list
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import jsonrpc, sse, versions
 from meshd.protocol.jsonrpc import Reply
@@ -21,11 +22,13 @@ from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.principal import Principal
 from meshd.services.tools import Tools
-from meshd.services.upstreams import CALL_CEILING, IDLE_DEADLINE, Upstreams
+from meshd.services.upstreams import CALL_CEILING, IDLE_DEADLINE, TOOLS_CHANGED, Upstreams
 from meshd.wire.errors import MeshError, UpstreamFailed
 
 KEEP_ALIVE = 15.0
 MAX_WAITING = 1000
+FIRST = frozenset({"initialize", "tools/list"})
+"""What a client asks at its own start, and does not wait for very long."""
 
 
 class StdioServing:
@@ -50,9 +53,14 @@ class StdioServing:
         if message.method == "ping":
             return answers.message(jsonrpc.success(bytes(message.id), b"{}"))
         try:
+            if message.method in FIRST and self._upstreams.asleep(exchange.row):
+                known = self._from_memory(exchange)
+                if known is not None:
+                    self._upstreams.warm(exchange.row, partial(self._relist, exchange.row))
+                    return known
             child = await self._upstreams.stdio(exchange.row)
             if message.method == "initialize":
-                return self._initialize(exchange, child)
+                return self._initialize(exchange, child.initialize_result)
             return await self._ask(exchange, child, record)
         except MeshError as error:
             self._failed(exchange, error, record)
@@ -70,8 +78,6 @@ class StdioServing:
         """
         child = await self._upstreams.stdio(row)
         answer = web.StreamResponse(headers=answers.SSE_HEADERS)
-        await answer.prepare(request)
-        await answer.write(sse.COMMENT)
         waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
 
         def hear(method: str, notification: bytes) -> None:
@@ -80,6 +86,8 @@ class StdioServing:
 
         unsubscribe = child.listen(hear)
         try:
+            await answer.prepare(request)
+            await answer.write(sse.COMMENT)
             while request.transport is not None and child.alive and who.present() is not None:
                 try:
                     async with asyncio.timeout(KEEP_ALIVE):
@@ -90,14 +98,40 @@ class StdioServing:
             unsubscribe()
         return answer
 
-    def _initialize(self, exchange: Exchange, child: StdioUpstream) -> web.Response:
+    def _from_memory(self, exchange: Exchange) -> web.Response | None:
+        """What needs no child: a cold start may take longer than a client waits at its own start.
+
+        One that fails is not covered up: its error is the answer, as for every other message.
+        """
+        message, row = exchange.message, exchange.row
+        if message.method == "initialize" and (welcome := self._upstreams.welcome(row)):
+            return self._initialize(exchange, welcome)
+        if message.method == "tools/list" and b'"cursor"' not in bytes(message.params):
+            listed = self._tools.known(row)
+            if listed is not None:
+                body = stale_tools(message, row, listed, "starting", now=exchange.watch.at)
+                who = exchange.who
+                if needs_filter(who, message.method, everything=scope_at(who, row.id).all):
+                    body = filtered(who, row, message.method, body)
+                return answers.message(body)
+        return None
+
+    async def _relist(self, row: ConnectionRow) -> None:
+        """Tell open streams when the list that was shown meanwhile turns out to be another now."""
+        before = self._tools.known(row)
+        after = await self._tools.refresh(row)
+        if before is not None and before.raw != after.raw:
+            child = await self._upstreams.stdio(row)
+            child.talk.announce(TOOLS_CHANGED, jsonrpc.notification(TOOLS_CHANGED))
+
+    def _initialize(self, exchange: Exchange, welcome: bytes) -> web.Response:
         """The child's own answer, with the version this client asked for."""
         try:
             asked = msgspec.json.decode(exchange.message.params or b"{}").get("protocolVersion")
         except (msgspec.DecodeError, AttributeError):
             asked = None
         version = versions.negotiate(asked if isinstance(asked, str) else None)
-        result = msgspec.json.decode(child.initialize_result, type=dict[str, Raw])
+        result = msgspec.json.decode(welcome, type=dict[str, Raw])
         result["protocolVersion"] = Raw(msgspec.json.encode(version))
         body = jsonrpc.success(bytes(exchange.message.id), msgspec.json.encode(result))
         token = self._sessions.issue(exchange.who, exchange.row, None, version)

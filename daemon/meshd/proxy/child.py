@@ -18,6 +18,7 @@ from meshd.core.secret import Secret
 from meshd.proxy import orphans
 from meshd.proxy.environment import child_environment
 from meshd.proxy.stderr_tail import StderrTail
+from meshd.proxy.watchdog import Watchdog
 from meshd.wire.errors import UpstreamFailed
 
 EOF_WAIT = 2.0
@@ -63,8 +64,12 @@ class Child(asyncio.SubprocessProtocol):
         on_stdout: Callable[[bytes], None],
         on_end: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        watchdog: Watchdog | None = None,
     ) -> None:
-        """Prepare to run `command`; `folder` takes its record (see `orphans`)."""
+        """Prepare to run `command`; `folder` takes its record (see `orphans`).
+
+        `watchdog` ends it when the daemon dies without doing so.
+        """
         self.pid = 0
         """The process id, also that of its session and group; 0 before the start."""
         self.started_at = 0.0
@@ -73,6 +78,7 @@ class Child(asyncio.SubprocessProtocol):
         self.stderr = StderrTail(secret.reveal() for secret in command.env.values())
         self._folder = folder
         self._clock = clock
+        self._watchdog = watchdog
         self._on_stdout = on_stdout
         self._on_end: Callable[[], None] | None = on_end
         self._transport: asyncio.SubprocessTransport | None = None
@@ -95,6 +101,8 @@ class Child(asyncio.SubprocessProtocol):
         if not argv:
             raise UpstreamFailed("the connection has no command")
         environment = child_environment(os.environ, self.command.env)
+        if self._watchdog is not None:
+            await self._watchdog.ready()
         try:
             await asyncio.get_running_loop().subprocess_exec(
                 lambda: self,
@@ -217,6 +225,8 @@ class Child(asyncio.SubprocessProtocol):
         """The process runs."""
         self._transport = cast("asyncio.SubprocessTransport", transport)
         self.pid = self._transport.get_pid() or 0
+        if self._watchdog is not None:
+            self._watchdog.watch(self.pid)
         self.started_at = self._clock()
         self._stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
 
@@ -240,6 +250,8 @@ class Child(asyncio.SubprocessProtocol):
         The pid is still good for that: it is not given out again while its group has members.
         """
         _signal_group(self.pid, signal.SIGKILL)
+        if self._watchdog is not None:
+            self._watchdog.forget(self.pid)
         if self._record is not None:
             with contextlib.suppress(OSError):
                 self._record.unlink(missing_ok=True)

@@ -1,9 +1,10 @@
-"""Who runs on this machine: process, group, session and start time, from /proc or from `ps`.
+"""Who runs on this machine: process, group, session, start and memory, from /proc or `ps`.
 
 A pid alone names nobody, since the system gives it out again; a pid with its start time does.
 """
 
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ class Process(msgspec.Struct, frozen=True):
     sid: int
     started: float
     """Linux: clock ticks since boot. Elsewhere: seconds since the epoch."""
+    rss: int
+    """Resident memory, in bytes."""
 
 
 def boot_id() -> str:
@@ -61,17 +64,18 @@ def _from_proc(pid: int) -> Process | None:
     except OSError:
         return None
     # The second field is the command in parentheses, and may hold spaces and parentheses itself;
-    # counted from the third, fields 5, 6 and 22 of proc(5) are 2, 3 and 19.
+    # counted from the third, fields 5, 6, 22 and 24 of proc(5) are 2, 3, 19 and 21.
     fields = stat.rpartition(b")")[2].split()
     if fields[0] in {b"Z", b"X"}:
         return None
-    return Process(pid, int(fields[2]), int(fields[3]), float(fields[19]))
+    rss = int(fields[21]) * resource.getpagesize()
+    return Process(pid, int(fields[2]), int(fields[3]), float(fields[19]), rss)
 
 
 def from_ps(*which: str) -> Iterator[Process]:
     """The processes that `ps` lists for the options `which` (macOS, and any POSIX system)."""
     listing = subprocess.run(
-        ["ps", *which, "-o", "pid=,pgid=,state=,lstart="],
+        ["ps", *which, "-o", "pid=,pgid=,rss=,state=,lstart="],
         env={"PATH": "/bin:/usr/bin", "LC_ALL": "C"},
         capture_output=True,
         text=True,
@@ -79,11 +83,12 @@ def from_ps(*which: str) -> Iterator[Process]:
         timeout=10,
     )
     for line in listing.stdout.splitlines():
-        pid, pgid, state, started = line.split(maxsplit=3)
+        pid, pgid, rss, state, started = line.split(maxsplit=4)
         if state.startswith("Z"):
             continue
         try:
             sid = os.getsid(int(pid))  # the column of macOS is an address
         except OSError:
             continue
-        yield Process(int(pid), int(pgid), sid, time.mktime(time.strptime(started.strip())))
+        began = time.mktime(time.strptime(started.strip()))
+        yield Process(int(pid), int(pgid), sid, began, int(rss) * 1024)

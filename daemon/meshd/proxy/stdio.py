@@ -16,6 +16,7 @@ from meshd.protocol.versions import HANDSHAKE, LATEST_HANDSHAKE
 from meshd.proxy.child import Child, Command
 from meshd.proxy.stderr_tail import visible
 from meshd.proxy.stdio_talk import Limits, Listener, StdioTalk
+from meshd.proxy.watchdog import Watchdog
 from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
 from meshd.wire.version import VERSION
 
@@ -46,7 +47,12 @@ class StdioUpstream:
     """A server that many callers share. Made by `start`; ends by `stop`, or by its own fault."""
 
     def __init__(
-        self, command: Command, folder: Path, clock: Callable[[], float], limits: Limits
+        self,
+        command: Command,
+        folder: Path,
+        clock: Callable[[], float],
+        limits: Limits,
+        watchdog: Watchdog | None,
     ) -> None:
         """Use `start`."""
         self.initialize_result = b""
@@ -58,7 +64,12 @@ class StdioUpstream:
         self.name = command.name
         self._clock = clock
         self.child = Child(
-            command, folder=folder, on_stdout=self._received, on_end=self._ended, clock=clock
+            command,
+            folder=folder,
+            on_stdout=self._received,
+            on_end=self._ended,
+            clock=clock,
+            watchdog=watchdog,
         )
         self.talk = StdioTalk(self.child, self.name, limits, self._broken)
 
@@ -71,13 +82,14 @@ class StdioUpstream:
         clock: Callable[[], float] = time.monotonic,
         start_deadline: float = START_DEADLINE,
         limits: Limits = Limits(),  # noqa: B008 - immutable
+        watchdog: Watchdog | None = None,
     ) -> Self:
         """Start the process and shake hands; `folder` takes the record of the child.
 
         Raises:
             UpstreamFailed: it cannot be started, ends, does not speak MCP, or not in time.
         """
-        upstream = cls(command, folder, clock, limits)
+        upstream = cls(command, folder, clock, limits, watchdog)
         try:
             await upstream.child.spawn()
             await upstream._shake_hands(start_deadline)
@@ -115,9 +127,17 @@ class StdioUpstream:
         """Tell the server something: see `StdioTalk.notify`."""
         self.talk.notify(method, params)
 
-    def listen(self, callback: Listener) -> Callable[[], None]:
+    def listen(self, callback: Listener, *, holds: bool = True) -> Callable[[], None]:
         """Hear its notifications: see `StdioTalk.listen`."""
-        return self.talk.listen(callback)
+        return self.talk.listen(callback, holds=holds)
+
+    async def answers_within(self, seconds: float) -> bool:
+        """Whether it answers a ping in that time. If not, it is ended: nothing else will come."""
+        try:
+            await self.request("ping", b"{}", ceiling=seconds)
+        except MeshError:
+            self._broken(f"did not answer within {seconds:g} s after the machine slept")
+        return self.alive
 
     async def stop(self) -> None:
         """Fail what waits, end the process and its group. Returns when both are gone."""

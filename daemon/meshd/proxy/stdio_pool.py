@@ -1,106 +1,34 @@
 """The stdio servers that run: one per key, started when first asked for, shared by all who ask.
 
-Who may ask is decided before. A key names a connection and the revision of its credentials, so
-that changed credentials start another child; the owner drops the key that is no longer used.
+Who may ask is decided before. A key names a connection, and its revision the command and the
+credentials: a changed connection gets another child, and only when the one before is gone. A child
+that nobody uses is stopped, and started again when somebody does.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from meshd.core.tasks import TaskGroup
 from meshd.proxy.child import Command
 from meshd.proxy.stdio import START_DEADLINE, StdioUpstream
+from meshd.proxy.stdio_slot import Slot, Standing, Start, State
 from meshd.proxy.stdio_talk import Limits, afresh
+from meshd.proxy.wake import WakeWatch
+from meshd.proxy.watchdog import Watchdog
 from meshd.wire.errors import MeshError, UpstreamFailed
 
-FIRST_WAIT = 1.0
-LONGEST_WAIT = 60.0
-"""Seconds between starts that fail: the first, doubled each time, up to the longest."""
-STEADY = 60.0
-"""Seconds a server has to live for its end to count as an accident, not as another failed start."""
+IDLE = 600
+"""Seconds without use after which a server is stopped, where a connection does not say."""
+LOOK = 30.0
+"""Seconds between two looks for such servers."""
+WAKE_WAIT = 2.0
+"""Seconds a server has to answer a ping after the machine slept."""
 
-
-class Backoff:
-    """When the next start may be tried, and why not yet."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._faults = 0
-        self._until = 0.0
-        self._error: MeshError | None = None
-
-    def failed(self, error: MeshError) -> None:
-        """A start failed."""
-        self._faults += 1
-        self._remember(error, self._clock())
-
-    def died(self, error: MeshError, *, born: float, at: float) -> None:
-        """A started server ended. The first end in a row is forgiven: it is replaced at once."""
-        if at - born >= STEADY:
-            self._faults = 0
-        self._faults += 1
-        self._remember(error, at)
-        if self._faults == 1:
-            self._error = None
-
-    def _remember(self, error: MeshError, at: float) -> None:
-        self._until = at + min(FIRST_WAIT * 2 ** (self._faults - 1), LONGEST_WAIT)
-        self._error = error
-
-    def check(self) -> None:
-        """Return when a start may be tried.
-
-        Raises:
-            UpstreamFailed: not yet; the remembered error, and when the next try is.
-        """
-        left = self._until - self._clock()
-        if self._error is None or left <= 0:
-            return
-        facts = self._error.facts | {"next try": f"in {left:.1f} s"}
-        raise UpstreamFailed(self._error.message, next=self._error.next, facts=facts)
-
-
-class _Start:
-    """A start under way. Its outcome is a value, also an error: the waiters may all have left."""
-
-    def __init__(self) -> None:
-        self.outcome: asyncio.Future[StdioUpstream | MeshError] = (
-            asyncio.get_running_loop().create_future()
-        )
-        self.task: asyncio.Task[None] | None = None
-
-    def finish(self, outcome: StdioUpstream | MeshError) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
-
-
-class _Slot:
-    """What is known of one key."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.backoff = Backoff(clock)
-        self.upstream: StdioUpstream | None = None
-        self.dead: StdioUpstream | None = None
-        """The one before, until its process is surely gone."""
-        self.start: _Start | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A child as `status` shows it."""
-
-    key: str
-    name: str
-    pid: int
-    age: float
-    """Seconds since it was started."""
-    returncode: int | None
-    in_flight: int
-    skipped: int
-    """Lines on its stdout that were no messages."""
+Order = Command | Callable[[], Command]
+"""A command, or what gives it when a server has to be started."""
 
 
 class StdioPool:
@@ -111,30 +39,41 @@ class StdioPool:
         folder: Path,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         start_deadline: float = START_DEADLINE,
+        look: float = LOOK,
         limits: Limits = Limits(),  # noqa: B008 - immutable
     ) -> None:
         """Keep the records of children in `folder`; `clock` gives monotonic seconds."""
         self._folder = folder
         self._clock = clock
         self._start_deadline = start_deadline
+        self._look = look
         self._limits = limits
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
+        self._wake = WakeWatch(clock, wall)
+        self._watchdog = Watchdog()
         self._tasks = TaskGroup("stdio_pool")
+        self._resting: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def get(self, key: str, command: Command | Callable[[], Command]) -> StdioUpstream:
+    async def get(
+        self, key: str, command: Order, revision: str = "", *, idle: float = IDLE
+    ) -> StdioUpstream:
         """The live server of `key`; `command` is asked for only when it has to be started.
+
+        It is stopped after `idle` seconds without use, never for 0. After the machine slept, it is
+        asked first whether it is still there.
 
         Raises:
             UpstreamFailed: it cannot be started, or could not a moment ago.
         """
         if self._closed:
             raise UpstreamFailed("meshd is stopping")
-        slot = self._slots.get(key)
-        if slot is None:
-            slot = self._slots[key] = _Slot(self._clock)
-        if slot.upstream is not None and slot.upstream.alive:
+        self._look_for_sleep()
+        slot = self._slot(key, revision)
+        slot.idle = idle
+        if slot.upstream is not None and slot.upstream.alive and not slot.suspect:
             return slot.upstream
         start = slot.start or self._begin(key, slot, command)
         outcome = await asyncio.shield(start.outcome)
@@ -142,42 +81,130 @@ class StdioPool:
             raise afresh(outcome)
         return outcome
 
-    def _begin(self, key: str, slot: _Slot, command: Command | Callable[[], Command]) -> _Start:
-        dead = slot.upstream
-        if dead is not None and dead.reason is not None and dead.ended_at is not None:
-            slot.backoff.died(dead.reason, born=dead.child.started_at, at=dead.ended_at)
-            slot.dead, slot.upstream = dead, None
-        slot.backoff.check()
-        order = command if isinstance(command, Command) else command()
-        start = slot.start = _Start()
-        start.task = self._tasks.start(f"start {key}", self._run(slot, start, order))
+    def state(self, key: str, revision: str = "") -> State:
+        """What `get` would find now; `resting` for a key that is not known yet."""
+        self._look_for_sleep()
+        slot = self._slots.get(key)
+        if slot is None or slot.revision != revision:
+            return "resting"
+        slot.bury()
+        return slot.state
+
+    def welcome(self, key: str, revision: str = "") -> bytes:
+        """What the server last answered to `initialize`; empty when it never did."""
+        slot = self._slots.get(key)
+        return slot.welcome if slot is not None and slot.revision == revision else b""
+
+    async def rest(self) -> None:
+        """Stop the servers that were without use for long; the next call starts them again."""
+        now, resting = self._clock(), []
+        for slot in self._slots.values():
+            upstream = slot.upstream
+            if upstream is None or not upstream.alive or slot.start is not None:
+                continue
+            if slot.quiet.seconds(upstream.talk, now) >= (slot.idle or math.inf):
+                slot.lay_down(f"stopped after {slot.idle:g} s without use")
+                resting.append(upstream.stop())
+        await asyncio.gather(*resting)
+
+    async def drop(self, key: str, revision: str | None = None) -> None:
+        """Stop the server of `key` and forget it. Returns when the process is gone.
+
+        With a `revision`, the server of another one that took its place already is left alone.
+        """
+        slot = self._slots.get(key)
+        if slot is None:
+            return
+        if revision in {None, slot.revision}:
+            del self._slots[key]
+            await self._end(slot)
+        elif slot.before is not None:
+            await self._end(slot.before)
+
+    async def close(self) -> None:
+        """Stop them all at once; nothing starts from now on."""
+        self._closed = True
+        await asyncio.gather(*(self.drop(key) for key in tuple(self._slots)))
+        await self._tasks.stop()
+        await self._watchdog.close()
+
+    def standing(self) -> list[Standing]:
+        """Every key that was asked for, with its process if it has one."""
+        now = self._clock()
+        return [slot.standing(key, now) for key, slot in self._slots.items()]
+
+    def _look_for_sleep(self) -> None:
+        if self._wake.woke():
+            for slot in self._slots.values():
+                slot.suspect = True
+
+    def _slot(self, key: str, revision: str) -> Slot:
+        slot = self._slots.get(key)
+        if slot is None or slot.revision != revision:
+            slot = self._slots[key] = Slot(revision, self._clock, before=slot)
+        return slot
+
+    def _begin(self, key: str, slot: Slot, command: Order) -> Start:
+        if self._resting is None:
+            self._resting = self._tasks.start("rest", self._rest_for_ever())
+        upstream, start = slot.upstream, Start()
+        if upstream is not None and upstream.alive:
+            work = self._probe(slot, upstream, start, command)
+        else:
+            work = self._run(slot, start, self._order(slot, command))
+        slot.start = start
+        start.task = self._tasks.start(f"start {key}", work)
         return start
 
-    async def _run(self, slot: _Slot, start: _Start, command: Command) -> None:
+    def _order(self, slot: Slot, command: Order) -> Command:
+        slot.bury()
+        slot.backoff.check()
+        return command if isinstance(command, Command) else command()
+
+    async def _probe(
+        self, slot: Slot, upstream: StdioUpstream, start: Start, command: Order
+    ) -> None:
+        """Find out whether a server survived the sleep of the machine; replace it if not."""
         try:
+            if await upstream.answers_within(WAKE_WAIT):
+                slot.suspect, slot.start = False, None
+                start.finish(upstream)
+            else:
+                await self._run(slot, start, self._order(slot, command))
+        except MeshError as error:
+            start.finish(error)
+        finally:
+            slot.start = None
+            start.finish(_broken_off(upstream.name))
+
+    async def _run(self, slot: Slot, start: Start, command: Command) -> None:
+        try:
+            if slot.before is not None:
+                await self._end(slot.before)
+                slot.before = None
             if slot.dead is not None:
                 await slot.dead.stop()
                 slot.dead = None
-            slot.upstream = await StdioUpstream.start(
+            upstream = await StdioUpstream.start(
                 command,
                 folder=self._folder,
                 clock=self._clock,
                 start_deadline=self._start_deadline,
                 limits=self._limits,
+                watchdog=self._watchdog,
             )
-            start.finish(slot.upstream)
+            slot.began(upstream)
+            start.finish(upstream)
         except UpstreamFailed as error:
             slot.backoff.failed(error)
+            slot.note_exit(error)
             start.finish(error)
         finally:
             slot.start = None
-            start.finish(UpstreamFailed(f'the start of "{command.name}" was broken off'))
+            start.finish(_broken_off(command.name))
 
-    async def drop(self, key: str) -> None:
-        """Stop the server of `key` and forget it. Returns when the process is gone."""
-        slot = self._slots.pop(key, None)
-        if slot is None:
-            return
+    async def _end(self, slot: Slot) -> None:
+        """Stop whatever runs or starts for a slot, and for those before it."""
         if slot.start is not None and slot.start.task is not None:
             # A task cancelled before its first step never gets to its own `finally`.
             slot.start.finish(UpstreamFailed("the connection was dropped while it started"))
@@ -186,26 +213,14 @@ class StdioPool:
         for upstream in (slot.upstream, slot.dead):
             if upstream is not None:
                 await upstream.stop()
+        if slot.before is not None:
+            await self._end(slot.before)
 
-    async def close(self) -> None:
-        """Stop them all at once; nothing starts from now on."""
-        self._closed = True
-        await asyncio.gather(*(self.drop(key) for key in tuple(self._slots)))
-        await self._tasks.stop()
+    async def _rest_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._look)
+            await self.rest()
 
-    def running(self) -> list[Running]:
-        """The children there are, dead ones until they are replaced."""
-        now = self._clock()
-        return [
-            Running(
-                key=key,
-                name=upstream.name,
-                pid=upstream.child.pid,
-                age=now - upstream.child.started_at,
-                returncode=upstream.child.returncode,
-                in_flight=upstream.talk.in_flight,
-                skipped=upstream.talk.skipped,
-            )
-            for key, slot in self._slots.items()
-            if (upstream := slot.upstream) is not None
-        ]
+
+def _broken_off(name: str) -> UpstreamFailed:
+    return UpstreamFailed(f'the start of "{name}" was broken off')

@@ -6,7 +6,6 @@ server asks back is declined, because no caller can be told apart to ask; `ping`
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +71,8 @@ class StdioTalk:
     ) -> None:
         self.reason: MeshError | None = None
         """Why the conversation ended; None while it lasts."""
+        self.asked = 0
+        """Requests so far, also the number of the last one."""
         self.skipped = 0
         """Lines that were no messages."""
         self.first_skipped = b""
@@ -80,10 +81,10 @@ class StdioTalk:
         self._limits = limits
         self._on_broken = on_broken
         self._splitter = LineSplitter(limits.line_bytes)
-        self._numbers = itertools.count(1)
         self._calls: dict[bytes, Call] = {}
         self._deadlines = Deadlines(self._calls)
         self._listeners: dict[object, Listener] = {}
+        self._holders: set[object] = set()
 
     @property
     def in_flight(self) -> int:
@@ -112,7 +113,8 @@ class StdioTalk:
         self._check_open()
         if len(self._calls) >= self._limits.calls:
             raise UpstreamFailed(f'"{self._name}" has {len(self._calls)} unanswered requests')
-        ident = next(self._numbers)
+        self.asked += 1
+        ident = self.asked
         number = b"%d" % ident
         params, token = swap_token(params, number)
         call = Call(
@@ -147,11 +149,31 @@ class StdioTalk:
         self._check_open()
         self._send(jsonrpc.notification(method, params))
 
-    def listen(self, callback: Listener) -> Callable[[], None]:
-        """Have `callback` called with each notification of no request; returns how to end that."""
+    @property
+    def held(self) -> bool:
+        """Whether somebody listens who needs the server to run."""
+        return bool(self._holders)
+
+    def listen(self, callback: Listener, *, holds: bool = True) -> Callable[[], None]:
+        """Have `callback` called with each notification of no request; returns how to end that.
+
+        A listener that `holds` is a use of the server, as a request in flight is.
+        """
         key = object()
         self._listeners[key] = callback
-        return lambda: self._listeners.pop(key, None) and None
+        if holds:
+            self._holders.add(key)
+
+        def stop() -> None:
+            self._listeners.pop(key, None)
+            self._holders.discard(key)
+
+        return stop
+
+    def announce(self, method: str, message: bytes) -> None:
+        """Tell all listeners of a notification."""
+        for listener in tuple(self._listeners.values()):
+            self._tell(listener, method, message)
 
     def end(self, reason: MeshError) -> None:
         """Fail what waits and whatever is asked from now on. The first `reason` counts."""
@@ -224,8 +246,7 @@ class StdioTalk:
         elif message.method == "notifications/progress":
             self._progressed(message, raw)
         elif message.method != "notifications/cancelled":  # what it asked was declined long ago
-            for listener in tuple(self._listeners.values()):
-                self._tell(listener, message.method, raw)
+            self.announce(message.method, raw)
 
     def _answered(self, message: Message) -> None:
         call = self._calls.get(bytes(message.id))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 
+from meshd.core.clock import seconds
 from meshd.services.connection_rules import (
     MAX_VALUES,
     check_command,
@@ -72,11 +73,16 @@ def stdio_edit(row: ConnectionRow, asked: ConnectionEditStdio) -> Edit:
     cwd = row.cwd if asked.cwd is UNSET else asked.cwd
     check_command(command, cwd)
     check_env({name: value or "" for name, value in asked.env.items()})
-    after = replace(_renamed(row, asked), command=command, cwd=cwd)
+    idle = row.idle_s if asked.idle is UNSET else _idle(asked.idle)
+    after = replace(_renamed(row, asked), command=command, cwd=cwd, idle_s=idle)
     dropped: list[str] = []
     if command[0] != row.command[0]:
         dropped = [name for name in row.names("env") if name not in asked.env]
     return _edit(row, after, {}, "env", asked.env, dropped)
+
+
+def _idle(text: str) -> int:
+    return 0 if text == "never" else seconds(text)
 
 
 def _renamed(row: ConnectionRow, asked: ConnectionEdit | ConnectionEditStdio) -> ConnectionRow:

@@ -24,7 +24,7 @@ from meshd.services.health import Health
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.tools import Tools
-from meshd.services.upstreams import Upstreams
+from meshd.services.upstreams import Upstreams, idle_seconds
 from meshd.store.db import Database, ExpectFailed, Step, UniqueViolation
 from meshd.wire.connection import (
     Connection,
@@ -74,6 +74,15 @@ class Connections:
     def show(self, who: Principal, name: str) -> Connection:
         """One connection. Raises NotFound."""
         return self.wire(self._find(who, name))
+
+    async def inspect(self, who: Principal, name: str) -> Connection:
+        """One connection with the process that runs for it. Raises NotFound."""
+        row = self._find(who, name)
+        shown, child = self.wire(row), await self._upstreams.child(row)
+        if child is not None:
+            child.connection = row.name
+            shown.child = child
+        return shown
 
     async def add(self, who: Principal, asked: ConnectionAdd) -> Connection:
         """Connect over Streamable HTTP, and look at once what is there.
@@ -179,6 +188,7 @@ class Connections:
             cwd=row.cwd if row.cwd is not None else UNSET,
             headers=row.names("header"), env=row.names("env"),
             bodies=row.bodies,  # type: ignore[arg-type]
+            idle_s=idle_seconds(row) if row.transport == "stdio" else UNSET,
             state=seen.state, reason=seen.reason,
             tools=len(listed.tools) if listed else None,
             tokens=listed.total_tokens if listed else None,
@@ -223,7 +233,7 @@ class Connections:
             changed = {
                 "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
                 "command": json.dumps(after.command) if after.command else None,
-                "cwd": after.cwd, "bodies": after.bodies,
+                "cwd": after.cwd, "bodies": after.bodies, "idle_s": after.idle_s,
             }  # fmt: skip
             await self._write(
                 after.name,
@@ -232,7 +242,7 @@ class Connections:
                 *((self._tools.forget(row),) if edit.retargets(row) else ()),
                 self._events.step(who, "connection.edited", row.id, {"name": after.name}),
             )
-        await self._upstreams.drop(row)
+        await self._upstreams.drop(row, edited=True)
         edited = self._find(who, row.id)
         if edited.enabled:
             await self._look(edited)

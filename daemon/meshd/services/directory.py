@@ -47,6 +47,8 @@ class ConnectionRow:
     state: str = field(compare=False)
     reason: str | None = field(compare=False)
     seen_at: int | None = field(compare=False)
+    idle_s: int | None = None
+    """Seconds without use after which its child is stopped; 0 is never, None the default."""
 
     def names(self, kind: str) -> list[str]:
         """Names of the sealed values of a kind."""
@@ -187,6 +189,7 @@ def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> Connect
         state=row["state"],
         reason=row["reason"],
         seen_at=row["seen_at"],
+        idle_s=row["idle_s"],
     )
 
 

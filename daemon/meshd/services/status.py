@@ -78,10 +78,10 @@ class StatusReport:
             permissions=dict(to_json(who.permissions)), role=who.role,
         )  # fmt: skip
 
-    def inside(self) -> DaemonShown:
+    async def inside(self) -> DaemonShown:
         """The inside of the daemon."""
         names = {row.id: row.name for row in self.directory.view.connections.values()}
-        children = self.upstreams.children()
+        children = await self.upstreams.children()
         for child in children:
             child.connection = names.get(child.connection, child.connection)
         return DaemonShown(

@@ -232,6 +232,9 @@ class Tools:
         return find_connection(view, who.org, name, suggest=who.kind == "local")
 
     async def _refresh_or_known(self, row: ConnectionRow) -> Definitions | None:
+        listed = self.known(row)
+        if listed is not None and self._upstreams.asleep(row):
+            return listed  # a list is no reason to start them all
         try:
             return await self.refresh(row, within=LISTS_DEADLINE)
         except MeshError:

@@ -1,20 +1,29 @@
 """From a configured connection to a live upstream, whatever its transport."""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 
+from meshd.core.tasks import TaskGroup
 from meshd.protocol.jsonrpc import Reply
+from meshd.proxy import process_table
+from meshd.proxy.child import Command
 from meshd.proxy.http import HttpUpstream
 from meshd.proxy.http_pool import HttpPool
 from meshd.proxy.http_session import HttpSession
+from meshd.proxy.process_table import Process
 from meshd.proxy.stdio import StdioUpstream
-from meshd.proxy.stdio_pool import StdioPool
+from meshd.proxy.stdio_pool import IDLE, StdioPool
+from meshd.proxy.stdio_slot import Standing
 from meshd.services.credentials import Credentials
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.vault.errors import VaultError
-from meshd.wire.daemon import ChildProcess
+from meshd.wire.child import ChildProcess
 from meshd.wire.errors import Conflict, MeshError, UpstreamFailed, UpstreamTimeout
+
+log = logging.getLogger(__name__)
 
 CALL_CEILING = 3600.0
 IDLE_DEADLINE = 300.0
@@ -38,6 +47,8 @@ class Upstreams:
         self._http: dict[str, tuple[str, HttpUpstream, HttpSession]] = {}
         self._heard: dict[str, StdioUpstream] = {}
         self._changed: set[str] = set()
+        self._warming: set[str] = set()
+        self._tasks = TaskGroup("upstreams")
 
     def tools_changed(self, row: ConnectionRow) -> bool:
         """Whether the upstream said, since this was last asked, that its tools changed."""
@@ -66,18 +77,50 @@ class Upstreams:
         """
         try:
             child = await self._pool.get(
-                f"{row.id}:{row.revision}", lambda: self._credentials.command(row)
+                row.id, lambda: self._command(row), row.revision, idle=idle_seconds(row)
             )
-        except VaultError as error:
-            raise _sealed(row, error) from None
         except MeshError as error:
             self._health.failed(row, error)
             raise
         self._health.reached(row)
         if self._heard.get(row.id) is not child:
             self._heard[row.id] = child
-            child.listen(partial(self._hear, row))
+            child.listen(partial(self._hear, row), holds=False)
         return child
+
+    def asleep(self, row: ConnectionRow) -> bool:
+        """Whether its child would have to be started first, or is just starting."""
+        if row.transport != "stdio":
+            return False
+        return self._pool.state(row.id, row.revision) in {"resting", "starting"}
+
+    def warm(self, row: ConnectionRow, then: Callable[[], Awaitable[object]]) -> None:
+        """Start the child of a connection without waiting, and do `then` once it runs.
+
+        What fails is in the state of the connection, and comes again to who asks next.
+        """
+        if row.id not in self._warming:
+            self._warming.add(row.id)
+            self._tasks.start(f"warm {row.name}", self._warm(row, then))
+
+    async def _warm(self, row: ConnectionRow, then: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await self.stdio(row)
+            await then()
+        except MeshError as error:
+            log.info("%s: %s", row.name, error.message)
+        finally:
+            self._warming.discard(row.id)
+
+    def welcome(self, row: ConnectionRow) -> bytes:
+        """What the child of a connection last answered to `initialize`; empty if it never did."""
+        return self._pool.welcome(row.id, row.revision)
+
+    def _command(self, row: ConnectionRow) -> Command:
+        try:
+            return self._credentials.command(row)
+        except VaultError as error:
+            raise _sealed(row, error) from None
 
     def _hear(self, row: ConnectionRow, method: str, _message: bytes) -> None:
         if method == TOOLS_CHANGED:
@@ -128,29 +171,34 @@ class Upstreams:
             self._health.failed(row, error)
             raise
 
-    async def drop(self, row: ConnectionRow) -> None:
-        """Close what runs for this revision of a connection."""
+    async def drop(self, row: ConnectionRow, *, edited: bool = False) -> None:
+        """Close what runs for a connection; for an edited one, only what ran before the edit."""
         known = self._http.pop(row.id, None)
         if known is not None:
             await known[2].close()
         self._heard.pop(row.id, None)
         self._changed.discard(row.id)
-        await self._pool.drop(f"{row.id}:{row.revision}")
+        await self._pool.drop(row.id, row.revision if edited else None)
         self._health.forget(row.id)
 
     async def close(self) -> None:
         """Close everything."""
+        await self._tasks.stop()
         for _, _, session in tuple(self._http.values()):
             await session.close()
         self._http.clear()
         await self._pool.close()
 
-    def children(self) -> list[ChildProcess]:
-        """The running stdio servers."""
-        return [
-            ChildProcess(connection=child.key.partition(":")[0], pid=child.pid, age_s=child.age)
-            for child in self._pool.running()
-        ]
+    async def children(self) -> list[ChildProcess]:
+        """The stdio servers that were used since the daemon started; `connection` is its id."""
+        standing = self._pool.standing()
+        leaders = {child.pid for child in standing if child.pid}
+        members = await asyncio.to_thread(_members, leaders) if leaders else {}
+        return [_child(child, members.get(child.pid or 0, [])) for child in standing]
+
+    async def child(self, row: ConnectionRow) -> ChildProcess | None:
+        """The stdio server of one connection, if it was used."""
+        return next((c for c in await self.children() if c.connection == row.id), None)
 
     def _side(self, row: ConnectionRow) -> tuple[str, HttpUpstream, HttpSession]:
         known = self._http.get(row.id)
@@ -163,6 +211,11 @@ class Upstreams:
             known = (row.revision, upstream, HttpSession(upstream, target.shown))
             self._http[row.id] = known
         return known
+
+
+def idle_seconds(row: ConnectionRow) -> int:
+    """Seconds without use after which its child is stopped; 0 is never."""
+    return IDLE if row.idle_s is None else row.idle_s
 
 
 def disabled(row: ConnectionRow) -> Conflict:
@@ -178,3 +231,21 @@ def _sealed(row: ConnectionRow, error: VaultError) -> UpstreamFailed:
         facts={"why": str(error)},
         next=f"meshctl connection edit {row.name} --help",
     )
+
+
+def _members(leaders: set[int]) -> dict[int, list[Process]]:
+    """The processes of each group, by the pid of its leader."""
+    found: dict[int, list[Process]] = {}
+    for process in process_table.everyone():
+        if process.pgid in leaders:
+            found.setdefault(process.pgid, []).append(process)
+    return found
+
+
+def _child(standing: Standing, members: list[Process]) -> ChildProcess:
+    return ChildProcess(
+        connection=standing.key, state=standing.state, pid=standing.pid, age_s=standing.age,
+        pids=sorted(process.pid for process in members),
+        rss_bytes=sum(process.rss for process in members) if members else None,
+        in_flight=standing.in_flight, restarts=standing.restarts, last_exit=standing.last_exit,
+    )  # fmt: skip

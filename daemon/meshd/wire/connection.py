@@ -4,13 +4,18 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from meshd.wire.child import ChildProcess
+
 Transport = Literal["http", "stdio"]
 State = Literal["ready", "failing", "needs_login", "disabled", "unknown"]
 Bodies = Literal["off", "redacted", "full"]
 
 
 class Connection(Struct, kw_only=True):
-    """One upstream. Secret parts are named, never shown: headers, env, `?…` for a query."""
+    """One upstream. Secret parts are named, never shown: headers, env, `?…` for a query.
+
+    `child` is there for a stdio connection that is shown alone and was used since the start.
+    """
 
     id: str
     name: str
@@ -21,6 +26,8 @@ class Connection(Struct, kw_only=True):
     headers: list[str] = []
     env: list[str] = []
     bodies: Bodies = "redacted"
+    idle_s: int | UnsetType = UNSET
+    """Seconds without use after which a stdio server is stopped; 0 is never."""
     state: State = "unknown"
     reason: str | None = None
     tools: int | None = None
@@ -28,6 +35,7 @@ class Connection(Struct, kw_only=True):
     destructive: int | None = None
     seen_at: str | None = None
     created_at: str
+    child: ChildProcess | UnsetType = UNSET
 
 
 class ConnectionRef(Struct):
@@ -74,6 +82,8 @@ class ConnectionEditStdio(Struct, kw_only=True):
     env: dict[str, str | None] = {}
     cwd: str | UnsetType | None = UNSET
     bodies: Bodies | UnsetType = UNSET
+    idle: str | UnsetType = UNSET
+    """A duration such as `30m`, or `never`."""
 
 
 class ConnectionEdited(Struct, kw_only=True):

@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from meshd.wire.child import ChildProcess
+
 
 class DaemonState(Struct, kw_only=True):
     """`locked` means that the vault's key is missing or wrong."""
@@ -48,14 +50,6 @@ class Status(Struct, kw_only=True):
     connections: ConnectionCounts
     calls_today: int
     problems: list[Problem] = []
-
-
-class ChildProcess(Struct, kw_only=True):
-    """A running stdio server."""
-
-    connection: str
-    pid: int
-    age_s: float
 
 
 class DaemonShown(Struct, kw_only=True):

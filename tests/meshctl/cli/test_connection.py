@@ -193,6 +193,11 @@ def test_connect_as_json(scripted):
             ConnectionEditStdio(connection="github", command=["sh", "--url", "x"], cwd="/srv"),
         ),
         (
+            ["--idle", "never"],
+            "connection.edit_stdio",
+            ConnectionEditStdio(connection="github", idle="never"),
+        ),
+        (
             ["--cwd", ""],
             "connection.edit_stdio",
             ConnectionEditStdio(connection="github", command=UNSET, cwd=None),

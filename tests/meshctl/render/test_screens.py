@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from meshctl.render import (
+    child,
     client,
     connection,
     daemon,
@@ -195,7 +196,30 @@ SHOWN = {
     "log": "/home/ann/.local/state/meshctl/logs/meshd.log",
     "rss_bytes": 61_234_567,
     "loop": "uvloop",
-    "children": [{"connection": "clock", "pid": 4130, "age_s": 62.0}],
+    "children": [
+        {
+            "connection": "clock",
+            "state": "running",
+            "pid": 4130,
+            "pids": [4130, 4133],
+            "age_s": 62.0,
+            "rss_bytes": 50_561_024,
+            "in_flight": 2,
+            "restarts": 1,
+            "last_exit": '"uvx" exited with code 1\x1b[2J',
+        },
+        {
+            "connection": "files",
+            "state": "resting",
+            "pid": None,
+            "pids": [],
+            "age_s": None,
+            "rss_bytes": None,
+            "in_flight": 0,
+            "restarts": 0,
+            "last_exit": "stopped after 600 s without use",
+        },
+    ],
     "sessions_ended": 3,
     "records_written": 128,
     "records_dropped": 0,
@@ -254,6 +278,7 @@ RESULT = {
     ],
     "structuredContent": {"unused": True},
 }
+RUNNING = {**CLOCK, "state": "ready", "idle_s": 600, "child": SHOWN["children"][0]}
 
 
 def screens() -> dict[str, list[str]]:
@@ -262,6 +287,10 @@ def screens() -> dict[str, list[str]]:
         "connection-list": plain(connection.table(LOOK), [GITHUB, SLACK, CLOCK]),
         "connection-show": aligned(connection.card(GITHUB, LOOK)),
         "connection-show-stdio": aligned(connection.card(CLOCK, LOOK)),
+        "connection-show-running": aligned(connection.card(RUNNING, LOOK)),
+        "connection-show-resting": aligned(
+            connection.card({**RUNNING, "child": SHOWN["children"][1]}, LOOK)
+        ),
         "connection-added": connection.added(GITHUB, LOOK),
         "connection-added-failing": connection.added(SLACK, LOOK),
         "connection-test": connection.tested(
@@ -289,7 +318,7 @@ def screens() -> dict[str, list[str]]:
         "event-tail": [event.line(item, LOOK) for item in (EVENT, {**EVENT, "data": None})],
         "status": status.lines(STATUS, LOOK),
         "daemon-show": aligned(daemon.card(SHOWN, LOOK)),
-        "daemon-children": plain(daemon.children(), SHOWN["children"]),
+        "daemon-children": plain(child.table(), SHOWN["children"]),
         "quickstart": aligned(quickstart.card(VISIT)),
         "client-list": plain(client.table(LOOK), CLIENTS),
         "doctor": doctor.lines(CHECKS, LOOK),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from meshd.proxy.watchdog import PROGRAM
 from tests.support import stdio_server
 from tests.support.daemon import Daemon
-from tests.support.processes import lives, zombies
+from tests.support.processes import lives, parent, shown, zombies
 from tests.support.wait import until
 
 KINDS = {"mild": (), "stubborn": ("stubborn",)}
@@ -30,6 +31,12 @@ def ask_pids(daemon: Daemon, kind: str) -> list[int]:
     return pids
 
 
+def watchdog(daemon: Daemon) -> int:
+    """The pid of the helper that outlives a killed daemon."""
+    (pid,) = [pid for pid, line in shown().items() if PROGRAM in line and parent(pid) == daemon.pid]
+    return pid
+
+
 def none_lives(pids: list[int]) -> bool:
     return not any(map(lives, pids))
 
@@ -44,18 +51,26 @@ def strays() -> Iterator[list[int]]:
 
 
 def test_children_end_with_the_daemon(daemon: Daemon, strays: list[int]) -> None:
-    """Killed, its successor ends the stubborn ones; stopped, it leaves none when it is gone."""
-    mild, stubborn = connect(daemon, "mild"), connect(daemon, "stubborn")
-    strays += mild + stubborn
+    """Killed, its watchdog ends all of them; stopped, it leaves none when it is gone."""
+    pids = connect(daemon, "mild") + connect(daemon, "stubborn")
+    strays += [*pids, watchdog(daemon)]
     daemon.kill()
-    until(lambda: none_lives(mild))  # by themselves, when their input ends
-    assert all(map(lives, stubborn)), "they outlive the daemon, or this test shows nothing"
+    until(lambda: none_lives(strays))
     daemon.start()
-    assert none_lives(stubborn)
     pids = [pid for kind in KINDS for pid in ask_pids(daemon, kind)]
-    strays += pids
+    strays[:] = [*pids, watchdog(daemon)]
     assert daemon.stop() == 0
-    assert none_lives(pids)
+    assert none_lives(strays)
+
+
+def test_without_the_watchdog_the_next_daemon_ends_them(daemon: Daemon, strays: list[int]) -> None:
+    """Whoever kills everything at once kills the watchdog too."""
+    strays += connect(daemon, "stubborn")
+    os.kill(watchdog(daemon), signal.SIGKILL)
+    daemon.kill()
+    assert all(map(lives, strays)), "they outlive the daemon, or this test shows nothing"
+    daemon.start()
+    assert none_lives(strays)
 
 
 @pytest.mark.parametrize("action", ["disable", "remove", "edit"])

@@ -107,6 +107,49 @@ async def test_arguments_reach_the_program_without_a_shell(tmp_path):
     assert text == f"{list(odd)!r}\n"
 
 
+async def test_what_the_operator_sets_reaches_this_child_alone(tmp_path):
+    """Also what steers loaders and interpreters; no other child and not the daemon gets it."""
+    given = {
+        "LD_PRELOAD": "", "NODE_OPTIONS": "--require ./x.js; $(touch y)", "PATH": "/bin:/usr/bin",
+        "PYTHONPATH": "/nowhere", "BASH_ENV": "`touch z`",
+    }  # fmt: skip
+    before = dict(os.environ)
+    secrets = {name: Secret(value) for name, value in given.items()}
+    _, text = await output_of(Command(("env",), secrets, str(tmp_path)), tmp_path)
+    seen = dict(line.split("=", 1) for line in text.splitlines())
+    assert given.items() <= seen.items()
+    assert dict(os.environ) == before
+    _, text = await output_of(Command(("env",), {}, str(tmp_path)), tmp_path)
+    assert not {"NODE_OPTIONS", "BASH_ENV", "LD_PRELOAD"} & {
+        line.partition("=")[0] for line in text.splitlines()
+    }
+    assert {path.name for path in tmp_path.iterdir()} <= {"children"}  # no x, y or z
+
+
+async def test_the_program_is_looked_for_on_the_path_it_is_given(tmp_path):
+    """So that an operator's own PATH decides; the daemon's does not."""
+    program(tmp_path / "bin", "server", "mine")
+    command = Command(("server",), {"PATH": Secret(f"{tmp_path / 'bin'}:/bin:/usr/bin")})
+    _, text = await output_of(command, tmp_path)
+    assert text == "mine\n"
+
+
+@pytest.mark.parametrize("name", ["-server", "a b;c", "$(x)", "*"])
+async def test_a_relative_program_is_relative_to_its_folder(tmp_path, name):
+    """And its name is a name, whatever characters are in it."""
+    program(tmp_path / "bin", name, "here")
+    command = Command((f"./{name}", "--help"), {}, str(tmp_path / "bin"))
+    _, text = await output_of(command, tmp_path)
+    assert text == "here\n"
+
+
+def program(folder: Path, name: str, says: str) -> None:
+    folder.mkdir()
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho {says}\n")
+    path.chmod(0o700)
+
+
 async def test_working_folder(tmp_path):
     """`cwd` is where the child starts."""
     _, text = await output_of(Command(("pwd",), {}, str(tmp_path)), tmp_path)

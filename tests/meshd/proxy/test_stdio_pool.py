@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from meshd.proxy.backoff import Backoff
 from meshd.proxy.child import Command
-from meshd.proxy.stdio_pool import Backoff, StdioPool
+from meshd.proxy.stdio_pool import StdioPool
 from meshd.wire.errors import UpstreamFailed
 from tests.meshd.proxy.stdio_servers import quiet_loop, server
 
@@ -59,7 +60,7 @@ async def test_concurrent_callers_share_one_start(pool, tmp_path):
     assert all(other is first for other in others)
     assert await pool.get("a", orders) is first
     assert orders.count == 1
-    assert [fact.pid for fact in pool.running()] == [first.child.pid]
+    assert [fact.pid for fact in pool.standing()] == [first.child.pid]
 
 
 async def test_keys_do_not_share(pool, tmp_path):
@@ -80,17 +81,19 @@ async def test_a_caller_that_leaves_does_not_end_the_start(pool, tmp_path):
 
 
 async def test_a_dead_child_is_replaced(pool, tmp_path, clock):
-    """At once, by the next caller; the list of what runs shows both."""
+    """At once, by the next caller; how things stand shows why."""
     command = server(tmp_path)
     first = await pool.get("a", command)
     await dead(first)
-    clock.now += 5
-    (fact,) = pool.running()
-    assert (fact.key, fact.pid, fact.age, fact.returncode) == ("a", first.child.pid, 5, -9)
+    (fact,) = pool.standing()
+    why = f'"{first.name}" was ended by SIGKILL'
+    assert (fact.state, fact.pid, fact.restarts, fact.last_exit) == ("resting", None, 0, why)
     second = await pool.get("a", command)
     assert second is not first
-    (fact,) = pool.running()
-    assert (fact.pid, fact.age, fact.returncode, fact.skipped) == (second.child.pid, 0, None, 0)
+    clock.now += 5
+    (fact,) = pool.standing()
+    assert (fact.state, fact.pid, fact.age) == ("running", second.child.pid, 5)
+    assert (fact.key, fact.restarts, fact.last_exit, fact.in_flight) == ("a", 1, why, 0)
 
 
 async def test_the_dead_is_gone_before_the_next_starts(pool, tmp_path, monkeypatch):
@@ -101,11 +104,11 @@ async def test_the_dead_is_gone_before_the_next_starts(pool, tmp_path, monkeypat
 
     async def watched_stop():
         await stop()
-        others.append(pool.running())
+        others.append([fact.pid for fact in pool.standing()])
 
     monkeypatch.setattr(first, "stop", watched_stop)
     await pool.get("a", server(tmp_path))
-    assert others == [[]]
+    assert others == [[None]]
 
 
 async def test_a_crash_loop_is_slowed_down(pool, tmp_path, clock):
@@ -178,7 +181,7 @@ async def test_drop_ends_the_child(pool, tmp_path):
         await pending
     with pytest.raises(ProcessLookupError):
         os.kill(upstream.child.pid, 0)
-    assert pool.running() == []
+    assert pool.standing() == []
     await pool.drop("a")
 
 

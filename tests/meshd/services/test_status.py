@@ -51,7 +51,7 @@ async def test_who_am_i(house: Floors) -> None:
 
 
 async def test_the_inside_names_every_setting_and_no_value(house: Floors) -> None:
-    shown = report(house, Path("/tmp/x")).inside()
+    shown = await report(house, Path("/tmp/x")).inside()
     assert shown.settings.keys() == {setting.env for setting in SETTINGS}
     assert set(shown.settings.values()) <= {"environment", "default", "command line"}
     assert shown.rss_bytes > 1_000_000

@@ -250,18 +250,19 @@ class TestLostConnections:
 
     @pytest.mark.parametrize("way", ["read", "write"])
     async def test_whoever_is_cancelled_hears_of_it_though_the_server_says_nothing(
-        self, front, open_database, monkeypatch, way
+        self, front, open_database, admin, monkeypatch, way
     ):
         """Else a task that goes on after errors could never be stopped."""
         monkeypatch.setattr(postgres_pool, "RELEASE", 0.05)
         database = await open_database(front.dsn, relaxed=True)
-        front.speaking.clear()
-        call = database.all("pg.pause", seconds=0) if way == "read" else database.write(add("a"))
-        calling = asyncio.ensure_future(call)
-        await eventually(lambda: asyncio.sleep(0, database._pool._calls))
-        calling.cancel()
-        await asyncio.wait({calling}, timeout=5)
-        assert calling.cancelled()
+        async with held(admin) as key:
+            call = database.all("pg.lock", key=key) if way == "read" else database.write(lock(key))
+            calling = asyncio.ensure_future(call)
+            await eventually(lambda: waiting(admin))
+            front.speaking.clear()
+            calling.cancel()
+            await asyncio.wait({calling}, timeout=5)
+            assert calling.cancelled()
         front.speaking.set()
 
     async def test_a_cancelled_caller_leaves_nothing_and_its_connection(self, database, admin):

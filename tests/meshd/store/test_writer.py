@@ -257,9 +257,11 @@ async def test_cancelled_callers_give_their_places_back(tmp_path):
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks)
-        async with asyncio.timeout(DEADLINE), Gate(writer):
-            tasks = await submit_all(writer, partial(insert, 0), partial(insert, 1))
-            assert writer._queue.qsize() == 2
+        async with asyncio.timeout(DEADLINE):
+            await writer.submit(rows)  # what was cancelled is through, not in the gate's group
+            async with Gate(writer):
+                tasks = await submit_all(writer, partial(insert, 0), partial(insert, 1))
+                assert writer._queue.qsize() == 2
         await asyncio.gather(*tasks)
 
 

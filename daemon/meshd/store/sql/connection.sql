@@ -1,7 +1,7 @@
 -- name: connection.all
 -- Every connection of every org, for the snapshot.
 SELECT id, org_id, name, transport, url, command, cwd, bodies, enabled, state, reason, seen_at,
-       created_at
+       created_at, idle_s
 FROM connections ORDER BY org_id, name
 
 -- name: connection.add
@@ -13,7 +13,7 @@ VALUES (:id, :org_id, :name, :transport, :url, :command, :cwd, :bodies, :now)
 -- Replace what an operator may change. What was found out about the old target is forgotten.
 UPDATE connections
 SET name = :name, url = :url, command = :command, cwd = :cwd, bodies = :bodies,
-    state = 'unknown', reason = NULL
+    idle_s = :idle_s, state = 'unknown', reason = NULL
 WHERE org_id = :org_id AND id = :id
 RETURNING id
 
