@@ -45,6 +45,7 @@ NOUNS: Mapping[str, str] = {
     "call": "Records of the calls that went through.",
     "event": "What happens, as it happens.",
     "client": "Programs on this machine that use MCP servers.",
+    "config": "The daemon's settings.",
     "daemon": "The process in the middle.",
 }
 
@@ -154,6 +155,13 @@ ROWS: tuple[Row, ...] = (
         f"{_CLI}.desktop:uninstall",
         "Take meshctl's entries out of a client's settings, and revoke the key made for it.",
     ),
+    Row(
+        "config list",
+        f"{_CLI}.config:list_",
+        "List the settings with their values, and where each was said.",
+        start=False,
+    ),
+    Row("config get", f"{_CLI}.config:get", "Print the value of one setting.", start=False),
     Row("daemon start", f"{_CLI}.daemon:start", "Start meshd, and wait until it serves."),
     Row(
         "daemon stop",

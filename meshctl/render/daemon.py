@@ -1,6 +1,6 @@
 """The inside of the daemon: its card and its running stdio servers."""
 
-from meshctl.render import when
+from meshctl.render import config, when
 from meshctl.render.columns import Column, Item, Pairs, Table
 from meshctl.render.look import Look
 
@@ -19,7 +19,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("children", when.plural(len(item["children"]), "stdio server")),
         ("sessions", f"{item['sessions_ended']} ended"),
         ("records", f"{item['records_written']} written, {item['records_dropped']} dropped"),
-        *item["settings"].items(),
+        *((setting["name"], config.stated(setting)) for setting in item["settings"]),
     ]
 
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from meshd.wire.config import SettingShown
+
 
 class DaemonState(Struct, kw_only=True):
     """`locked` means that the vault's key is missing or wrong."""
@@ -75,7 +77,8 @@ class DaemonShown(Struct, kw_only=True):
     sessions_ended: int = 0
     records_written: int = 0
     records_dropped: int = 0
-    settings: dict[str, str] = {}
+    settings: list[SettingShown] = []
+    env_files: list[str] = []
 
 
 class Stopped(Struct, kw_only=True):
