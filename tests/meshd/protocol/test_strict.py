@@ -13,9 +13,7 @@ DECIDING = frozenset({"name", "arguments"})
 NAMES = st.sampled_from(["name", "arguments", "a", "é", 'q"', "\\", "n\u0061me2"])
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
 

@@ -350,7 +350,9 @@ async def test_units_do_what_they_do_to_a_dictionary(database, units):
 
 @STRICTLY
 @given(
-    moves=st.lists(st.tuples(st.permutations("abcd"), st.integers(1, 4)), min_size=1, max_size=20)
+    moves=st.lists(
+        st.tuples(st.permutations("abcd"), st.integers(1, 4)), min_size=1, max_size=20
+    )
 )
 async def test_what_units_at_once_move_is_neither_lost_nor_doubled(database, moves):
     """From one thing to another, which fails for what the first does not have."""
