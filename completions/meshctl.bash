@@ -26,7 +26,7 @@ _meshctl() {
         'event ') words='tail' ;;
         'client ') words='list install uninstall' ;;
         'config ') words='list get' ;;
-        'daemon ') words='start stop restart show logs' ;;
+        'daemon ') words='start stop restart show logs install uninstall' ;;
         'help ') words='quickstart permissions events json secrets names flags environment exit-codes files' ;;
         'status '*) depth=1 options='--help' names='' ;;
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
@@ -70,6 +70,8 @@ _meshctl() {
         'daemon restart') depth=2 options='--env-file --help' names='' ;;
         'daemon show') depth=2 options='--help' names='' ;;
         'daemon logs') depth=2 options='--follow --lines --help' names='' ;;
+        'daemon install') depth=2 options='--system --print --help' names='' ;;
+        'daemon uninstall') depth=2 options='--help' names='' ;;
     esac
     if [[ $current == -* ]]; then
         words="$options --org --json --quiet --yes --no-start --debug --no-color --version"

@@ -22,6 +22,7 @@ VARIABLES: tuple[tuple[str, str], ...] = (
     ("TERM", "dumb means no colours."),
     ("XDG_STATE_HOME", "On Linux the parent of the default MESHCTL_HOME."),
     ("XDG_CONFIG_HOME", "On Linux where other programs keep their settings: meshctl client."),
+    ("PATH", "Where a service of meshctl daemon install will find programs."),
     ("CLAUDE_CONFIG_DIR", "Where Claude Code keeps its settings: meshctl client."),
 )
 """The environment variables that this program reads itself."""

@@ -173,6 +173,18 @@ ROWS: tuple[Row, ...] = (
     Row("daemon show", f"{_CLI}.daemon:show", "Show the inside of the daemon.", start=False),
     Row("daemon logs", f"{_CLI}.daemon:logs", "Print what the daemon logged.", start=False),
     Row(
+        "daemon install",
+        f"{_CLI}.service:install",
+        "Let the system start meshd: a systemd user unit, or a launchd agent on macOS.",
+        start=False,
+    ),
+    Row(
+        "daemon uninstall",
+        f"{_CLI}.service:uninstall",
+        "Remove the file that `daemon install` wrote; what runs is left running.",
+        start=False,
+    ),
+    Row(
         "completion",
         f"{_CLI}.completion:completion",
         "Print the completion script of a shell.",

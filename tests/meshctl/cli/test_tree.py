@@ -57,6 +57,7 @@ def test_which_commands_may_start_the_daemon():
     assert never == {
         "status", "doctor", "version", "help", "completion",
         "config list", "config get", "daemon stop", "daemon show", "daemon logs",
+        "daemon install", "daemon uninstall",
     }  # fmt: skip
 
 
