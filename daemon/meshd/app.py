@@ -35,6 +35,7 @@ from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
+from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
@@ -79,6 +80,7 @@ class _House:
     connections: Connections
     rules: OutboundRules
     keep: Retention
+    limit: RateLimit
 
 
 @asynccontextmanager
@@ -144,6 +146,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         main, calls, founding, directory, events, health, records,
         Keys(main, directory, events, clock), upstreams, tools, connections, rules,
         Retention(config.keep_events, config.keep_calls),
+        RateLimit(config.rate_limit, clock.monotonic),
     )  # fmt: skip
 
 
@@ -170,7 +173,14 @@ def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
     children = StdioServing(house.upstreams, sessions, house.health, house.tools)
     endpoint = Endpoint(
-        house.directory, sessions, house.tools, house.records, passing, children, clock
+        house.directory,
+        sessions,
+        house.tools,
+        house.records,
+        passing,
+        children,
+        clock,
+        house.limit,
     )
     return endpoint, sessions
 
@@ -178,6 +188,9 @@ def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
 def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
     def keep(config: Config) -> None:
         house.keep.events, house.keep.calls = config.keep_events, config.keep_calls
+
+    def limit(config: Config) -> None:
+        house.limit.per_minute = config.rate_limit
 
     return Settings(
         config,
@@ -191,6 +204,7 @@ def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
             "MESHCTL_LOG_LEVEL": lambda config: set_level(config.log_level),
             "MESHCTL_KEEP_EVENTS": keep,
             "MESHCTL_KEEP_CALLS": keep,
+            "MESHCTL_RATE_LIMIT": limit,
         },
     )
 

@@ -43,6 +43,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
     ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
+    ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
 )
 """Variable, default, help of every setting of the daemon.
 
@@ -54,7 +55,7 @@ A setting of meshd may also stand in a file given with --env-file, as KEY=VALUE,
 with its name in lower case: {"port": 4000, "allowed_hosts": ["mesh.example"]}. A flag beats the
 environment, that an env-file, that config.json. Names that config.json should not have, and values
 that are not valid, are refused with file and line. A running daemon takes over changed lists, log
-level and retention on SIGHUP.
+level, retention and rate limit on SIGHUP.
 
   meshctl config list                      each setting with its value, and where it was said
   meshctl config get PORT"""

@@ -76,6 +76,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MESHCTL_KEEP_CALLS", kinds.KEEP, "30d", "How long records of calls are kept.", live=True
     ),
+    Setting(
+        "MESHCTL_RATE_LIMIT", kinds.RATE, "", "Calls a minute that each key may make.",
+        unset="no limit", live=True,
+    ),
 )  # fmt: skip
 """The table that help topics, `config list` and `daemon show` are made from."""
 
@@ -117,6 +121,7 @@ class Config:
     log_level: str
     keep_events: int
     keep_calls: int
+    rate_limit: int | None
     given: Mapping[str, Given]
     env_files: tuple[Path, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -175,6 +180,7 @@ class Config:
             log_level=read.log_level,
             keep_events=read.keep_events,
             keep_calls=read.keep_calls,
+            rate_limit=read.rate_limit,
             given={**self.given, **live},
         )
 
@@ -231,6 +237,7 @@ def read_config(
         log_level=value["MESHCTL_LOG_LEVEL"],
         keep_events=value["MESHCTL_KEEP_EVENTS"],
         keep_calls=value["MESHCTL_KEEP_CALLS"],
+        rate_limit=value["MESHCTL_RATE_LIMIT"],
         given=given,
         env_files=paths,
         ignored=tuple(ignored),

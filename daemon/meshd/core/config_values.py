@@ -89,6 +89,12 @@ def _keep(text: str) -> int:
     return span * MICROSECONDS
 
 
+def _rate(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", text) or not 1 <= int(text) <= 1_000_000:
+        raise ValueError
+    return int(text)
+
+
 def _words(is_valid: Callable[[str], object]) -> Callable[[str], tuple[str, ...]]:
     def read(text: str) -> tuple[str, ...]:
         words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
@@ -116,4 +122,5 @@ HOSTS = Kind("list", "HOST[:PORT], comma-separated", _words(_AUTHORITY.fullmatch
 ORIGINS = Kind("list", "https://HOST[:PORT], comma-separated", _words(_ORIGIN.fullmatch), ())
 REACHABLE = Kind("list", "hosts, addresses or CIDRs, comma-separated", _words(_is_reachable), ())
 LEVEL = Kind("level", " ".join(LEVELS), _level)
+RATE = Kind("number", "a whole number from 1 to 1000000", _rate)
 KEEP = Kind("duration", "a duration such as 12h or 30d, from 1m to 36500d", _keep)

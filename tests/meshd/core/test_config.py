@@ -27,6 +27,7 @@ GOOD = {
     ),
     "MESHCTL_LOG_LEVEL": ("DEBUG", "log_level", "debug"),
     "MESHCTL_KEEP_EVENTS": ("12h", "keep_events", 12 * 3600 * 1_000_000),
+    "MESHCTL_RATE_LIMIT": ("60", "rate_limit", 60),
     "MESHCTL_KEEP_CALLS": ("36500d", "keep_calls", 36500 * 86400 * 1_000_000),
 }
 BAD = [
@@ -39,6 +40,7 @@ BAD = [
     ("ALLOWED_ORIGINS", "https://a/path"),
     ("OUTBOUND_ALLOW", "10.0.0.0/33"), ("OUTBOUND_ALLOW", "http://a"), ("OUTBOUND_ALLOW", "*"),
     ("MESHCTL_KEEP_EVENTS", "59s"), ("MESHCTL_KEEP_EVENTS", "7"), ("MESHCTL_KEEP_CALLS", "0d"),
+    ("MESHCTL_RATE_LIMIT", "0"), ("MESHCTL_RATE_LIMIT", "1000001"), ("MESHCTL_RATE_LIMIT", "1/s"),
     ("MESHCTL_KEEP_CALLS", "36501d"), ("MESHCTL_KEEP_CALLS", "999999999d"),
     ("CONFIG_PATH", "~nobody-of-that-name/x"), ("MESHCTL_HOME", "~nobody-of-that-name/x"),
     ("MESHCTL_LOG_LEVEL", "loud"), ("MESHCTL_HOME", "/" + "a" * SOCKET_BYTES),
@@ -130,6 +132,7 @@ def test_each_layer_beats_those_below(tmp_path: Path) -> None:
         "MESHCTL_LOG_LEVEL": "default",
         "MESHCTL_KEEP_EVENTS": "default",
         "MESHCTL_KEEP_CALLS": f"{tmp_path}/config.json:2",
+        "MESHCTL_RATE_LIMIT": "default",
     }
     assert config.ignored == ("TERM",)
     bare = read_config({"MESHCTL_HOME": str(tmp_path)})

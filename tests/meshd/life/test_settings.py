@@ -16,6 +16,7 @@ CHANGED = {
     "allowed_hosts": ["more.example"], "allowed_origins": "https://more.example",
     "outbound_allow": ["169.254.169.254"], "meshctl_log_level": "debug",
     "meshctl_keep_events": "1d", "meshctl_keep_calls": "2d", "base_url": "https://later.example",
+    "meshctl_rate_limit": 2,
 }  # fmt: skip
 
 
@@ -64,6 +65,22 @@ def test_files_are_read_at_the_start_and_again_at_a_signal(home: Daemon) -> None
     assert shown["MESHCTL_KEEP_CALLS"]["value"] == "2d"
     assert shown["BASE_URL"]["value"] == ""
     assert "BASE_URL" in (home.home / "logs/meshd.log").read_text()
+
+
+def test_a_key_that_calls_too_often_is_told_when_to_come_back(home: Daemon) -> None:
+    """At once after the signal; another key and the socket have their own count, or none."""
+    begin(home, "--port", "0")
+    one, other = home.add_key("one"), home.add_key("other")
+    assert [home.rpc("nothing", "ping", key=one).status for _ in range(4)] == [404] * 4
+    write(home, meshctl_rate_limit=2)
+    os.kill(home.pid, signal.SIGHUP)
+    until(lambda: reloaded(home))
+    answers = [home.rpc("nothing", "ping", key=one) for _ in range(3)]
+    assert [answer.status for answer in answers] == [404, 404, 429]
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 30
+    assert answers[2].json()["error"]["data"]["code"] == "rate_limited"
+    assert home.rpc("nothing", "ping", key=other).status == 404
+    assert home.ask("GET", "/v1/status").status == 200
 
 
 def test_files_that_are_wrong_change_nothing_while_it_runs(home: Daemon) -> None:

@@ -53,7 +53,10 @@ def test_every_live_setting_has_its_taker(house: Floors) -> None:
 @pytest.mark.parametrize("setting", [s for s in SETTINGS if s.live], ids=lambda s: s.env)
 def test_a_live_setting_is_carried_over_whole(setting) -> None:
     """Its value and where it was said; else the daemon would show one and do another."""
-    text = {"MESHCTL_LOG_LEVEL": "error", "MESHCTL_KEEP_EVENTS": "2h", "MESHCTL_KEEP_CALLS": "3h"}
+    text = {
+        "MESHCTL_LOG_LEVEL": "error", "MESHCTL_KEEP_EVENTS": "2h", "MESHCTL_KEEP_CALLS": "3h",
+        "MESHCTL_RATE_LIMIT": "5",
+    }  # fmt: skip
     word = text.get(setting.env, "https://x" if setting.env == "ALLOWED_ORIGINS" else "x")
     read = read_config({**HOME, setting.env: word})
     live = read_config(HOME).with_live(read)
