@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--bodies|--connection|--cwd|--env|--expires|--file|--filter|--header|--idle|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--transport|--url) skip=1 ;;
+            --after|--allow|--args|--bodies|--connection|--cwd|--env|--env-file|--expires|--file|--filter|--header|--idle|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--transport|--url) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -18,14 +18,15 @@ _meshctl() {
     COMPREPLY=()
     [[ -n $skip ]] && return
     case "$first $second" in
-        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection key tool call event client daemon' ;;
+        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection key tool call event client config daemon' ;;
         'connection ') words='list show add edit remove enable disable test' ;;
         'key ') words='list show add edit rotate revoke' ;;
         'tool ') words='list show call' ;;
         'call ') words='list show tail' ;;
         'event ') words='tail' ;;
         'client ') words='list install uninstall' ;;
-        'daemon ') words='start stop restart show logs' ;;
+        'config ') words='list get' ;;
+        'daemon ') words='start stop restart show logs install uninstall' ;;
         'help ') words='quickstart permissions events json secrets names flags environment exit-codes files' ;;
         'status '*) depth=1 options='--help' names='' ;;
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
@@ -62,11 +63,15 @@ _meshctl() {
         'client list') depth=2 options='--help' names='' ;;
         'client install') depth=2 options='--key --file --help' names='' ;;
         'client uninstall') depth=2 options='--file --help' names='' ;;
-        'daemon start') depth=2 options='--port --foreground --help' names='' ;;
+        'config list') depth=2 options='--env-file --help' names='' ;;
+        'config get') depth=2 options='--env-file --help' names='' ;;
+        'daemon start') depth=2 options='--port --env-file --foreground --help' names='' ;;
         'daemon stop') depth=2 options='--help' names='' ;;
-        'daemon restart') depth=2 options='--help' names='' ;;
+        'daemon restart') depth=2 options='--env-file --help' names='' ;;
         'daemon show') depth=2 options='--help' names='' ;;
         'daemon logs') depth=2 options='--follow --lines --help' names='' ;;
+        'daemon install') depth=2 options='--system --print --help' names='' ;;
+        'daemon uninstall') depth=2 options='--help' names='' ;;
     esac
     if [[ $current == -* ]]; then
         words="$options --org --json --quiet --yes --no-start --debug --no-color --version"

@@ -5,7 +5,7 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +16,7 @@ from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
 from meshd.core.config import Config
+from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
@@ -34,9 +35,11 @@ from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
+from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
+from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
-from meshd.services.sweeping import Sweeper
+from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
@@ -53,10 +56,11 @@ MIGRATIONS = Path(str(files("meshd.store") / "migrations"))
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the daemon tells once it serves."""
+    """What the daemon tells once it serves, and how settings that were read again reach it."""
 
     url: str
     socket: str
+    reload: Callable[[Config], Awaitable[Reloaded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ class _House:
     upstreams: Upstreams
     tools: Tools
     connections: Connections
+    rules: OutboundRules
+    keep: Retention
+    limit: RateLimit
 
 
 @asynccontextmanager
@@ -93,9 +100,11 @@ async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> Asyn
         listener = await _listen(config, house.main)
         port = listener.getsockname()[1]
         url = config.base_url or f"http://{_host(config.host)}:{port}"
+        gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
+        settings = _open_settings(config, house, gate)
         report = StatusReport(
-            config, clock, house.directory, house.connections, house.records, house.upstreams,
-            lambda: url, lambda: sessions.count_ended, clock.now(),
+            lambda: settings.config, clock, house.directory, house.connections, house.records,
+            house.upstreams, lambda: url, lambda: sessions.count_ended, clock.now(),
         )  # fmt: skip
 
         def stop() -> int:
@@ -109,11 +118,10 @@ async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> Asyn
         owner = _owner(house.founding)
         unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local)
         stack.push_async_callback(_stop_sites, house, tcp, unix)
-        gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
         await tcp.start(listener, gate)
         await unix.start(config.socket)
         stack.callback(config.socket.unlink, missing_ok=True)
-        yield Serving(url, str(config.socket))
+        yield Serving(url, str(config.socket), settings.reload)
 
 
 async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
@@ -136,14 +144,16 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     )
     return _House(
         main, calls, founding, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Keys(main, directory, events, clock), upstreams, tools, connections, rules,
+        Retention(config.keep_events, config.keep_calls),
+        RateLimit(config.rate_limit, clock.monotonic),
     )  # fmt: skip
 
 
 async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> None:
     tasks = TaskGroup("meshd")
     stack.push_async_callback(_write_rest, tasks, house)
-    sweeper = Sweeper(house.main, house.calls, house.keys, clock)
+    sweeper = Sweeper(house.main, house.calls, house.keys, clock, house.keep)
     tasks.start("records", house.records.write_batches())
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())
@@ -163,9 +173,40 @@ def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
     children = StdioServing(house.upstreams, sessions, house.health, house.tools)
     endpoint = Endpoint(
-        house.directory, sessions, house.tools, house.records, passing, children, clock
+        house.directory,
+        sessions,
+        house.tools,
+        house.records,
+        passing,
+        children,
+        clock,
+        house.limit,
     )
     return endpoint, sessions
+
+
+def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
+    def keep(config: Config) -> None:
+        house.keep.events, house.keep.calls = config.keep_events, config.keep_calls
+
+    def limit(config: Config) -> None:
+        house.limit.per_minute = config.rate_limit
+
+    return Settings(
+        config,
+        house.main,
+        house.events,
+        _owner(house.founding),
+        {
+            "ALLOWED_HOSTS": lambda config: gate.allow_hosts(config.allowed_hosts),
+            "ALLOWED_ORIGINS": lambda config: gate.allow_origins(config.allowed_origins),
+            "OUTBOUND_ALLOW": lambda config: house.rules.allow(config.outbound_allow),
+            "MESHCTL_LOG_LEVEL": lambda config: set_level(config.log_level),
+            "MESHCTL_KEEP_EVENTS": keep,
+            "MESHCTL_KEEP_CALLS": keep,
+            "MESHCTL_RATE_LIMIT": limit,
+        },
+    )
 
 
 def _open_dispatcher(

@@ -1,54 +1,88 @@
-"""The daemon's entry: arguments, lock, log, signals, run."""
+"""The daemon's entry: arguments, lock, log, signals, run. A child of `--dev` comes here too."""
 
 import argparse
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from meshd.app import serving
+from msgspec import to_builtins
+
+from meshd.app import Serving, serving
 from meshd.core.clock import SystemClock
 from meshd.core.config import Config, read_config
 from meshd.core.log import close_log, open_log
+from meshd.core.tasks import TaskGroup
 from meshd.wire.errors import Conflict, Internal, MeshError
 from meshd.wire.version import VERSION
 
+log = logging.getLogger(__name__)
+
+COMMANDS = ("serve", "doctor", "config")
+
 
 def run() -> None:
-    """`meshd`: serve until told to stop; `meshd doctor --json`: check the daemon's own side."""
-    parser = argparse.ArgumentParser(prog="meshd", description="The daemon of meshctl.")
-    parser.add_argument("command", nargs="?", choices=["serve", "doctor"], default="serve")
-    parser.add_argument("--port", type=int, help="TCP port; 0 picks a free one")
-    parser.add_argument("--ready-fd", type=int, help="write one JSON line here once it serves")
-    parser.add_argument("--json", action="store_true", help="doctor: answer in JSON")
-    parser.add_argument("--version", action="version", version=VERSION)
-    asked = parser.parse_args()
-    try:
-        config = read_config(os.environ, port=asked.port)
-        if asked.command == "doctor":
-            from meshd.services.doctor import examine
+    """`meshd`: serve until told to stop. `doctor` and `config` answer and end, daemon or not."""
+    asked = _arguments().parse_args()
+    if asked.dev:
+        from meshd.dev import supervise
 
-            print(json.dumps(examine(config), indent=None if asked.json else 2))  # noqa: T201 - the answer
-            return
-        _harden(config)
-        with _only_one(config):
-            _serve(config, asked.ready_fd)
+        raise SystemExit(supervise(sys.argv[1:], asked.ready_fd))
+    try:
+        read = partial(read_config, os.environ, port=asked.port, env_files=asked.env_file)
+        config = read()
+        if asked.command == "serve":
+            _harden(config)
+            with _only_one(config):
+                _serve(config, read, asked.ready_fd)
+        else:
+            answer = _examine(config) if asked.command == "doctor" else to_builtins(config.shown())
+            print(json.dumps(answer, indent=None if asked.json else 2))  # noqa: T201 - the answer
     except MeshError as error:
         _tell(asked.ready_fd, error.body())
-        facts = "".join(f"  {name}: {fact}\n" for name, fact in error.facts.items())
-        following = f"next: {error.next}\n" if error.next else ""
-        sys.stderr.write(f"error: {error.message}\n{facts}{following}")
+        sys.stderr.write(json.dumps(error.body()) + "\n" if asked.json else _text(error))
         raise SystemExit(error.exit_code) from None
     except Exception as error:
         _tell(asked.ready_fd, Internal(f"meshd failed: {type(error).__name__}: {error}").body())
         raise
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="meshd", description="The daemon of meshctl.")
+    parser.add_argument("command", nargs="?", choices=COMMANDS, default="serve")
+    parser.add_argument("--port", type=int, help="TCP port; 0 picks a free one")
+    parser.add_argument(
+        "--env-file", type=Path, action="append", default=[], metavar="FILE",
+        help="settings as KEY=VALUE lines, below the environment; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dev", action="store_true", help="start afresh whenever a file of the program changes"
+    )
+    parser.add_argument("--ready-fd", type=int, help="write one JSON line here once it serves")
+    parser.add_argument("--json", action="store_true", help="doctor, config: answer in JSON")
+    parser.add_argument("--version", action="version", version=VERSION)
+    return parser
+
+
+def _examine(config: Config) -> list[dict[str, str | None]]:
+    from meshd.services.doctor import examine
+
+    return examine(config)
+
+
+def _text(error: MeshError) -> str:
+    facts = "".join(f"  {name}: {fact}\n" for name, fact in error.facts.items())
+    following = f"next: {error.next}\n" if error.next else ""
+    return f"error: {error.message}\n{facts}{following}"
 
 
 def _harden(config: Config) -> None:
@@ -89,11 +123,13 @@ def _holder(path: Path) -> str:
     return "unknown"
 
 
-def _serve(config: Config, ready_fd: int | None) -> None:
+def _serve(config: Config, read: Callable[[], Config], ready_fd: int | None) -> None:
     listener = open_log(config.log, config.log_level)
     try:
+        if config.ignored:
+            log.warning("no setting, though in an env-file: %s", " ".join(config.ignored))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_stopped(config, ready_fd))
+            runner.run(_until_stopped(config, read, ready_fd))
     finally:
         close_log(listener)
 
@@ -107,15 +143,45 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-async def _until_stopped(config: Config, ready_fd: int | None) -> None:
-    stopping = asyncio.Event()
+async def _until_stopped(config: Config, read: Callable[[], Config], ready_fd: int | None) -> None:
+    stopping, reloading = asyncio.Event(), asyncio.Event()
+    on_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def hang_up() -> None:
+        (stopping if on_terminal and _hung_up() else reloading).set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with serving(config, SystemClock(), stopping) as served:
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    async with serving(config, SystemClock(), stopping) as served, TaskGroup("meshd") as tasks:
+        tasks.start("settings", _keep_reloading(served, read, reloading))
         ready = {"pid": os.getpid(), "socket": served.socket, "url": served.url}
         _tell(ready_fd, {**ready, "version": VERSION})
         await stopping.wait()
+
+
+def _hung_up() -> bool:
+    """Whether the terminal this was started in is gone, which SIGHUP means too."""
+    try:
+        os.tcgetpgrp(sys.stdin.fileno())
+    except OSError:
+        return True
+    return False
+
+
+async def _keep_reloading(
+    served: Serving, read: Callable[[], Config], reloading: asyncio.Event
+) -> None:
+    """Take over changed settings at each SIGHUP. What is not valid changes nothing."""
+    while True:
+        await reloading.wait()
+        reloading.clear()
+        try:
+            await served.reload(await asyncio.to_thread(read))
+        except MeshError as error:
+            facts = " ".join(f"{name}={fact}" for name, fact in error.facts.items())
+            log.error("the settings stay as they were: %s %s", error.message, facts)  # noqa: TRY400 - no traceback for what an operator wrote
 
 
 def _tell(ready_fd: int | None, body: Mapping[str, Any]) -> None:

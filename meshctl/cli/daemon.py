@@ -1,5 +1,6 @@
 """`meshctl daemon …`: the process in the middle."""
 
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -7,6 +8,7 @@ import typer
 
 from meshctl.cli import log
 from meshctl.cli.context import Ctx
+from meshctl.cli.env_files import EnvFiles, arguments
 from meshctl.client import start as process
 from meshctl.render import child
 from meshctl.render import daemon as render
@@ -23,6 +25,7 @@ Port = Annotated[
 def start(
     ctx: typer.Context,
     port: Port = None,
+    env_file: EnvFiles = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay in this terminal; Ctrl-C stops it.")
     ] = False,
@@ -30,8 +33,8 @@ def start(
     """Start meshd, and wait until it serves."""
     me = Ctx.of(ctx)
     if foreground:
-        process.foreground(me.home, port)
-    _serves(me, process.start(me.home, port))
+        process.foreground(me.home, port, arguments(env_file))
+    _serves(me, process.start(me.home, port, arguments(env_file)))
 
 
 def stop(ctx: typer.Context) -> None:
@@ -42,13 +45,18 @@ def stop(ctx: typer.Context) -> None:
     me.out.done({"pid": pid}, text, key="pid")
 
 
-def restart(ctx: typer.Context) -> None:
-    """Stop meshd and start it on the same port."""
+def restart(ctx: typer.Context, env_file: EnvFiles = None) -> None:
+    """Stop meshd and start it on the same port.
+
+    Without --env-file it reads the same files as before.
+    """
     me = Ctx.of(ctx)
     before = process.running(me.home)
+    if before and env_file is None:
+        env_file = [Path(name) for name in me.call(daemon.SHOW).get("env_files", ())]
     process.stop(me.home)
     port = urlsplit(before["url"]).port if before else None
-    _serves(me, process.start(me.home, port))
+    _serves(me, process.start(me.home, port, arguments(env_file)))
 
 
 def show(ctx: typer.Context) -> None:

@@ -22,12 +22,18 @@ VARIABLES: tuple[tuple[str, str], ...] = (
     ("TERM", "dumb means no colours."),
     ("XDG_STATE_HOME", "On Linux the parent of the default MESHCTL_HOME."),
     ("XDG_CONFIG_HOME", "On Linux where other programs keep their settings: meshctl client."),
+    ("PATH", "Where a service of meshctl daemon install will find programs."),
     ("CLAUDE_CONFIG_DIR", "Where Claude Code keeps its settings: meshctl client."),
 )
 """The environment variables that this program reads itself."""
 
 SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("MESHCTL_HOME", "the platform's state folder", "Folder that holds everything."),
+    (
+        "CONFIG_PATH",
+        "config.json in MESHCTL_HOME",
+        "JSON file of settings, names in lower case.",
+    ),
     ("PORT", "3000, else the next free one", "TCP port of the MCP endpoint; 0 picks one."),
     ("HOST", "127.0.0.1", "Address to listen on; only loopback addresses are taken."),
     ("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
@@ -35,17 +41,31 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("ALLOWED_ORIGINS", "", "Right Origin values of browser clients, comma-separated."),
     ("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),
     ("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
+    ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
+    ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
+    ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
 )
 """Variable, default, help of every setting of the daemon.
 
 Its own table is the owner, out of reach of a client; a test holds this copy to it.
 """
 
+_SOURCES = """\
+A setting of meshd may also stand in a file given with --env-file, as KEY=VALUE, and in config.json
+with its name in lower case: {"port": 4000, "allowed_hosts": ["mesh.example"]}. A flag beats the
+environment, that an env-file, that config.json. Names that config.json should not have, and values
+that are not valid, are refused with file and line. A running daemon takes over changed lists, log
+level, retention and rate limit on SIGHUP.
+
+  meshctl config list                      each setting with its value, and where it was said
+  meshctl config get PORT"""
+
 FILES: tuple[tuple[str, str], ...] = (
     ("meshd.sock", "The socket for control calls. Only your user can open it."),
     ("meshd.lock", "Held by the running daemon; its holder is the only one."),
     ("logs/meshd.log", "What the daemon says about itself: meshctl daemon logs."),
     ("keys/", "The vault's keys. Without them the stored credentials cannot be read."),
+    ("config.json", "Settings, if you write it: meshctl help environment."),
     ("data/", "Connections, keys, events and call records."),
     ("clients/", "What was changed in the settings of other programs, to undo it."),
 )
@@ -56,6 +76,7 @@ def environment() -> str:
     """Variables of this program, then the daemon's."""
     lines = ["Variables that meshctl reads:", *_table(VARIABLES)]
     lines += ["", "Variables that meshd reads when it starts:", *_table(setting_lines())]
+    lines += ["", *_SOURCES.splitlines()]
     return "\n".join(lines)
 
 

@@ -45,6 +45,7 @@ NOUNS: Mapping[str, str] = {
     "call": "Records of the calls that went through.",
     "event": "What happens, as it happens.",
     "client": "Programs on this machine that use MCP servers.",
+    "config": "The daemon's settings.",
     "daemon": "The process in the middle.",
 }
 
@@ -154,6 +155,13 @@ ROWS: tuple[Row, ...] = (
         f"{_CLI}.desktop:uninstall",
         "Take meshctl's entries out of a client's settings, and revoke the key made for it.",
     ),
+    Row(
+        "config list",
+        f"{_CLI}.config:list_",
+        "List the settings with their values, and where each was said.",
+        start=False,
+    ),
+    Row("config get", f"{_CLI}.config:get", "Print the value of one setting.", start=False),
     Row("daemon start", f"{_CLI}.daemon:start", "Start meshd, and wait until it serves."),
     Row(
         "daemon stop",
@@ -164,6 +172,18 @@ ROWS: tuple[Row, ...] = (
     Row("daemon restart", f"{_CLI}.daemon:restart", "Stop meshd and start it on the same port."),
     Row("daemon show", f"{_CLI}.daemon:show", "Show the inside of the daemon.", start=False),
     Row("daemon logs", f"{_CLI}.daemon:logs", "Print what the daemon logged.", start=False),
+    Row(
+        "daemon install",
+        f"{_CLI}.service:install",
+        "Let the system start meshd: a systemd user unit, or a launchd agent on macOS.",
+        start=False,
+    ),
+    Row(
+        "daemon uninstall",
+        f"{_CLI}.service:uninstall",
+        "Remove the file that `daemon install` wrote; what runs is left running.",
+        start=False,
+    ),
     Row(
         "completion",
         f"{_CLI}.completion:completion",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from meshctl.client.client import Client
@@ -66,11 +66,11 @@ def ensure(home: Home) -> dict[str, Any]:
     return running(home) or start(home)
 
 
-def start(home: Home, port: int | None = None) -> dict[str, Any]:
+def start(home: Home, port: int | None = None, more: Sequence[str] = ()) -> dict[str, Any]:
     """Start a daemon that outlives this process, and wait until it serves.
 
     One that runs already is the answer too. Port 0 picks a free one; None leaves it to the
-    daemon's settings.
+    daemon's settings. `more` are further arguments for its program.
 
     Raises:
         Conflict: one runs on another port than asked for, or the port is taken.
@@ -81,7 +81,7 @@ def start(home: Home, port: int | None = None) -> dict[str, Any]:
     while (found := running(home)) is None:
         left -= 1
         try:
-            return _launch(home, port)
+            return _launch(home, port, more)
         except Conflict as lost:
             # Without a pid it is not about the lock. With one, somebody was faster, or only looked
             # at the lock (`held`) in the instant in which the daemon took it.
@@ -91,7 +91,7 @@ def start(home: Home, port: int | None = None) -> dict[str, Any]:
     return found
 
 
-def foreground(home: Home, port: int | None = None) -> None:
+def foreground(home: Home, port: int | None = None, more: Sequence[str] = ()) -> None:
     """Become the daemon; returns never.
 
     Raises:
@@ -106,7 +106,7 @@ def foreground(home: Home, port: int | None = None) -> None:
         )
     home.prepare()
     os.execve(  # noqa: S606 - an argv, and no shell is wanted
-        sys.executable, meshd(*_port(port)), environment(home)
+        sys.executable, meshd(*_port(port), *more), environment(home)
     )
 
 
@@ -134,12 +134,12 @@ def stop(home: Home) -> int | None:
     return pid
 
 
-def _launch(home: Home, port: int | None) -> dict[str, Any]:
+def _launch(home: Home, port: int | None, more: Sequence[str]) -> dict[str, Any]:
     home.prepare()
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb", buffering=0) as ready:
         try:
-            child = _spawn(home, port, theirs)
+            child = _spawn(home, [*_port(port), *more], theirs)
         finally:
             os.close(theirs)
         # Reaps the daemon should it end while this process lives (the dashboard, a bridge).
@@ -150,11 +150,11 @@ def _launch(home: Home, port: int | None) -> dict[str, Any]:
     return answer
 
 
-def _spawn(home: Home, port: int | None, ready: int) -> subprocess.Popen[bytes]:
+def _spawn(home: Home, arguments: Sequence[str], ready: int) -> subprocess.Popen[bytes]:
     log = os.open(home.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
-            [*meshd(*_port(port)), "--ready-fd", str(ready)],
+            [*meshd(*arguments), "--ready-fd", str(ready)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,

@@ -1,6 +1,6 @@
 """The inside of the daemon: its card."""
 
-from meshctl.render import when
+from meshctl.render import config, when
 from meshctl.render.columns import Item, Pairs
 from meshctl.render.look import Look
 
@@ -19,5 +19,5 @@ def card(item: Item, look: Look) -> Pairs:
         ("children", when.plural(sum(bool(c["pid"]) for c in item["children"]), "stdio server")),
         ("sessions", f"{item['sessions_ended']} ended"),
         ("records", f"{item['records_written']} written, {item['records_dropped']} dropped"),
-        *item["settings"].items(),
+        *((setting["name"], config.stated(setting)) for setting in item["settings"]),
     ]

@@ -38,7 +38,7 @@ def test_a_folder_that_git_ignores_is_not_looked_at(tmp_path):
 
 def test_daemon_is_a_folder_and_no_package():
     """A package of that name would collide with python-daemon's."""
-    assert _kept(ROOT / "daemon") == {"meshd"}
+    assert _kept(ROOT / "daemon") == {"meshd", "systemd", "launchd", "container"}
 
 
 OTHERS = {
@@ -112,3 +112,14 @@ def test_the_wheel_holds_the_files_beside_the_code(wheel):
     }
     assert beside, "there are queries at least"
     assert beside <= set(wheel)
+
+
+def test_the_wheel_holds_the_templates_of_services(wheel):
+    """Where `meshctl daemon install` looks for them first."""
+    templates = {
+        f"meshctl/cli/{folder}/{path.name}"
+        for folder in ("systemd", "launchd")
+        for path in (ROOT / "daemon" / folder).iterdir()
+    }
+    assert len(templates) == 3
+    assert templates <= set(wheel)

@@ -42,7 +42,7 @@ RULES = {
         {
             "meshctl.cli.output": "the one writer of answers",
             "meshctl.main": "flushes it, and closes it for a reader that left",
-            "meshd.main": "prints what `meshd doctor` found",
+            "meshd.main": "prints what `meshd doctor` and `meshd config` found",
         },
         called=False,
     ),
@@ -55,6 +55,7 @@ RULES = {
             "meshctl.client.bridge": "its stdout belongs to the protocol",
             "meshctl.main": "flushes it before the hard exit",
             "meshd.main": "an error before there is a log",
+            "meshd.dev": "that it starts again, in the terminal of the one who edits",
         },
         called=False,
     ),
@@ -102,8 +103,10 @@ RULES = {
         {
             "meshd.proxy.child": "stdio servers: a group each, reaped, recorded",
             "meshd.proxy.watchdog": "the helper that kills what a killed daemon leaves",
+            "meshd.dev": "the daemon, again and again",
             "meshd.proxy.process_table": "asks ps where there is no /proc",
             "meshctl.client.start": "the daemon",
+            "meshctl.client.program": "the daemon's program, for one answer",
             "meshctl.cli.doctor": "the daemon's own checks",
         },
     ),

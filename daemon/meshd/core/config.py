@@ -1,50 +1,117 @@
-"""Every setting, declared once: name, environment variable, default, help."""
+"""Every setting, declared once: name, kind, default, help; and the settings in force."""
 
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
+from meshd.core import config_values as kinds
+from meshd.core.config_file import Line, read_env, read_json, shown, wrong
+from meshd.core.config_values import Kind
+from meshd.core.redact import redact_text
+from meshd.wire.config import SettingShown
 from meshd.wire.errors import BadRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting as an operator knows it."""
+    """One setting as an operator knows it.
+
+    `unset` says in words what holds where the default is empty. What is `live` is taken over by a
+    running daemon when it reads its settings again. In `config.json` the name is in lower case;
+    what says where the files are (`located`) stands in no file.
+    """
 
     env: str
+    kind: Kind
     default: str
     help: str
+    unset: str = ""
+    live: bool = False
+    located: bool = False
+
+    @property
+    def shown_default(self) -> str:
+        """The default for people."""
+        return self.default or self.unset
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("MESHCTL_HOME", "the platform's state folder", "Folder that holds everything."),
-    Setting("PORT", "3000, else the next free one", "TCP port of the MCP endpoint; 0 picks one."),
-    Setting("HOST", "127.0.0.1", "Address to listen on; only loopback addresses are taken."),
-    Setting("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
-    Setting("ALLOWED_HOSTS", "", "More right Host values, comma-separated."),
-    Setting("ALLOWED_ORIGINS", "", "Right Origin values of browser clients, comma-separated."),
-    Setting("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),
-    Setting("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
-)
-"""The table that help topics and `daemon show` are made from."""
+    Setting(
+        "MESHCTL_HOME", kinds.PATH, "", "Folder that holds everything.",
+        unset="the platform's state folder", located=True,
+    ),
+    Setting(
+        "CONFIG_PATH", kinds.PATH, "", "JSON file of settings, names in lower case.",
+        unset="config.json in MESHCTL_HOME", located=True,
+    ),
+    Setting(
+        "PORT", kinds.PORT, "", "TCP port of the MCP endpoint; 0 picks one.",
+        unset="3000, else the next free one",
+    ),
+    Setting(
+        "HOST", kinds.LOOPBACK, "127.0.0.1",
+        "Address to listen on; only loopback addresses are taken.",
+    ),
+    Setting(
+        "BASE_URL", kinds.URL, "",
+        "Public URL, when a proxy stands in front; its host is a right Host.",
+    ),
+    Setting(
+        "ALLOWED_HOSTS", kinds.HOSTS, "", "More right Host values, comma-separated.", live=True
+    ),
+    Setting(
+        "ALLOWED_ORIGINS", kinds.ORIGINS, "",
+        "Right Origin values of browser clients, comma-separated.", live=True,
+    ),
+    Setting(
+        "OUTBOUND_ALLOW", kinds.REACHABLE, "",
+        "Hosts and CIDRs reachable although they are cloud metadata.", live=True,
+    ),
+    Setting("MESHCTL_LOG_LEVEL", kinds.LEVEL, "info", "debug, info, warning or error.", live=True),
+    Setting(
+        "MESHCTL_KEEP_EVENTS", kinds.KEEP, "7d", "How long events are kept: 12h, 30d.", live=True
+    ),
+    Setting(
+        "MESHCTL_KEEP_CALLS", kinds.KEEP, "30d", "How long records of calls are kept.", live=True
+    ),
+    Setting(
+        "MESHCTL_RATE_LIMIT", kinds.RATE, "", "Calls a minute that each key may make.",
+        unset="no limit", live=True,
+    ),
+)  # fmt: skip
+"""The table that help topics, `config list` and `daemon show` are made from."""
 
-LEVELS = ("debug", "info", "warning", "error")
+_BY_NAME: Mapping[str, Setting] = {setting.env: setting for setting in SETTINGS}
+
 SOCKET = "meshd.sock"
 SOCKET_BYTES = 103
 """The longest path of a Unix socket; macOS ends at 104 bytes with its NUL, Linux at 108."""
-_AUTHORITY = re.compile(r"[^/\s?#@,]+")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The text of a setting and where it was said: `line` is 0 outside of files."""
+
+    text: str
+    source: str
+    path: Path | None = None
+    line: int = 0
+
+
+DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings in force, and where each came from."""
+    """The settings in force, and where each came from.
+
+    `keep_*` are microseconds. `ignored` are names in env-files that no setting has.
+    """
 
     home: Path
+    config_path: Path
     port: int | None
     host: str
     base_url: str | None
@@ -52,7 +119,17 @@ class Config:
     allowed_origins: frozenset[str]
     outbound_allow: tuple[str, ...]
     log_level: str
-    sources: Mapping[str, str]
+    keep_events: int
+    keep_calls: int
+    rate_limit: int | None
+    given: Mapping[str, Given]
+    env_files: tuple[Path, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each setting was said: by its name, in few words."""
+        return {setting.env: self.given[setting.env].source for setting in SETTINGS}
 
     @property
     def socket(self) -> Path:
@@ -84,91 +161,152 @@ class Config:
         """One record per running child, so that a successor can end orphans."""
         return self.home / "run" / "children"
 
+    def text(self, env: str) -> str:
+        """What a setting says now, as it would be written; what looks like a secret is masked."""
+        return redact_text(self.given[env].text)
 
-def read_config(environ: Mapping[str, str], *, port: int | None = None) -> Config:
-    """The settings from the environment; `port` is the command line's and wins.
+    def value(self, env: str) -> Any:
+        """What a setting means."""
+        return _BY_NAME[env].kind.value(self.given[env].text)
+
+    def with_live(self, read: Self) -> Self:
+        """These settings with the live ones of `read`."""
+        live = {setting.env: read.given[setting.env] for setting in SETTINGS if setting.live}
+        return replace(
+            self,
+            allowed_hosts=read.allowed_hosts,
+            allowed_origins=read.allowed_origins,
+            outbound_allow=read.outbound_allow,
+            log_level=read.log_level,
+            keep_events=read.keep_events,
+            keep_calls=read.keep_calls,
+            rate_limit=read.rate_limit,
+            given={**self.given, **live},
+        )
+
+    def shown(self) -> list[SettingShown]:
+        """Every setting for people and programs."""
+        return [
+            SettingShown(
+                name=setting.env, value=self.text(setting.env), source=self.sources[setting.env],
+                default=setting.shown_default, type=setting.kind.name, live=setting.live,
+                help=setting.help,
+            )
+            for setting in SETTINGS
+        ]  # fmt: skip
+
+
+def read_config(
+    environ: Mapping[str, str], *, port: int | None = None, env_files: Iterable[Path] = ()
+) -> Config:
+    """The settings in force. `port` is the command line's.
+
+    The command line beats the environment, that the env-files (a later file an earlier one), those
+    `config.json`, and that the defaults. An empty variable is as if not set.
 
     Raises:
-        BadRequest: a value is not valid, with the variable's name.
+        BadRequest: a value is not valid or a file is wrong, with the name, the file and the line.
     """
-    sources = {s.env: ("environment" if environ.get(s.env) else "default") for s in SETTINGS}
+    layers = _Layers()
     if port is not None:
-        sources["PORT"] = "command line"
-    home = environ.get("MESHCTL_HOME") or ""
-    if not home:
-        raise BadRequest("MESHCTL_HOME is not set", next="meshctl daemon start")
-    if len(os.fsencode(Path(home).absolute() / SOCKET)) > SOCKET_BYTES:
-        raise BadRequest(f"MESHCTL_HOME is too long: a socket's path has {SOCKET_BYTES} bytes")
-    host = environ.get("HOST") or "127.0.0.1"
-    _check_loopback(host)
-    level = (environ.get("MESHCTL_LOG_LEVEL") or "info").lower()
-    if level not in LEVELS:
-        raise _not_valid("MESHCTL_LOG_LEVEL", level, " ".join(LEVELS))
-    base_url = (environ.get("BASE_URL") or "").rstrip("/") or None
-    if base_url and not re.fullmatch(r"https?://[^/\s?#@]+", base_url):
-        raise BadRequest("BASE_URL must be http(s)://HOST[:PORT] without a path")
+        layers.add("PORT", Given(str(port), "command line"))
+    for setting in SETTINGS:
+        layers.add(setting.env, Given(environ.get(setting.env, ""), "environment"))
+    paths = tuple(path.absolute() for path in env_files)
+    ignored = [name for path in reversed(paths) for name in layers.add_env(path)]
+    home = _home(layers)
+    place = layers.given.get("CONFIG_PATH") or Given("config.json", DEFAULT)
+    config_path = home / _value(_BY_NAME["CONFIG_PATH"], place)
+    layers.add_json(config_path, must_exist=place.source != DEFAULT)
+    given = {
+        **{setting.env: Given(setting.default, DEFAULT) for setting in SETTINGS},
+        **layers.given,
+        "MESHCTL_HOME": Given(str(home), layers.given["MESHCTL_HOME"].source),
+        "CONFIG_PATH": Given(str(config_path), place.source),
+    }
+    value = {setting.env: _value(setting, given[setting.env]) for setting in SETTINGS}
     return Config(
-        home=Path(home).absolute(),
-        port=_port(environ.get("PORT") if port is None else str(port)),
-        host=host,
-        base_url=base_url,
-        allowed_hosts=frozenset(_words(environ, "ALLOWED_HOSTS", _is_authority, "HOST[:PORT]")),
-        allowed_origins=frozenset(
-            _words(environ, "ALLOWED_ORIGINS", _is_origin, "https://HOST[:PORT]")
-        ),
-        outbound_allow=tuple(
-            _words(environ, "OUTBOUND_ALLOW", _is_reachable, "a host, an address or a CIDR")
-        ),
-        log_level=level,
-        sources=sources,
+        home=home,
+        config_path=config_path,
+        port=value["PORT"],
+        host=value["HOST"],
+        base_url=value["BASE_URL"],
+        allowed_hosts=frozenset(value["ALLOWED_HOSTS"]),
+        allowed_origins=frozenset(value["ALLOWED_ORIGINS"]),
+        outbound_allow=value["OUTBOUND_ALLOW"],
+        log_level=value["MESHCTL_LOG_LEVEL"],
+        keep_events=value["MESHCTL_KEEP_EVENTS"],
+        keep_calls=value["MESHCTL_KEEP_CALLS"],
+        rate_limit=value["MESHCTL_RATE_LIMIT"],
+        given=given,
+        env_files=paths,
+        ignored=tuple(ignored),
     )
 
 
-def _words(
-    environ: Mapping[str, str], name: str, is_valid: Callable[[str], bool], form: str
-) -> list[str]:
-    words = [word.strip().lower() for word in environ.get(name, "").split(",") if word.strip()]
-    for word in words:
-        if not is_valid(word):
-            raise _not_valid(name, word, form)
-    return words
+class _Layers:
+    """What was said, strongest first: a later word never replaces an earlier one."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Given] = {}
+
+    def add(self, name: str, given: Given) -> None:
+        """Take a word, unless it is empty or a stronger one was said."""
+        if given.text.strip():
+            self.given.setdefault(name, given)
+
+    def add_env(self, path: Path) -> list[str]:
+        """The lines of an env-file; the names in it that are no settings."""
+        lines, ignored = read_env(path), []
+        for line in reversed(lines):
+            if line.name in _BY_NAME:
+                self._add_line(path, line, line.name)
+            else:
+                ignored.append(line.name)
+        return ignored
+
+    def add_json(self, path: Path, *, must_exist: bool) -> None:
+        """The members of `config.json`, each a setting in lower case."""
+        try:
+            lines = read_json(path)
+        except FileNotFoundError:
+            if must_exist:
+                facts = {"CONFIG_PATH": str(path)}
+                raise BadRequest("there is no such file", facts=facts) from None
+            return
+        for line in lines:
+            name = line.name.upper()
+            if name not in _BY_NAME or line.name != line.name.lower():
+                valid = " ".join(s.env.lower() for s in SETTINGS if not s.located)
+                raise wrong(path, line.line, "no setting has this name", key=shown(line.name),
+                            valid=valid)  # fmt: skip
+            self._add_line(path, line, name)
+
+    def _add_line(self, path: Path, line: Line, name: str) -> None:
+        if _BY_NAME[name].located:
+            why = "this says where files are, and stands in no file"
+            raise wrong(path, line.line, why, key=line.name)
+        self.add(name, Given(line.text, f"{path}:{line.line}", path, line.line))
 
 
-def _is_authority(word: str) -> bool:
-    return _AUTHORITY.fullmatch(word) is not None
+def _home(layers: _Layers) -> Path:
+    given = layers.given.get("MESHCTL_HOME")
+    if given is None:
+        raise BadRequest("MESHCTL_HOME is not set", next="meshctl daemon start")
+    home: Path = _value(_BY_NAME["MESHCTL_HOME"], given).absolute()
+    if len(os.fsencode(home / SOCKET)) > SOCKET_BYTES:
+        raise BadRequest(f"MESHCTL_HOME is too long: a socket's path has {SOCKET_BYTES} bytes")
+    return home
 
 
-def _is_origin(word: str) -> bool:
-    return _ORIGIN.fullmatch(word) is not None
-
-
-def _is_reachable(word: str) -> bool:
+def _value(setting: Setting, given: Given) -> Any:
     try:
-        return bool(ip_network(word, strict=False))
+        return setting.kind.value(given.text)
     except ValueError:
-        return _HOST_NAME.fullmatch(word) is not None
-
-
-def _port(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
-        raise _not_valid("PORT", text, "a number from 0 to 65535")
-    return int(text)
-
-
-def _not_valid(name: str, value: str, form: str) -> BadRequest:
-    return BadRequest(f'{name} "{ascii(value[:100])[1:-1]}" is not valid', facts={"valid": form})
-
-
-def _check_loopback(host: str) -> None:
-    try:
-        loopback = ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback:
-        raise BadRequest(
-            f'HOST "{ascii(host)[1:-1]}" is not a loopback address',
-            facts={"why": "beyond loopback TLS or a trusted proxy is needed"},
-            next="HOST=127.0.0.1 meshctl daemon start",
-        )
+        pass
+    text = shown(redact_text(given.text[:100]))
+    valid = {"valid": setting.kind.form}
+    if given.path is not None:
+        why = f'{setting.env} "{text}" is not valid'
+        raise wrong(given.path, given.line, why, key=setting.env.lower(), **valid)
+    raise BadRequest(f'{setting.env} "{text}" is not valid', facts=valid)

@@ -65,10 +65,15 @@ def open_log(path: Path, level: str) -> logging.handlers.QueueListener:
     line: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     root = logging.getLogger()
     root.handlers[:] = [_Queue(line)]
-    root.setLevel(level.upper())
+    set_level(level)
     listener = logging.handlers.QueueListener(line, sink)
     listener.start()
     return listener
+
+
+def set_level(level: str) -> None:
+    """Log from `level` on: debug, info, warning or error."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def close_log(listener: logging.handlers.QueueListener) -> None:

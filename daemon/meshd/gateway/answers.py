@@ -9,7 +9,7 @@ from meshd.services.access import Decision
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
 from meshd.services.refusals import fix_for
-from meshd.wire.errors import MeshError
+from meshd.wire.errors import MeshError, RateLimited
 
 _JSON_HEADERS = {"Content-Type": JSON}
 SSE_HEADERS = {
@@ -35,7 +35,10 @@ def rpc_error(
     error: MeshError, ident: bytes = b"", code: int = jsonrpc.INVALID_REQUEST
 ) -> web.Response:
     """A refusal with its HTTP status, its body a JSON-RPC error with code and next step."""
-    return message(_failure(error, ident, code), status=error.status)
+    answer = message(_failure(error, ident, code), status=error.status)
+    if isinstance(error, RateLimited):
+        answer.headers["Retry-After"] = error.facts["retry_after_s"]
+    return answer
 
 
 def rpc_failure(error: MeshError, ident: bytes) -> web.Response:

@@ -24,6 +24,7 @@ from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.failures import failure
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
+from meshd.services.rate_limit import RateLimit
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import no_grant
@@ -56,6 +57,7 @@ class Endpoint:
         passing: HttpPassing,
         serving: StdioServing,
         clock: Clock,
+        limit: RateLimit,
     ) -> None:
         self._directory = directory
         self._sessions = sessions
@@ -64,6 +66,7 @@ class Endpoint:
         self._passing = passing
         self._serving = serving
         self._clock = clock
+        self._limit = limit
 
     async def handle(
         self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
@@ -73,6 +76,8 @@ class Endpoint:
         Raises:
             MeshError: it is refused before a message was read.
         """
+        if request.method == "POST":
+            self._limit.check(who)
         row = self._find(who, raw_name)
         if request.method == "POST":
             return await self._post(request, who, row, started)

@@ -17,13 +17,23 @@ class Gate:
         origins: Iterable[str] = (),
     ) -> None:
         names = {"127.0.0.1", "localhost", "[::1]"}
-        self._hosts = {f"{name}:{port}" for name in names} | set(hosts)
+        self._own_hosts = {f"{name}:{port}" for name in names}
+        self._own_origins = set[str]()
         if port == 80:
-            self._hosts |= names
-        self._origins = set(origins) - {"null"}
+            self._own_hosts |= names
         if base_url is not None:
-            self._hosts.add(urlsplit(base_url).netloc.lower())
-            self._origins.add(base_url.lower())
+            self._own_hosts.add(urlsplit(base_url).netloc.lower())
+            self._own_origins.add(base_url.lower())
+        self.allow_hosts(hosts)
+        self.allow_origins(origins)
+
+    def allow_hosts(self, hosts: Iterable[str]) -> None:
+        """Take these as right Hosts too, in place of those given before."""
+        self._hosts = self._own_hosts | set(hosts)
+
+    def allow_origins(self, origins: Iterable[str]) -> None:
+        """Take these as right Origins too, in place of those given before."""
+        self._origins = self._own_origins | (set(origins) - {"null"})
 
     def check(self, headers: Mapping[str, str]) -> MeshError | None:
         """What is wrong with the request, if anything."""

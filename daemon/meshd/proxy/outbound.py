@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Iterable
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from meshd.proxy.dial import Trust
 from meshd.proxy.http_pool import HttpPool
@@ -38,8 +38,12 @@ class OutboundRules:
     """Decides on hosts and addresses. `allow` holds host names, addresses and CIDRs."""
 
     def __init__(self, allow: Iterable[str] = ()) -> None:
+        self.allow(allow)
+
+    def allow(self, allow: Iterable[str]) -> None:
+        """Allow these, in place of those given before. Connections that stand are not cut."""
         self._names: set[str] = set()
-        self._networks = []
+        self._networks: list[IPv4Network | IPv6Network] = []
         for word in allow:
             try:
                 self._networks.append(ip_network(word, strict=False))

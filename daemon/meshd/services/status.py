@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshd.core.clock import Clock, iso
-from meshd.core.config import SETTINGS, Config
+from meshd.core.config import Config
 from meshd.services.access import scope_at
 from meshd.services.connections import Connections
 from meshd.services.directory import Directory
@@ -36,7 +36,7 @@ _HELP = {"failing": "test", "needs_login": "edit"}
 class StatusReport:
     """Collects what the services know."""
 
-    config: Config
+    config: Callable[[], Config]
     clock: Clock
     directory: Directory
     connections: Connections
@@ -62,7 +62,7 @@ class StatusReport:
             daemon=DaemonState(
                 state="running", version=VERSION, pid=os.getpid(),
                 uptime_s=(self.clock.now() - self.started_at) / 1_000_000,
-                socket=str(self.config.socket),
+                socket=str(self.config().socket),
             ),
             url=self.url(),
             org=self._org(who),
@@ -84,15 +84,16 @@ class StatusReport:
         children = await self.upstreams.children()
         for child in children:
             child.connection = names.get(child.connection, child.connection)
+        config = self.config()
         return DaemonShown(
             pid=os.getpid(), version=VERSION, python=platform.python_version(),
-            started_at=iso(self.started_at), socket=str(self.config.socket), url=self.url(),
-            home=str(self.config.home), log=str(self.config.log), rss_bytes=_rss(),
+            started_at=iso(self.started_at), socket=str(config.socket), url=self.url(),
+            home=str(config.home), log=str(config.log), rss_bytes=_rss(),
             loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
             children=children, sessions_ended=self.sessions_ended(),
             records_written=self.records.counters.written,
             records_dropped=self.records.counters.dropped,
-            settings={s.env: self.config.sources[s.env] for s in SETTINGS},
+            settings=config.shown(), env_files=[str(path) for path in config.env_files],
         )  # fmt: skip
 
     def _org(self, who: Principal) -> OrgName:

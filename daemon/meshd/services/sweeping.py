@@ -2,27 +2,37 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
-from meshd.core.clock import MICROSECONDS, Clock
+from meshd.core.clock import Clock
 from meshd.services.keys import Keys
 from meshd.store.db import Database, Step, StoreError
 
 log = logging.getLogger(__name__)
 
 EVERY = 60.0
-KEEP_EVENTS = 7 * 86400 * MICROSECONDS
-KEEP_CALLS = 30 * 86400 * MICROSECONDS
 PAUSE = 0.05
+
+
+@dataclass(slots=True)
+class Retention:
+    """How long things are kept, in microseconds. It may change while the daemon runs."""
+
+    events: int
+    calls: int
 
 
 class Sweeper:
     """Runs for ever, once a minute."""
 
-    def __init__(self, main: Database, calls: Database, keys: Keys, clock: Clock) -> None:
+    def __init__(
+        self, main: Database, calls: Database, keys: Keys, clock: Clock, keep: Retention
+    ) -> None:
         self._main = main
         self._calls = calls
         self._keys = keys
         self._clock = clock
+        self._keep = keep
 
     async def run(self) -> None:
         """Sweep, for ever. A failing database is tried again the next time."""
@@ -38,8 +48,8 @@ class Sweeper:
         """Drop what is older than retention; how many rows went."""
         now, gone = self._clock.now(), 0
         for db, query, keep in (
-            (self._main, "event.sweep", KEEP_EVENTS),
-            (self._calls, "call.sweep", KEEP_CALLS),
+            (self._main, "event.sweep", self._keep.events),
+            (self._calls, "call.sweep", self._keep.calls),
         ):
             while rows := (await db.write(Step(query, {"time": now - keep})))[0]:
                 gone += len(rows)

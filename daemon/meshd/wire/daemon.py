@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from meshd.wire.child import ChildProcess
+from meshd.wire.config import SettingShown
 
 
 class DaemonState(Struct, kw_only=True):
@@ -69,7 +70,8 @@ class DaemonShown(Struct, kw_only=True):
     sessions_ended: int = 0
     records_written: int = 0
     records_dropped: int = 0
-    settings: dict[str, str] = {}
+    settings: list[SettingShown] = []
+    env_files: list[str] = []
 
 
 class Stopped(Struct, kw_only=True):

@@ -104,6 +104,12 @@ class WrongHost(MeshError):
     code, status, exit_code = "wrong_host", 421, 2
 
 
+class RateLimited(MeshError):
+    """Too many calls; wait a moment."""
+
+    code, status, exit_code = "rate_limited", 429, 8
+
+
 class UpstreamFailed(MeshError):
     """The MCP server behind this connection failed."""
 
@@ -144,8 +150,8 @@ KINDS: Mapping[str, type[MeshError]] = {
     kind.code: kind
     for kind in (
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
-        TooSlow, Conflict, TooLarge, UnsupportedMedia, WrongHost, UpstreamFailed, NeedsLogin,
-        UpstreamTimeout, Unavailable, DaemonDown, Usage,
+        TooSlow, Conflict, TooLarge, UnsupportedMedia, WrongHost, RateLimited,
+        UpstreamFailed, NeedsLogin, UpstreamTimeout, Unavailable, DaemonDown, Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

@@ -110,11 +110,11 @@ def test_a_look_at_the_lock_loses_no_daemon(fake_meshd, monkeypatch):
     """A daemon that ran into somebody's look at the lock is launched again."""
     launch, launched = module._launch, []
 
-    def unlucky(home, port):
+    def unlucky(home, port, more):
         launched.append(port)
         if len(launched) < 3:
             raise Conflict("meshd is already running", facts={"pid": "1"})
-        return launch(home, port)
+        return launch(home, port, more)
 
     monkeypatch.setattr(module, "_launch", unlucky)
     assert start(fake_meshd, port=0)["pid"]

@@ -223,7 +223,16 @@ SHOWN = {
     "sessions_ended": 3,
     "records_written": 128,
     "records_dropped": 0,
-    "settings": {"PORT": "3000 (default)", "HOST": "127.0.0.1 (environment)"},
+    "settings": [
+        {
+            "name": "PORT",
+            "value": "",
+            "source": "default",
+            "default": "3000, else the next free one",
+        },
+        {"name": "HOST", "value": "127.0.0.1", "source": "environment", "default": "127.0.0.1"},
+        {"name": "BASE_URL", "value": "", "source": "default", "default": ""},
+    ],
 }
 CHECKS = [
     {"check": "python", "state": "pass", "note": "3.13.1"},

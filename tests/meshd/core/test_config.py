@@ -10,6 +10,7 @@ from meshd.wire.errors import BadRequest
 HOME = {"MESHCTL_HOME": "/tmp/home"}
 GOOD = {
     "MESHCTL_HOME": ("/tmp/other", "home", Path("/tmp/other")),
+    "CONFIG_PATH": ("", "config_path", None),
     "PORT": ("4000", "port", 4000),
     "HOST": ("::1", "host", "::1"),
     "BASE_URL": ("https://mesh.example/", "base_url", "https://mesh.example"),
@@ -25,6 +26,9 @@ GOOD = {
         ("10.0.0.0/8", "fd00::1", "metadata."),
     ),
     "MESHCTL_LOG_LEVEL": ("DEBUG", "log_level", "debug"),
+    "MESHCTL_KEEP_EVENTS": ("12h", "keep_events", 12 * 3600 * 1_000_000),
+    "MESHCTL_RATE_LIMIT": ("60", "rate_limit", 60),
+    "MESHCTL_KEEP_CALLS": ("36500d", "keep_calls", 36500 * 86400 * 1_000_000),
 }
 BAD = [
     ("PORT", "65536"), ("PORT", "-1"), ("PORT", "80a"), ("PORT", "٣"), ("PORT", "9" * 400),
@@ -35,14 +39,22 @@ BAD = [
     ("ALLOWED_ORIGINS", "a.example"), ("ALLOWED_ORIGINS", "null"), ("ALLOWED_ORIGINS", "*"),
     ("ALLOWED_ORIGINS", "https://a/path"),
     ("OUTBOUND_ALLOW", "10.0.0.0/33"), ("OUTBOUND_ALLOW", "http://a"), ("OUTBOUND_ALLOW", "*"),
+    ("MESHCTL_KEEP_EVENTS", "59s"), ("MESHCTL_KEEP_EVENTS", "7"), ("MESHCTL_KEEP_CALLS", "0d"),
+    ("MESHCTL_RATE_LIMIT", "0"), ("MESHCTL_RATE_LIMIT", "1000001"), ("MESHCTL_RATE_LIMIT", "1/s"),
+    ("MESHCTL_KEEP_CALLS", "36501d"), ("MESHCTL_KEEP_CALLS", "999999999d"),
+    ("CONFIG_PATH", "~nobody-of-that-name/x"), ("MESHCTL_HOME", "~nobody-of-that-name/x"),
     ("MESHCTL_LOG_LEVEL", "loud"), ("MESHCTL_HOME", "/" + "a" * SOCKET_BYTES),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.env)
-def test_every_setting_of_the_table_is_read(setting) -> None:
+def test_every_setting_of_the_table_is_read(setting, tmp_path: Path) -> None:
     """A row that nobody reads would be a promise that nobody keeps."""
     text, field, value = GOOD[setting.env]
+    if setting.env == "CONFIG_PATH":
+        (tmp_path / "other.json").write_text("{}")
+        text = str(tmp_path / "other.json")
+        value = Path(text)
     default = read_config(HOME)
     config = read_config({**HOME, setting.env: text})
     assert getattr(config, field) == value
@@ -95,3 +107,79 @@ def test_everything_lies_below_the_home() -> None:
     ]
     assert all(place.is_relative_to(config.home) for place in places)
     assert not config.master_key.is_relative_to(config.data)
+
+
+def test_each_layer_beats_those_below(tmp_path: Path) -> None:
+    """Flag, environment, env-files (the later first), config.json, default."""
+    (tmp_path / "config.json").write_text('{"port": 1, "host": "::1", "base_url": "http://j",'
+        '\n"allowed_hosts": ["a", "b:1"], "meshctl_keep_calls": "9d"}')  # fmt: skip
+    one, two = tmp_path / "one.env", tmp_path / "two.env"
+    one.write_text("PORT=2\nHOST=127.0.0.2\nALLOWED_HOSTS=one\nBASE_URL=http://one\n")
+    two.write_text("PORT=3\nHOST=127.0.0.3\nALLOWED_HOSTS=two\nALLOWED_HOSTS=last\nTERM=x\n")
+    environ = {"MESHCTL_HOME": str(tmp_path), "PORT": "4", "HOST": "127.0.0.4", "BASE_URL": " "}
+    config = read_config(environ, port=5, env_files=[one, two])
+    assert (config.port, config.host, config.base_url) == (5, "127.0.0.4", "http://one")
+    assert config.allowed_hosts == {"last"}
+    assert config.sources == {
+        "MESHCTL_HOME": "environment",
+        "CONFIG_PATH": "default",
+        "PORT": "command line",
+        "HOST": "environment",
+        "BASE_URL": f"{one}:4",
+        "ALLOWED_HOSTS": f"{two}:4",
+        "ALLOWED_ORIGINS": "default",
+        "OUTBOUND_ALLOW": "default",
+        "MESHCTL_LOG_LEVEL": "default",
+        "MESHCTL_KEEP_EVENTS": "default",
+        "MESHCTL_KEEP_CALLS": f"{tmp_path}/config.json:2",
+        "MESHCTL_RATE_LIMIT": "default",
+    }
+    assert config.ignored == ("TERM",)
+    bare = read_config({"MESHCTL_HOME": str(tmp_path)})
+    assert (bare.port, bare.host, bare.allowed_hosts) == (1, "::1", {"a", "b:1"})
+
+
+def refusal(tmp_path: Path, json: str = "{}", env: str = "") -> dict[str, str]:
+    """The sentence and the facts of a refused file."""
+    (tmp_path / "config.json").write_text(json)
+    (tmp_path / "x.env").write_text(env)
+    with pytest.raises(BadRequest) as refused:
+        read_config({"MESHCTL_HOME": str(tmp_path)}, env_files=[tmp_path / "x.env"])
+    return {"message": refused.value.message, **refused.value.facts}
+
+
+@pytest.mark.parametrize("name", ["prot", "PORT", "", "Host", "meshctl_home", "config_path"])
+def test_a_name_that_config_json_should_not_have(tmp_path: Path, name: str) -> None:
+    """Neither unknown ones, nor those that say where the file itself is."""
+    refused = refusal(tmp_path, f'{{\n"port": 1,\n"{name}": "x"}}')
+    assert refused["message"].startswith("config.json: ")
+    assert (refused["line"], refused["key"]) == ("3", name)
+    assert refused["file"] == str(tmp_path / "config.json")
+
+
+def test_a_value_in_a_file_is_refused_with_its_line(tmp_path: Path) -> None:
+    refused = refusal(tmp_path, '{\n\n"host": "0.0.0.0"}')
+    assert (refused["line"], refused["key"]) == ("3", "host")
+    refused = refusal(tmp_path, env="A=1\nPORT=many\n")
+    assert (refused["line"], refused["key"]) == ("2", "port")
+    assert refusal(tmp_path, env="MESHCTL_HOME=/x")["line"] == "1"
+
+
+def test_a_config_path_that_was_said_must_be_there(tmp_path: Path) -> None:
+    """Without a word about it none need be; relative ones begin in the home."""
+    environ = {"MESHCTL_HOME": str(tmp_path), "CONFIG_PATH": "mine.json"}
+    with pytest.raises(BadRequest, match="no such file"):
+        read_config(environ)
+    (tmp_path / "mine.json").write_text('{"port": 7}')
+    assert read_config(environ).port == 7
+
+
+def test_what_is_shown_is_masked(tmp_path: Path) -> None:
+    """Text of any setting that looks like a credential."""
+    secret = "ghp_" + "a1" * 18
+    config = read_config({**HOME, "ALLOWED_HOSTS": f"a,{secret}"})
+    rows = {row.name: row for row in config.shown()}
+    assert rows["ALLOWED_HOSTS"].value == "a,***"
+    assert secret not in repr(rows)
+    refused = refusal(tmp_path, env=f"PORT={secret}")
+    assert secret not in repr(refused)

@@ -10,7 +10,7 @@ from tests.support.floors import Floors
 
 def report(house: Floors, home: Path) -> StatusReport:
     return StatusReport(
-        read_config({"MESHCTL_HOME": str(home)}), house.clock, house.directory, house.connections,
+        lambda: read_config({"MESHCTL_HOME": str(home)}), house.clock, house.directory, house.connections,
         house.records, house.upstreams, lambda: "http://127.0.0.1:3000", lambda: 7, house.clock.now(),
     )  # fmt: skip
 
@@ -50,9 +50,11 @@ async def test_who_am_i(house: Floors) -> None:
     assert (who.name, who.kind, who.permissions, who.role) == ("k", "key", {"*": ["x"]}, "user")
 
 
-async def test_the_inside_names_every_setting_and_no_value(house: Floors) -> None:
+async def test_the_inside_shows_every_setting(house: Floors) -> None:
     shown = await report(house, Path("/tmp/x")).inside()
-    assert shown.settings.keys() == {setting.env for setting in SETTINGS}
-    assert set(shown.settings.values()) <= {"environment", "default", "command line"}
+    assert [row.name for row in shown.settings] == [setting.env for setting in SETTINGS]
+    values = {row.name: (row.value, row.source) for row in shown.settings}
+    assert values["MESHCTL_HOME"] == ("/tmp/x", "environment")
+    assert values["HOST"] == ("127.0.0.1", "default")
     assert shown.rss_bytes > 1_000_000
     assert shown.sessions_ended == 7

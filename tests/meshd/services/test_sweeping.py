@@ -4,10 +4,13 @@ import pytest
 
 from meshd.services import sweeping
 from meshd.services.record_rows import Stopwatch
-from meshd.services.sweeping import KEEP_CALLS, KEEP_EVENTS, Sweeper
+from meshd.services.sweeping import Retention, Sweeper
 from meshd.wire.call import RecordList
 from meshd.wire.connection import ConnectionAdd
 from tests.support.floors import Floors
+
+DAY = 86400 * 1_000_000
+KEEP_EVENTS, KEEP_CALLS = 7 * DAY, 30 * DAY
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,10 @@ async def left(house: Floors) -> tuple[int, int]:
     return len(events), len(await house.records.all(house.owner, RecordList(limit=1000)))
 
 
+def sweeper(house: Floors, events: int = KEEP_EVENTS) -> Sweeper:
+    return Sweeper(house.db, house.calls, house.keys, house.clock, Retention(events, KEEP_CALLS))
+
+
 async def test_only_what_is_too_old_goes(house: Floors) -> None:
     await house.connections.add(house.owner, ConnectionAdd(name="a", url="http://127.0.0.1:1/"))
     now = house.clock.now()
@@ -41,14 +48,14 @@ async def test_only_what_is_too_old_goes(house: Floors) -> None:
     await fill(house, now - KEEP_EVENTS - 1, 5)
     await fill(house, now - KEEP_EVENTS, 7)
     await fill(house, now, 1)
-    gone = await Sweeper(house.db, house.calls, house.keys, house.clock).sweep()
+    gone = await sweeper(house).sweep()
     assert await left(house) == (8, 16)
     assert gone == 10 + 2
-    assert await Sweeper(house.db, house.calls, house.keys, house.clock).sweep() == 0
+    assert await sweeper(house).sweep() == 0
 
 
 async def test_more_than_a_batch(house: Floors) -> None:
     await house.connections.add(house.owner, ConnectionAdd(name="a", url="http://127.0.0.1:1/"))
     await fill(house, 1, 900)
-    assert await Sweeper(house.db, house.calls, house.keys, house.clock).sweep() == 1800
+    assert await sweeper(house).sweep() == 1800
     assert await left(house) == (0, 0)

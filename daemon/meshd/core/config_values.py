@@ -1,0 +1,126 @@
+"""What the values of settings look like, and how their text is read. Pure; knows no setting."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from meshd.core.clock import MICROSECONDS, seconds
+from meshd.wire.errors import BadRequest
+
+LEVELS = ("debug", "info", "warning", "error")
+SHORTEST_KEEP, LONGEST_KEEP = 60, 36500 * 86400
+"""Seconds: housekeeping runs once a minute; a hundred years are for ever."""
+
+_AUTHORITY = re.compile(r"[^/\s?#@,]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
+_URL = re.compile(r"https?://[^/\s?#@]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value: its short name, what is valid, and how a text becomes a value.
+
+    `read` raises ValueError or BadRequest for a text that is not valid; it never sees an empty one.
+    """
+
+    name: str
+    form: str
+    read: Callable[[str], Any]
+    empty: Any = None
+    """What stands for a text that is empty."""
+
+    def value(self, text: str) -> Any:
+        """The value that `text` says.
+
+        Raises:
+            ValueError: it is not valid.
+        """
+        if not text.strip():
+            return self.empty
+        try:
+            return self.read(text.strip())
+        except BadRequest as error:
+            raise ValueError(error.message) from None
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # the home of a user who is not there
+        raise ValueError from None
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise ValueError
+    return int(text)
+
+
+def _loopback(text: str) -> str:
+    try:
+        loopback = ip_address(text).is_loopback
+    except ValueError:
+        loopback = text == "localhost"
+    if not loopback:
+        raise ValueError
+    return text
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text.rstrip("/")):
+        raise ValueError
+    return text.rstrip("/")
+
+
+def _level(text: str) -> str:
+    if text.lower() not in LEVELS:
+        raise ValueError
+    return text.lower()
+
+
+def _keep(text: str) -> int:
+    span = seconds(text)
+    if not SHORTEST_KEEP <= span <= LONGEST_KEEP:
+        raise ValueError
+    return span * MICROSECONDS
+
+
+def _rate(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", text) or not 1 <= int(text) <= 1_000_000:
+        raise ValueError
+    return int(text)
+
+
+def _words(is_valid: Callable[[str], object]) -> Callable[[str], tuple[str, ...]]:
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
+        if not all(map(is_valid, words)):
+            raise ValueError
+        return words
+
+    return read
+
+
+def _is_reachable(word: str) -> bool:
+    try:
+        return bool(ip_network(word, strict=False))
+    except ValueError:
+        return _HOST_NAME.fullmatch(word) is not None
+
+
+PATH = Kind("path", "the path of a file or folder", _path)
+PORT = Kind("port", "a number from 0 to 65535", _port)
+LOOPBACK = Kind(
+    "address", "a loopback address; beyond loopback TLS or a trusted proxy is needed", _loopback
+)
+URL = Kind("url", "http(s)://HOST[:PORT] without a path", _url)
+HOSTS = Kind("list", "HOST[:PORT], comma-separated", _words(_AUTHORITY.fullmatch), ())
+ORIGINS = Kind("list", "https://HOST[:PORT], comma-separated", _words(_ORIGIN.fullmatch), ())
+REACHABLE = Kind("list", "hosts, addresses or CIDRs, comma-separated", _words(_is_reachable), ())
+LEVEL = Kind("level", " ".join(LEVELS), _level)
+RATE = Kind("number", "a whole number from 1 to 1000000", _rate)
+KEEP = Kind("duration", "a duration such as 12h or 30d, from 1m to 36500d", _keep)
