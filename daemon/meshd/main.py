@@ -5,7 +5,6 @@ import asyncio
 import fcntl
 import json
 import os
-import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,9 +15,15 @@ from typing import Any
 from meshd.app import serving
 from meshd.core.clock import SystemClock
 from meshd.core.config import Config, read_config
+from meshd.core.http_server import check_parser
 from meshd.core.log import close_log, open_log
+from meshd.core.process import close_to_others, notify, raise_file_limit
+from meshd.core.watchdog import Watchdog
 from meshd.wire.errors import Conflict, Internal, MeshError
 from meshd.wire.version import VERSION
+
+HURRY = 1.5
+"""Seconds from the second signal to the end, whatever hangs then."""
 
 
 def run() -> None:
@@ -37,6 +42,7 @@ def run() -> None:
         return
     try:
         config = read_config(os.environ, port=asked.port)
+        check_parser()
         _harden(config)
         with _only_one(config):
             _serve(config, asked.ready_fd)
@@ -52,9 +58,10 @@ def run() -> None:
 
 
 def _harden(config: Config) -> None:
-    """Files for the owner only, no core dumps."""
+    """Files for the owner only, memory for nobody."""
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    close_to_others()
+    raise_file_limit()
     config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     config.home.chmod(0o700)
 
@@ -108,14 +115,24 @@ def _loop_factory() -> Any:
 
 
 async def _until_stopped(config: Config, ready_fd: int | None) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    loop, clock = asyncio.get_running_loop(), SystemClock()
+    manager = os.environ.get("NOTIFY_SOCKET", "")
+
+    def end() -> None:
+        if stopping.is_set() and not hurry.is_set():
+            hurry.set()
+            loop.call_later(HURRY, os._exit, 0)
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    async with serving(config, SystemClock(), stopping) as served:
+        loop.add_signal_handler(number, end)
+    async with Watchdog(clock, manager), serving(config, clock, stopping, hurry) as served:
         ready = {"pid": os.getpid(), "socket": served.socket, "url": served.url}
         _tell(ready_fd, {**ready, "version": VERSION})
+        notify(manager, "READY=1")
         await stopping.wait()
+        notify(manager, "STOPPING=1")
 
 
 def _tell(ready_fd: int | None, body: Mapping[str, Any]) -> None:

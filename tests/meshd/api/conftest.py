@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from meshd.api.dispatch import Dispatcher
-from meshd.api.site import MAX_BODY
 from meshd.core.answers import requests_up_to
+from meshd.core.http_server import MAX_BODY
 from meshd.services.principal import Principal
 from meshd.wire.calls import CALLS
 from tests.support.principals import local_principal
@@ -70,9 +70,9 @@ async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
             lambda request: dispatcher.handle(request, made.principal, on_socket=made.on_socket),
             request_factory=requests_up_to(MAX_BODY),
         )
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         made.port = runner.addresses[0][1]
         made.url = f"http://127.0.0.1:{made.port}"
