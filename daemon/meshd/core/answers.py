@@ -23,7 +23,16 @@ def error_answer(error: MeshError) -> web.Response:
     return json_answer(error.body(), error.status)
 
 
-class _Request(web.BaseRequest):
+class Request(web.BaseRequest):
+    """Reads bodies up to a size. `parting` asks its answer to end the connection."""
+
+    parting = False
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection outlives the answer."""
+        return super().keep_alive and not self.parting
+
     async def read(self) -> bytes:
         """The body.
 
@@ -46,6 +55,6 @@ def requests_up_to(max_body: int) -> Callable[..., web.BaseRequest]:
 
     def make(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         loop = task.get_loop()
-        return _Request(message, payload, protocol, writer, task, loop, client_max_size=max_body)
+        return Request(message, payload, protocol, writer, task, loop, client_max_size=max_body)
 
     return make

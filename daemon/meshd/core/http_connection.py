@@ -17,7 +17,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from meshd.core.answers import JSON, error_answer
+from meshd.core.answers import JSON, Request, error_answer
 from meshd.core.http_limits import Limits
 from meshd.wire.errors import BadRequest, HeadTooLarge, MeshError, TooSlow
 
@@ -142,6 +142,11 @@ class Connection(RequestHandler):
     def rests(self) -> None:
         """The handler is done."""
         self._since = self._house.now()
+
+    def part(self) -> None:
+        """Let the answer to what is under way be the last one."""
+        if isinstance(self._current_request, Request):
+            self._current_request.parting = True
 
     def cut(self) -> None:
         """Cancel what is under way."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
-from aiohttp import http_parser, web
+from aiohttp import HttpVersion10, HttpVersion11, http_parser, web
 
 from meshd.core.answers import error_answer, requests_up_to
 from meshd.core.clock import Clock
@@ -21,6 +21,7 @@ from meshd.core.tasks import TaskGroup
 from meshd.wire.errors import BadRequest, MeshError, Unavailable
 
 LIMITS = Limits()
+VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 MAX_BODY = 4 * 1024 * 1024
 END = 0.5
 """Seconds for answers to be written out, once nothing is under way."""
@@ -93,6 +94,8 @@ class HttpServer(web.Server):
         if self._site is not None:
             await self._site.stop()
             self._site = None
+        for connection in self.connections:
+            cast("Connection", connection).part()
         if self._under_way:
             self._tasks.start("hurry", self._heed(hurry))
             with suppress(TimeoutError):
@@ -162,14 +165,16 @@ class HttpServer(web.Server):
 def ambiguity(request: web.BaseRequest) -> MeshError | None:
     """What the parser lets pass though two readers could understand it differently.
 
-    Source: RFC 9112, sections 3.2 and 6.1.
+    Source: RFC 9112, sections 2.3, 3.2 and 6.1.
     """
     target = request.raw_path
     if not target.startswith("/") or "#" in target:
         return BadRequest("the request's target must be a path")
+    if request.version not in VERSIONS:
+        return BadRequest("the versions of HTTP are 1.0 and 1.1")
     coding = request.headers.get("Transfer-Encoding")
-    if coding is not None and coding.lower() != "chunked":
-        return BadRequest("the only Transfer-Encoding is chunked")
+    if coding is not None and (coding.lower() != "chunked" or request.version is HttpVersion10):
+        return BadRequest("the only Transfer-Encoding is chunked, and only in HTTP/1.1")
     return None
 
 
