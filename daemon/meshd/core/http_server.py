@@ -174,7 +174,7 @@ def ambiguity(request: web.BaseRequest) -> MeshError | None:
         return BadRequest("the versions of HTTP are 1.0 and 1.1")
     coding = request.headers.get("Transfer-Encoding")
     if coding is not None and (coding.lower() != "chunked" or request.version is HttpVersion10):
-        return BadRequest("the only Transfer-Encoding is chunked, and only in HTTP/1.1")
+        return BadRequest("the only Transfer-Encoding is chunked, and only in version 1.1")
     return None
 
 
