@@ -51,6 +51,8 @@ from meshd.wire.calls import CALLS
 log = logging.getLogger(__name__)
 
 SQL = Path(str(files("meshd.store") / "sql"))
+READY_DEADLINE = 2.0
+"""Seconds in which the databases have to answer a probe."""
 MIGRATIONS = Path(str(files("meshd.store") / "migrations"))
 
 
@@ -84,10 +86,13 @@ class _House:
 
 
 @asynccontextmanager
-async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> AsyncIterator[Serving]:
+async def serving(
+    config: Config, clock: Clock, stopping: asyncio.Event, hurry: asyncio.Event
+) -> AsyncIterator[Serving]:
     """The whole daemon, from databases to open ports, until the block is left.
 
-    The caller holds the lock of `config.home`. `stopping` is set when a caller asks for the end.
+    The caller holds the lock of `config.home`. `stopping` is set when a caller asks for the end;
+    once `hurry` is set, what is under way then is not waited for.
     """
     async with AsyncExitStack() as stack:
         killed = await asyncio.to_thread(orphans.reap, config.children)
@@ -113,11 +118,12 @@ async def serving(config: Config, clock: Clock, stopping: asyncio.Event) -> Asyn
 
         dispatcher = _open_dispatcher(house, daemon.handlers(report, stop), stopping)
         tcp = TcpSite(
-            house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False)
-        )
+            house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
+            lambda: _is_ready(house), clock,
+        )  # fmt: skip
         owner = _owner(house.founding)
-        unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local)
-        stack.push_async_callback(_stop_sites, house, tcp, unix)
+        unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local, clock)
+        stack.push_async_callback(_stop_sites, house, tcp, unix, hurry)
         await tcp.start(listener, gate)
         await unix.start(config.socket)
         stack.callback(config.socket.unlink, missing_ok=True)
@@ -227,11 +233,25 @@ def _open_dispatcher(
     )
 
 
-async def _stop_sites(house: _House, tcp: TcpSite, unix: SocketSite) -> None:
+async def _stop_sites(house: _House, tcp: TcpSite, unix: SocketSite, hurry: asyncio.Event) -> None:
     """Close both doors at once; who follows something is woken to leave."""
     house.events.bell.ring()
     house.records.bell.ring()
-    await asyncio.gather(tcp.stop(), unix.stop())
+    await asyncio.gather(tcp.stop(hurry), unix.stop(hurry))
+
+
+async def _is_ready(house: _House) -> bool:
+    """Whether both databases answer; the vault is open since the founding."""
+    try:
+        async with asyncio.timeout(READY_DEADLINE):
+            await asyncio.gather(
+                house.main.one("meta.get", name="port"),
+                house.calls.one("call.last", org_id=house.founding.org),
+            )
+    except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
+        log.warning("not ready: %s", type(error).__name__)
+        return False
+    return True
 
 
 async def _open_databases(config: Config, stack: AsyncExitStack) -> tuple[Database, Database]:

@@ -6,7 +6,6 @@ import fcntl
 import json
 import logging
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -20,14 +19,20 @@ from msgspec import to_builtins
 from meshd.app import Serving, serving
 from meshd.core.clock import SystemClock
 from meshd.core.config import Config, read_config
+from meshd.core.http_server import check_parser
 from meshd.core.log import close_log, open_log
+from meshd.core.process import close_to_others, notify, raise_file_limit
 from meshd.core.tasks import TaskGroup
+from meshd.core.watchdog import Watchdog
 from meshd.wire.errors import Conflict, Internal, MeshError
 from meshd.wire.version import VERSION
 
 log = logging.getLogger(__name__)
 
 COMMANDS = ("serve", "doctor", "config")
+
+HURRY = 1.5
+"""Seconds from the second signal to the end, whatever hangs then."""
 
 
 def run() -> None:
@@ -41,6 +46,7 @@ def run() -> None:
         read = partial(read_config, os.environ, port=asked.port, env_files=asked.env_file)
         config = read()
         if asked.command == "serve":
+            check_parser()
             _harden(config)
             with _only_one(config):
                 _serve(config, read, asked.ready_fd)
@@ -86,9 +92,10 @@ def _text(error: MeshError) -> str:
 
 
 def _harden(config: Config) -> None:
-    """Files for the owner only, no core dumps."""
+    """Files for the owner only, memory for nobody."""
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    close_to_others()
+    raise_file_limit()
     config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     config.home.chmod(0o700)
 
@@ -144,21 +151,34 @@ def _loop_factory() -> Any:
 
 
 async def _until_stopped(config: Config, read: Callable[[], Config], ready_fd: int | None) -> None:
-    stopping, reloading = asyncio.Event(), asyncio.Event()
+    stopping, hurry, reloading = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    loop, clock = asyncio.get_running_loop(), SystemClock()
+    manager = os.environ.get("NOTIFY_SOCKET", "")
     on_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def end() -> None:
+        if stopping.is_set() and not hurry.is_set():
+            hurry.set()
+            loop.call_later(HURRY, os._exit, 0)
+        stopping.set()
 
     def hang_up() -> None:
         (stopping if on_terminal and _hung_up() else reloading).set()
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    async with serving(config, SystemClock(), stopping) as served, TaskGroup("meshd") as tasks:
+    async with (
+        Watchdog(clock, manager),
+        serving(config, clock, stopping, hurry) as served,
+        TaskGroup("meshd") as tasks,
+    ):
         tasks.start("settings", _keep_reloading(served, read, reloading))
         ready = {"pid": os.getpid(), "socket": served.socket, "url": served.url}
         _tell(ready_fd, {**ready, "version": VERSION})
+        notify(manager, "READY=1")
         await stopping.wait()
+        notify(manager, "STOPPING=1")
 
 
 def _hung_up() -> bool:

@@ -21,8 +21,8 @@ from meshd.wire.errors import Conflict, DaemonDown, MeshError, Unavailable, from
 READY_SECONDS = 30.0
 """How long a daemon may take until it serves; migrations of a large database count."""
 
-GONE_SECONDS = 30.0
-"""How long a daemon may take to end: it finishes the calls under way."""
+GONE_SECONDS = 45.0
+"""How long a daemon may take to end: it gives the calls under way 30 s."""
 
 LAUNCHES = 5
 """How often a daemon is launched that lost the lock to nobody."""

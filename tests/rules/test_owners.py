@@ -28,6 +28,7 @@ RULES = {
     "begins background work": Rule(
         r"(.+\.)?(create_task|ensure_future|run_coroutine_threadsafe|Thread|Timer|\w+PoolExecutor)",
         {
+            "meshd.core.watchdog": "a thread that sees the event loop stand still; leaving joins it",
             "meshd.core.tasks": "owns what outlives a request: a name, an owner, a stop",
             "meshd.gateway.serving": "the writer of one answer, cancelled where that answer ends",
             "meshd.proxy.child": "the end of one child, which a cancelled caller must not stop",

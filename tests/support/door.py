@@ -11,8 +11,8 @@ import aiohttp
 from aiohttp import web
 
 from meshd.api.dispatch import Dispatcher
-from meshd.api.site import MAX_BODY
 from meshd.core.answers import requests_up_to
+from meshd.core.http_server import MAX_BODY
 from meshd.services.principal import Principal
 from meshd.wire.calls import CALLS
 from tests.support.principals import local_principal

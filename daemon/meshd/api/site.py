@@ -1,5 +1,6 @@
 """The Unix socket: only its owner may connect, and browsers may not."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -11,7 +12,9 @@ from pathlib import Path
 from aiohttp import web
 
 from meshd.api.dispatch import Dispatcher
-from meshd.core.answers import error_answer, requests_up_to
+from meshd.core.answers import error_answer
+from meshd.core.clock import Clock
+from meshd.core.http_server import HttpServer
 from meshd.services.keys import Keys
 from meshd.services.principal import Principal
 from meshd.wire.errors import Denied, MeshError, WrongHost
@@ -19,7 +22,6 @@ from meshd.wire.errors import Denied, MeshError, WrongHost
 log = logging.getLogger(__name__)
 
 HOST = "meshd"
-MAX_BODY = 4 * 1024 * 1024
 
 McpHandler = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
 
@@ -33,30 +35,21 @@ class SocketSite:
         keys: Keys,
         owner: Callable[[], Principal],
         mcp: McpHandler,
+        clock: Clock,
     ) -> None:
         self._dispatcher = dispatcher
         self._keys = keys
         self._owner = owner
         self._mcp = mcp
-        self._runner: web.ServerRunner | None = None
+        self._server = HttpServer(self._handle, clock, strangers=False)
 
     async def start(self, path: Path) -> None:
         """Listen on `path`. A stale socket is removed: the caller holds the daemon's lock."""
-        listener = _bind(path)
-        server = web.Server(
-            self._handle,
-            request_factory=requests_up_to(MAX_BODY),
-            access_log=None,
-            keepalive_timeout=75,
-        )
-        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=2)
-        await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
+        await self._server.open(_bind(path))
 
-    async def stop(self) -> None:
-        """Stop listening; what is under way gets two seconds."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Stop listening; what is under way gets its time."""
+        await self._server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

@@ -1,5 +1,6 @@
 """The TCP site: gate, authentication, and the way to MCP or to the control calls."""
 
+import asyncio
 import logging
 import socket
 import time
@@ -7,10 +8,13 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from meshd.core.answers import error_answer, json_answer, requests_up_to
+from meshd.core.answers import error_answer, json_answer
+from meshd.core.clock import Clock
+from meshd.core.http_server import HttpServer
 from meshd.gateway.answers import rpc_error
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
+from meshd.gateway.streams import OpenStreams
 from meshd.services.failures import failure
 from meshd.services.keys import Keys
 from meshd.services.principal import Principal
@@ -27,39 +31,36 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 3000
 TRIES = 100
-MAX_BODY = 4 * 1024 * 1024
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="meshctl"'}
 
 Control = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
+Ready = Callable[[], Awaitable[bool]]
 
 
 class TcpSite:
-    """Serves clients over TCP. Nothing but `/health` answers without a key."""
+    """Serves clients over TCP. Nothing but `/health` and `/ready` answers without a key."""
 
-    def __init__(self, keys: Keys, endpoint: Endpoint, control: Control) -> None:
+    def __init__(
+        self, keys: Keys, endpoint: Endpoint, control: Control, ready: Ready, clock: Clock
+    ) -> None:
+        """`ready` says whether calls can be served, not only answered."""
         self._keys = keys
         self._endpoint = endpoint
         self._control = control
+        self._ready = ready
         self._gate: Gate | None = None
-        self._runner: web.ServerRunner | None = None
+        self._streams = OpenStreams()
+        self._server = HttpServer(self._handle, clock)
 
     async def start(self, listener: socket.socket, gate: Gate) -> None:
         """Serve on a bound socket."""
         self._gate = gate
-        server = web.Server(
-            self._handle,
-            request_factory=requests_up_to(MAX_BODY),
-            access_log=None,
-            keepalive_timeout=75,
-        )
-        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=2)
-        await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=1024).start()
+        await self._server.open(listener)
 
-    async def stop(self) -> None:
-        """Stop listening; what is under way gets two seconds."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Stop listening; calls under way get their time, open streams end at once."""
+        self._streams.end()
+        await self._server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
@@ -86,14 +87,19 @@ class TcpSite:
         wrong = self._gate.check(request.headers)
         if wrong is not None:
             raise wrong
-        if path == "/health":
+        if path in {"/health", "/ready"}:
             if request.method not in {"GET", "HEAD"}:
                 raise MethodNotAllowed
+            if path == "/ready" and not await self._ready():
+                raise Unavailable("the daemon is not ready")
             return json_answer({"status": "ok"})
         if path.startswith(("/mcp/", "/v1/")) and "/.well-known" not in path:
             principal = self._authenticate(request)
             if path.startswith("/mcp/"):
-                return await self._endpoint.handle(request, principal, path[5:], started)
+                if request.method != "GET":
+                    return await self._endpoint.handle(request, principal, path[5:], started)
+                with self._streams.one(principal.id):
+                    return await self._endpoint.handle(request, principal, path[5:], started)
             return await self._control(request, principal)
         raise NotFound("nothing is here")
 
@@ -102,6 +108,7 @@ class TcpSite:
         principal = self._keys.authenticate(token) if scheme.lower() == "bearer" else None
         if principal is None:
             raise Unauthenticated(next="meshctl add-key NAME")
+        self._server.trust(request)
         return principal
 
 

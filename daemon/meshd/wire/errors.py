@@ -92,6 +92,18 @@ class TooLarge(MeshError):
     code, status, exit_code = "too_large", 413, 2
 
 
+class TooMany(MeshError):
+    """Too much of it is open already."""
+
+    code, status, exit_code = "too_many", 429, 8
+
+
+class HeadTooLarge(MeshError):
+    """The head of the request is too large."""
+
+    code, status, exit_code = "head_too_large", 431, 2
+
+
 class UnsupportedMedia(MeshError):
     """The body must be application/json."""
 
@@ -150,7 +162,8 @@ KINDS: Mapping[str, type[MeshError]] = {
     kind.code: kind
     for kind in (
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
-        TooSlow, Conflict, TooLarge, UnsupportedMedia, WrongHost, RateLimited,
+        TooSlow, Conflict, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia, WrongHost,
+        RateLimited,
         UpstreamFailed, NeedsLogin, UpstreamTimeout, Unavailable, DaemonDown, Usage,
     )
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import random
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,8 @@ from tests.support.daemon import Daemon
 from tests.support.upstream import Upstream, upstream
 
 SEED = 20_261_123
-MUTANTS = 400
+MUTANTS = int(os.environ.get("MUTANTS", "400"))
+"""Bodies for each of four paths. More: `MUTANTS=2500 pytest tests/meshd/gateway/test_bad_bodies.py`"""
 CALL = (
     b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo",'
     b'"_meta":{"progressToken":1},"arguments":{"text":"\\u00e9","n":[1,2.5e3,{"deep":null}]}}}'

@@ -9,11 +9,12 @@ from contextlib import ExitStack, contextmanager
 from tests.support import stdio_server
 from tests.support.daemon import Daemon
 from tests.support.fault import silence
+from tests.support.strict import STRICT
 from tests.support.upstream import upstream
 from tests.support.wait import until
 
 SOON = 5.0
-"""Seconds, with no child that has to be killed. What is under way gets two of them."""
+"""Seconds, with no child that has to be killed. What is under way gets one of them here."""
 
 
 @contextmanager
@@ -34,9 +35,11 @@ def call(tool: str) -> str:
     )
 
 
-def test_it_exits_soon_with_everything_open(daemon: Daemon) -> None:
+def test_it_exits_soon_with_everything_open() -> None:
     """Both streams, both tails, a call that hangs in a child and one that hangs over HTTP."""
     with upstream() as server, ExitStack() as stack:
+        daemon = Daemon.fresh().start(prefix=STRICT)
+        stack.callback(daemon.remove)
         daemon.connect("stdio", *stdio_server.command())
         daemon.connect_http("http", server.url)
         key = daemon.add_key("client")
