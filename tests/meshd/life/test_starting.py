@@ -10,8 +10,6 @@ import pytest
 from tests.support.daemon import Daemon
 from tests.support.starting import begin, refuse
 
-"""Seconds for a refusal, of which most is the interpreter's start."""
-
 
 @pytest.fixture
 def home() -> Iterator[Daemon]:
