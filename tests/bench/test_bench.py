@@ -46,7 +46,7 @@ def test_each_way_is_measured_in_the_same_run(measured):
     assert found == [(way, *one) for one in loads for way in ways]
     assert {row.errors for row in measured.traffic} == {0}
     # On a busy machine a short round may end before its first call does.
-    assert {row.upstream_per_call for row in measured.traffic if row.per_second} == {1.0}
+    assert {row.upstream_per_call for row in measured.traffic if row.rate} == {1.0}
 
 
 def test_the_report_shows_each_budget(measured):

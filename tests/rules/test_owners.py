@@ -95,8 +95,11 @@ RULES = {
         },
     ),
     "opens a database": Rule(
-        r"(aio)?sqlite3?\.connect",
-        {"meshd.store.sqlite": "one writing connection a file, or the log corrupts"},
+        r"(aio)?sqlite3?\.connect|asyncpg\.(connect|create_pool)",
+        {
+            "meshd.store.sqlite": "one writing connection a file, or the log corrupts",
+            "meshd.store.postgres_pool": "the pool, and the connection that listens",
+        },
     ),
     "starts processes": Rule(
         r"subprocess\.(run|Popen|check_\w+|call)|.*\bsubprocess_(exec|shell)"

@@ -79,11 +79,12 @@ class PostgresDatabase:
         """
         target = read_dsn(dsn, ssl=ssl, relaxed=relaxed)
         async with AsyncExitStack() as resources:
+            tasks = await resources.enter_async_context(TaskGroup("store"))
             pool = await Pool.open(target, queue_limit=queue_limit)
+            # Closed first, so that it refuses at once.
             resources.push_async_callback(pool.close)
             signals = Signals(partial(connect, target))
             if not relaxed and not target.bouncer:
-                tasks = await resources.enter_async_context(TaskGroup("store"))
                 tasks.start("signals", signals.run())
             return cls(queries, migrations, pool, signals, resources.pop_all())
 
