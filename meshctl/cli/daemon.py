@@ -55,7 +55,9 @@ def restart(ctx: typer.Context, env_file: EnvFiles = None) -> None:
     if before and env_file is None:
         env_file = [Path(name) for name in me.call(daemon.SHOW).get("env_files", ())]
     process.stop(me.home)
-    port = urlsplit(before["url"]).port if before else None
+    # Behind a proxy the URL says nothing of the port; the daemon remembers it then.
+    place = urlsplit(before["url"]) if before else None
+    port = place.port if place and place.hostname in process.LOOPBACK else None
     _serves(me, process.start(me.home, port, arguments(env_file)))
 
 

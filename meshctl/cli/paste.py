@@ -8,7 +8,7 @@ from typing import Any, Literal
 from meshctl.cli import fail
 from meshctl.cli.context import Ctx
 from meshctl.desktop.placeholders import placeholders
-from meshctl.desktop.spec import ServerSpec
+from meshctl.desktop.spec import ServerSpec, looks_secret
 from meshctl.render import connection as render
 from meshd.wire import connection as wire
 from meshd.wire.calls import connection
@@ -37,6 +37,10 @@ def connect(me: Ctx, spec: ServerSpec, bodies: Bodies = "redacted") -> dict[str,
             f'"{spec.name}" has placeholders that wait for values',
             facts={str(number): hole for number, hole in enumerate(holes, 1)},
             next="put your values in their place and run the same command again",
+        )
+    if any(looks_secret("", word) for word in spec.command):
+        me.out.note(
+            "a word of the command looks secret, and every process here can read it: use --env K=V"
         )
     row, asks = _request(spec, bodies)
     added: dict[str, Any] = me.call(row, asks, timeout=PATIENCE_SECONDS)

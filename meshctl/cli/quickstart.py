@@ -18,6 +18,7 @@ from meshd.wire.errors import Conflict, Internal, NotFound
 
 NAME = "example"
 KEY = "quickstart"
+SERVER = ["-m", "meshd.example"]
 TOOL = "add"
 ARGUMENTS = {"a": 2, "b": 3}
 
@@ -43,17 +44,25 @@ def quickstart(
 
 
 def _connect(me: Ctx) -> dict[str, Any]:
-    """The example connection, added or enabled where it is not."""
+    """The example connection, added or enabled where it is not.
+
+    Raises:
+        Conflict: there is one of that name that leads elsewhere.
+    """
     ref = wire.ConnectionRef(NAME)
     shown: dict[str, Any]
     try:
         shown = me.call(connection.SHOW, ref)
     except NotFound:
-        command = [sys.executable, "-m", "meshd.example"]
-        asks = wire.ConnectionAddStdio(name=NAME, command=command)
+        asks = wire.ConnectionAddStdio(name=NAME, command=[sys.executable, *SERVER])
         shown = me.call(connection.ADD_STDIO, asks, timeout=PATIENCE_SECONDS)
         me.out.note(f'connected the example server as "{NAME}"')
         return shown
+    if shown.get("command", [])[1:] != SERVER:
+        raise Conflict(
+            f'there is a connection "{NAME}" that is not the example server',
+            next=f"meshctl connection edit {NAME} --name ANOTHER",
+        )
     if shown["state"] == "disabled":
         shown = me.call(connection.ENABLE, ref, timeout=PATIENCE_SECONDS)
     me.out.note(f'found the connection "{NAME}"')
@@ -61,13 +70,26 @@ def _connect(me: Ctx) -> dict[str, Any]:
 
 
 def _key(me: Ctx) -> str:
-    """The secret of a key that may use the example and nothing else."""
+    """The secret of a key that may use the example and nothing else.
+
+    Raises:
+        Conflict: there is one of that name that may do more, so it is somebody's.
+    """
     try:
         added = me.call(key.ADD, key_wire.KeyAdd(name=KEY, allow=[NAME]))
         me.out.note(f'issued the key "{KEY}" for it')
+        return str(added["key"])
     except Conflict:
-        added = me.call(key.ROTATE, key_wire.KeyRef(KEY))
-        me.out.note(f'gave the key "{KEY}" a new secret')
+        shown = me.call(key.SHOW, key_wire.KeyRef(KEY))
+    if shown["role"] is not None or not set(shown["grants"]) <= {NAME}:
+        raise Conflict(
+            f'there is a key "{KEY}" that quickstart did not make',
+            next=f"meshctl key edit {KEY} --name ANOTHER",
+        )
+    if not shown["grants"]:  # the connection was removed meanwhile, and its grants with it
+        me.call(key.EDIT, key_wire.KeyEdit(key=KEY, allow=[NAME]))
+    added = me.call(key.ROTATE, key_wire.KeyRef(KEY))
+    me.out.note(f'gave the key "{KEY}" a new secret')
     return str(added["key"])
 
 

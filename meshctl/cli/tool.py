@@ -14,7 +14,7 @@ from meshd.wire.calls import tool
 PATIENCE_SECONDS = 3600.0
 """The daemon ends a call that takes too long; this only has to outlast it."""
 
-ANSWERED_WITH_ERROR, DENIED = 1, 4
+ANSWERED_WITH_ERROR = 1
 """Exit codes of a result that is one but no success."""
 
 Connection = Annotated[
@@ -82,7 +82,4 @@ def _text(me: Ctx, args: str) -> str:
 
 
 def _exit_code(result: dict[str, object]) -> int:
-    meta = result.get("_meta")
-    if isinstance(meta, dict) and "meshctl/denied" in meta:
-        return DENIED
     return ANSWERED_WITH_ERROR if result.get("isError") is True else 0

@@ -29,6 +29,9 @@ LAUNCHES = 5
 
 _PAUSE = 0.02
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Hosts in a URL whose port is the daemon's own."""
+
 
 def meshd(*words: str) -> list[str]:
     """The argv that runs the daemon's program with this interpreter.
@@ -190,7 +193,9 @@ def _read_ready(ready: IO[bytes]) -> dict[str, Any]:
 def _same_port(found: dict[str, Any], port: int | None) -> None:
     from urllib.parse import urlsplit
 
-    if port and urlsplit(found["url"]).port != port:
+    place = urlsplit(found["url"])
+    own = place.hostname in LOOPBACK  # else it is the proxy's in front
+    if port and own and place.port != port:
         raise Conflict(
             "meshd is already running on another port",
             facts={"url": str(found["url"]), "pid": str(found["pid"])},

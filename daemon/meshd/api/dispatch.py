@@ -12,6 +12,7 @@ from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
 from meshd.protocol.jsonrpc import BadMessage, check_depth
+from meshd.protocol.strict import check_members
 from meshd.services.access import decide_call
 from meshd.services.failures import failure
 from meshd.services.principal import Principal
@@ -161,6 +162,8 @@ def _from_body(call: Call, body: bytes, fields: dict[str, str]) -> Any:
     try:
         check_depth(body)
         body.decode()  # raw members are not checked by the decoder
+        if body:
+            check_members(body, call.asks.__struct_fields__)
         given = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
         if unknown := given.keys() - set(call.asks.__struct_fields__):
             raise BadRequest(f"{call.name} knows no field {_listed(unknown)}")

@@ -31,6 +31,13 @@ def accepted() -> web.Response:
     return web.Response(status=202)
 
 
+def gone(request: web.BaseRequest) -> web.Response:
+    """What the server wants to hear about a client that hung up; nobody reads it."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=400)
+
+
 def rpc_error(
     error: MeshError, ident: bytes = b"", code: int = jsonrpc.INVALID_REQUEST
 ) -> web.Response:

@@ -5,6 +5,7 @@ Source: MCP 2025-11-25, Transports, Streamable HTTP.
 
 import asyncio
 import time
+from functools import partial
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from meshd.core.clock import Clock
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.passing import HttpPassing
-from meshd.gateway.policy import judge, wish
+from meshd.gateway.policy import DECIDING, judge, wish
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import jsonrpc, versions
@@ -85,8 +86,10 @@ class Endpoint:
         version = request.headers.get("MCP-Protocol-Version")
         if request.method == "GET":
             if row.transport == "http":
-                return await self._passing.stream(request, who, row, session, version)
-            return await self._serving.stream(request, who, row)
+                return await self._passing.stream(
+                    request, who, row, session, version, partial(self._admitted, who, row)
+                )
+            return await self._serving.stream(request, row, partial(self._admitted, who, row))
         if request.method == "DELETE" and session is not None:
             self._sessions.end(session)
             if row.transport == "http":
@@ -100,9 +103,24 @@ class Endpoint:
             name = request.rel_url.raw_path.removeprefix("/mcp/")
             return await self.handle(request, who, name, time.perf_counter())
         except ConnectionError:
-            raise
+            return answers.gone(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return answers.rpc_error(failure(error, f"{request.method} {request.path}"))
+
+    def _admitted(self, who: Principal, row: ConnectionRow) -> bool:
+        """Whether a stream may go on: nothing that it was opened under has changed.
+
+        A client whose stream ends opens another, and is then judged anew.
+        """
+        present, now = who.present(), self._directory.view.connections.get(row.id)
+        return (
+            present is not None
+            and (present.permissions, present.role, present.read_only)
+            == (who.permissions, who.role, who.read_only)
+            and now is not None
+            and now.enabled
+            and now.revision == row.revision
+        )
 
     def _find(self, who: Principal, raw_name: str) -> ConnectionRow:
         try:
@@ -131,6 +149,8 @@ class Endpoint:
         try:
             message = jsonrpc.parse(body)
             check_members(body, ENVELOPE)
+            if message.params:
+                check_members(bytes(message.params), DECIDING)
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error)
         version = request.headers.get("MCP-Protocol-Version")
@@ -160,6 +180,8 @@ class Endpoint:
                 decision = await judge(who, row, wanted, self._tools)
             except jsonrpc.BadMessage as error:
                 return answers.bad_message(error, bytes(message.id))
+            except Unauthenticated:
+                raise
             except MeshError as error:
                 return answers.rpc_failure(error, bytes(message.id))
             exchange.watch.decided = time.perf_counter()

@@ -88,9 +88,9 @@ def stale_tools(
 
 def whole_tool_list(message: Message, body: bytes) -> list[Raw] | None:
     """The entries of a `tools/list` answer that was asked without and answered without a cursor."""
-    if b'"cursor"' in bytes(message.params):
-        return None
     try:
+        if "cursor" in _decode_object(message.params or b"{}"):
+            return None
         result = _decode_object(_decode_object(body)["result"])
         if "nextCursor" in result and bytes(result["nextCursor"]) != b"null":
             return None

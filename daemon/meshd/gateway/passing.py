@@ -1,7 +1,7 @@
 """HTTP connections: messages pass byte for byte, answers stream back as they come."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import cast
 
@@ -10,7 +10,7 @@ from aiohttp import web
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.lists import filtered, filtered_event, needs_filter, whole_tool_list
-from meshd.gateway.relay import Events, is_reply
+from meshd.gateway.relay import Ear, Events, is_reply
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
 from meshd.proxy.http import MAX_BODY, SESSION, Response
@@ -81,8 +81,9 @@ class HttpPassing:
         row: ConnectionRow,
         session: Session | None,
         version: str | None,
+        admitted: Callable[[], bool],
     ) -> web.StreamResponse:
-        """Relay the upstream's stream of server messages.
+        """Relay the upstream's stream of server messages for as long as it is `admitted`.
 
         Raises:
             UpstreamFailed and the like: it could not be opened.
@@ -101,7 +102,7 @@ class HttpPassing:
             with suppress(UpstreamFailed, UpstreamTimeout, sse.EventTooLarge):
                 # The upstream's end is this stream's end: the client opens another.
                 async for chunk in self._allowed(response, who, row):
-                    if who.present() is None:
+                    if not admitted():
                         break
                     await answer.write(chunk)
             await answer.write_eof()
@@ -113,18 +114,19 @@ class HttpPassing:
         self, response: Response, who: Principal, row: ConnectionRow
     ) -> AsyncIterator[bytes]:
         """The chunks of a stream of server messages, lists in them filtered as everywhere."""
+        ear = Ear(TOOLS_CHANGED)
         if scope_at(who, row.id).all and not who.read_only:
             async for chunk in response.chunks():
-                if TOOLS_CHANGED in chunk:
+                if ear.hears(chunk):
                     self._upstreams.note_change(row)
                 yield chunk
             return
         splitter = sse.Splitter()
         async for chunk in response.chunks():
+            if ear.hears(chunk):
+                self._upstreams.note_change(row)
             for event in splitter.feed(chunk):
                 data = sse.data_of(event)
-                if TOOLS_CHANGED in data:
-                    self._upstreams.note_change(row)
                 shown = filtered_event(who, row, data) if data else data
                 if shown is not None:
                     yield sse.with_data(event, shown) if shown != data else event + b"\n\n"
@@ -197,9 +199,12 @@ class HttpPassing:
         await answer.prepare(exchange.request)
         events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
         asked = unanswered = exchange.message.is_request
+        ear = Ear(TOOLS_CHANGED)
         try:
             try:
                 async for chunk in response.chunks():
+                    if ear.hears(chunk):
+                        self._upstreams.note_change(exchange.row)
                     ready = await events.feed(chunk) if asked else chunk
                     if unanswered and events.answer is not None:
                         unanswered = False

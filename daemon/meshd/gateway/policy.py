@@ -23,7 +23,7 @@ LISTS: dict[str, tuple[str, Kind, str]] = {
 FREE = frozenset({"initialize", "ping", "logging/setLevel", *LISTS})
 """Methods that anybody with some grant on the connection may use; lists are filtered."""
 
-DECIDING = frozenset({"name", "uri", "ref", "arguments"})
+DECIDING = frozenset({"name", "uri", "ref", "arguments", "cursor"})
 """Members of params that a decision rests on."""
 
 _BY_URI = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
@@ -48,7 +48,6 @@ def wish(message: Message) -> Wish | None:
     method = message.method
     if method in FREE:
         return None
-    check_members(bytes(message.params) or b"{}", DECIDING)
     if method == "tools/call":
         named = jsonrpc.named(message.params)
         return Wish("tool", named.name, named.arguments)
@@ -74,8 +73,6 @@ async def judge(who: Principal, row: ConnectionRow, wanted: Wish | None, tools: 
     """
     if wanted is None:
         return ALLOWED
-    reads_only = False
-    if who.read_only and wanted.kind == "tool":
-        covered = decide(who, row.id, "tool", wanted.name, reads_only=lambda: True)
-        reads_only = bool(covered) and await tools.reads_only(row, wanted.name)
-    return decide(who, row.id, wanted.kind, wanted.name, reads_only=lambda: reads_only)
+    if wanted.kind == "tool":
+        return await tools.decide(who, row, wanted.name)
+    return decide(who, row.id, wanted.kind, wanted.name, reads_only=lambda: False)

@@ -61,6 +61,20 @@ def _same(one: bytes, other: bytes) -> bool:
         return False
 
 
+class Ear:
+    """Hears one word in a stream, also where two chunks share it."""
+
+    def __init__(self, word: bytes) -> None:
+        self._word = word
+        self._before = b""
+
+    def hears(self, chunk: bytes) -> bool:
+        """Whether the word ends in this chunk."""
+        heard = self._word in self._before + chunk
+        self._before = (self._before + chunk)[1 - len(self._word) :]
+        return heard
+
+
 class Events:
     """The event stream that should answer one request. `answer` is that answer once it came.
 

@@ -3,7 +3,10 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from secrets import token_bytes
 
 import msgspec
 from aiohttp import web
@@ -20,12 +23,13 @@ from meshd.proxy.stdio import StdioUpstream
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
-from meshd.services.principal import Principal
 from meshd.services.tools import Tools
 from meshd.services.upstreams import CALL_CEILING, IDLE_DEADLINE, TOOLS_CHANGED, Upstreams
 from meshd.wire.errors import MeshError, UpstreamFailed
 
 KEEP_ALIVE = 15.0
+NOT_SHARED = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
+"""Methods that would set something for every client of a shared child."""
 MAX_WAITING = 1000
 FIRST = frozenset({"initialize", "tools/list"})
 """What a client asks at its own start, and does not wait for very long."""
@@ -52,6 +56,11 @@ class StdioServing:
             return answers.accepted()
         if message.method == "ping":
             return answers.message(jsonrpc.success(bytes(message.id), b"{}"))
+        if message.method in NOT_SHARED:
+            refusal = jsonrpc.error_object(
+                jsonrpc.METHOD_NOT_FOUND, f"{message.method} is not offered: the server is shared"
+            )
+            return answers.message(jsonrpc.failure(bytes(message.id), refusal))
         try:
             if message.method in FIRST and self._upstreams.asleep(exchange.row):
                 known = self._from_memory(exchange)
@@ -67,9 +76,11 @@ class StdioServing:
             return answers.rpc_failure(error, bytes(message.id))
 
     async def stream(
-        self, request: web.BaseRequest, who: Principal, row: ConnectionRow
+        self, request: web.BaseRequest, row: ConnectionRow, admitted: Callable[[], bool]
     ) -> web.StreamResponse:
         """The stream of server messages: that lists changed, and a comment to stay open.
+
+        It ends when it is no longer `admitted`.
 
         What a shared child says about somebody's call goes to that call alone.
 
@@ -88,12 +99,14 @@ class StdioServing:
         try:
             await answer.prepare(request)
             await answer.write(sse.COMMENT)
-            while request.transport is not None and child.alive and who.present() is not None:
-                try:
+            while request.transport is not None and child.alive:
+                said = sse.COMMENT
+                with suppress(TimeoutError):
                     async with asyncio.timeout(KEEP_ALIVE):
-                        await answer.write(sse.message(await waiting.get()))
-                except TimeoutError:
-                    await answer.write(sse.COMMENT)
+                        said = sse.message(await waiting.get())
+                if not admitted():
+                    break
+                await answer.write(said)
         finally:
             unsubscribe()
         return answer
@@ -133,6 +146,7 @@ class StdioServing:
         version = versions.negotiate(asked if isinstance(asked, str) else None)
         result = msgspec.json.decode(welcome, type=dict[str, Raw])
         result["protocolVersion"] = Raw(msgspec.json.encode(version))
+        result["capabilities"] = _shareable(result.get("capabilities", Raw(b"{}")))
         body = jsonrpc.success(bytes(exchange.message.id), msgspec.json.encode(result))
         token = self._sessions.issue(exchange.who, exchange.row, None, version)
         return answers.message(body, {"Content-Type": "application/json", SESSION: token})
@@ -210,7 +224,25 @@ class StdioServing:
     def _key(self, exchange: Exchange, ident: bytes) -> tuple[str, bytes, bytes]:
         """Request ids are the client's own: they count within its session only."""
         session = exchange.session
-        return exchange.who.id, session.id if session is not None else b"", ident
+        # Without a session nobody else can name the request, so nobody else can withdraw it.
+        return exchange.who.id, session.id if session is not None else token_bytes(16), ident
+
+
+def _shareable(capabilities: Raw) -> Raw:
+    """What many clients of one child can have: not its log level, nor subscriptions.
+
+    What the child says about those reaches nobody, since it does not say whom it is for.
+    """
+    try:
+        offered = msgspec.json.decode(capabilities, type=dict[str, Raw])
+        offered.pop("logging", None)
+        if "resources" in offered:
+            resources = msgspec.json.decode(offered["resources"], type=dict[str, Raw])
+            resources.pop("subscribe", None)
+            offered["resources"] = Raw(msgspec.json.encode(resources))
+    except msgspec.DecodeError:
+        return Raw(b"{}")
+    return Raw(msgspec.json.encode(offered))
 
 
 class _UnderWay:

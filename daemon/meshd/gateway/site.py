@@ -11,7 +11,7 @@ from aiohttp import web
 from meshd.core.answers import error_answer, json_answer
 from meshd.core.clock import Clock
 from meshd.core.http_server import HttpServer
-from meshd.gateway.answers import rpc_error
+from meshd.gateway.answers import gone, rpc_error
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.streams import OpenStreams
@@ -74,7 +74,7 @@ class TcpSite:
                 answer.headers.update(CHALLENGE)
             return answer
         except ConnectionError:
-            raise
+            return gone(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             known = failure(error, f"{request.method} {path}")
             return rpc_error(known) if is_mcp else error_answer(known)

@@ -45,11 +45,6 @@ class Message(Struct):
         """Whether it wants an answer."""
         return bool(self.method) and bool(bytes(self.id))
 
-    @property
-    def is_notification(self) -> bool:
-        """Whether it wants none."""
-        return bool(self.method) and not bytes(self.id)
-
 
 class Named(Struct):
     """The members of params that decide: a tool's or prompt's name, a resource's URI."""

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from msgspec import UNSET
 
 from meshd.core.clock import Clock, iso, iso_or_none
+from meshd.core.redact import redact_text
 from meshd.proxy.outbound import OutboundRules
+from meshd.services.access import scope_at
 from meshd.services.connection_edits import Edit, http_edit, stdio_edit
 from meshd.services.connection_rules import (
     check_command,
@@ -23,6 +25,7 @@ from meshd.services.grants import to_json, without_target
 from meshd.services.health import Health
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
+from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams, idle_seconds
 from meshd.store.db import Database, ExpectFailed, Step, UniqueViolation
@@ -162,9 +165,12 @@ class Connections:
 
         Raises:
             NotFound, Conflict: unknown, or disabled.
+            Denied: the principal holds no grant there.
             UpstreamFailed, NeedsLogin, UpstreamTimeout: it failed; the state is noted.
         """
         row = self._find(who, name)
+        if not scope_at(who, row.id).any:
+            raise no_grant(who, row)
         began = time.perf_counter()
         try:
             await self._tools.refresh(row)
@@ -184,7 +190,7 @@ class Connections:
         return Connection(
             id=row.id, name=row.name, transport=row.transport,  # type: ignore[arg-type]
             url=row.url if row.url is not None else UNSET,
-            command=list(row.command) if row.command else UNSET,
+            command=[redact_text(word) for word in row.command] if row.command else UNSET,
             cwd=row.cwd if row.cwd is not None else UNSET,
             headers=row.names("header"), env=row.names("env"),
             bodies=row.bodies,  # type: ignore[arg-type]

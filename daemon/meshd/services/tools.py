@@ -23,9 +23,16 @@ from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import denied, no_grant
-from meshd.services.upstreams import Upstreams
+from meshd.services.upstreams import Upstreams, disabled
 from meshd.store.db import Database, Step
-from meshd.wire.errors import BadRequest, MeshError, NotFound, UpstreamFailed
+from meshd.wire.errors import (
+    BadRequest,
+    Conflict,
+    MeshError,
+    NotFound,
+    Unauthenticated,
+    UpstreamFailed,
+)
 from meshd.wire.tool import Tool, ToolCall, ToolList, ToolRef, ToolResult
 
 MAX_PAGES = 200
@@ -142,7 +149,20 @@ class Tools:
         reads_only = False
         if who.read_only and decide(who, row.id, "tool", tool, reads_only=lambda: True):
             reads_only = await self.reads_only(row, tool)
+            who = self._still(who, row)
         return decide(who, row.id, "tool", tool, reads_only=lambda: reads_only)
+
+    def _still(self, who: Principal, row: ConnectionRow) -> Principal:
+        """The principal as it stands after a wait, at a connection that is still the same."""
+        present = who.present()
+        if present is None:
+            raise Unauthenticated
+        now = find_connection(self._directory.view, who.org, row.id)
+        if not now.enabled:
+            raise disabled(now)
+        if now.revision != row.revision:
+            raise Conflict(f'"{row.name}" changed meanwhile')
+        return present
 
     async def all(self, who: Principal, asked: ToolList) -> list[Tool]:
         """What the principal may call: at one connection, or at all enabled ones.

@@ -8,7 +8,7 @@ import pytest
 
 from meshd.wire.connection import ConnectionAdd, ConnectionAddStdio, ConnectionRef
 from meshd.wire.errors import Conflict, NotFound
-from meshd.wire.key import KeyAdd, KeyRef
+from meshd.wire.key import KeyAdd, KeyEdit, KeyRef
 from tests.meshctl.cli.gateway import gateway, polite
 
 EXAMPLE = {
@@ -27,6 +27,7 @@ KEY = {
     "last_four": "9x2k",
     "permissions": {},
     "grants": ["example"],
+    "role": None,
     "owner": "owner",
     "created_at": "2026-11-23T14:00:00Z",
     "key": "mesh_thesecret",
@@ -68,6 +69,7 @@ def daemon(scripted, tmp_path, monkeypatch):
             "connection.list": [EXAMPLE],
             "key.add": KEY,
             "key.rotate": KEY,
+            "key.show": {name: value for name, value in KEY.items() if name != "key"},
             "call.list": [RECORD],
             "call.show": {**RECORD, "stages": STAGES},
             "status": {
@@ -127,6 +129,36 @@ def test_the_second_time(daemon):
         'found the connection "example"',
         'gave the key "quickstart" a new secret',
     ]
+
+
+def test_a_connection_of_that_name_that_leads_elsewhere_is_left_alone(daemon):
+    """Quickstart calls nothing that it did not connect."""
+    other = {**EXAMPLE, "command": ["python", "-m", "mine"]}
+    daemon.answers |= {"connection.show": other, "key.add": Conflict("it exists")}
+    code, out, err = daemon.run("quickstart")
+    assert (code, out) == (6, "")
+    assert "next: meshctl connection edit example --name ANOTHER" in err
+    assert asked(daemon, "key.rotate") == []
+
+
+def test_a_key_of_that_name_that_may_do_more_keeps_its_secret(daemon):
+    """It is somebody's, who would be locked out."""
+    shown = {**daemon.answers["key.show"], "grants": ["example", "github"]}
+    daemon.answers |= {
+        "connection.show": EXAMPLE,
+        "key.add": Conflict("it exists"),
+        "key.show": shown,
+    }
+    assert daemon.run("quickstart")[0] == 6
+    assert asked(daemon, "key.rotate") == []
+
+
+def test_a_key_that_lost_its_grant_gets_it_again(daemon):
+    """As when the example connection was removed in between."""
+    shown = {**daemon.answers["key.show"], "grants": []}
+    daemon.answers |= {"key.add": Conflict("it exists"), "key.show": shown, "key.edit": shown}
+    assert daemon.run("quickstart")[0] == 0
+    assert asked(daemon, "key.edit") == [KeyEdit(key="quickstart", allow=["example"])]
 
 
 def test_a_disabled_example_is_served_again(daemon):

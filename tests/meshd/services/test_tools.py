@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 
 from meshd.services import tools as module
+from meshd.services.directory import ConnectionRow
 from meshd.wire.call import RecordList
 from meshd.wire.connection import ConnectionAdd
 from meshd.wire.errors import (
@@ -13,6 +14,7 @@ from meshd.wire.errors import (
     Conflict,
     Denied,
     NotFound,
+    Unauthenticated,
     UpstreamFailed,
     UpstreamTimeout,
 )
@@ -147,6 +149,33 @@ async def test_a_read_only_key_is_judged_by_the_present_annotation(
     with pytest.raises(Denied, match="read-only"):
         await house.tools.call(who, call("echo"), client="test")
     assert len(server.of("tools/list")) == lists + 1
+
+
+@pytest.mark.parametrize(("loss", "error"), [("revoke", Unauthenticated), ("disable", Conflict)])
+async def test_a_right_that_is_lost_while_the_list_is_fetched_is_lost(
+    house: Floors,
+    a: str,
+    server: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+    loss: str,
+    error: type[Exception],
+) -> None:
+    """Fetching it may take long; what was allowed before counts no more."""
+    who = await house.key("k", allow=["a/echo"], read_only=True)
+    fetch = house.tools.reads_only
+
+    async def slowly(row: ConnectionRow, name: str) -> bool:
+        found = await fetch(row, name)
+        if loss == "revoke":
+            await house.keys.revoke(house.owner, "k")
+        else:
+            await house.connections.enable(house.owner, "a", enabled=False)
+        return found
+
+    monkeypatch.setattr(house.tools, "reads_only", slowly)
+    with pytest.raises(error):
+        await house.tools.call(who, call("echo"), client="test")
+    assert not server.of("tools/call")
 
 
 async def test_a_read_only_key_calls_nothing_when_the_list_cannot_be_had(house, a, server) -> None:
