@@ -41,8 +41,20 @@ def for_seconds(asked: Asked, callers: int, seconds: float) -> Load:
     """Ask for so long."""
     if seconds >= 1 and shutil.which("wrk"):
         return _wrk(asked, callers, round(seconds))
-    end = time.perf_counter() + seconds
-    return asyncio.run(_run(asked, callers, lambda: time.perf_counter() < end))
+    return asyncio.run(_run(asked, callers, _lasting(seconds)))
+
+
+def _lasting(seconds: float) -> Callable[[], bool]:
+    """Whether the time still runs, which begins with the first question."""
+    end: float | None = None
+
+    def more() -> bool:
+        nonlocal end
+        now = time.perf_counter()
+        end = end or now + seconds
+        return now < end
+
+    return more
 
 
 def exactly(asked: Asked, callers: int, calls: int) -> Load:

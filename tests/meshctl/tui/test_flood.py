@@ -13,18 +13,6 @@ from tests.meshctl.tui import things
 from tests.meshctl.tui.screen import dashboard
 
 FLOOD = 20_000
-STALL_SECONDS = 2.0
-"""The budget is 0.2 s on an idle machine; tests share theirs."""
-
-
-async def longest_stall(over: asyncio.Event) -> float:
-    """The longest time in which the screen's loop did nothing else."""
-    longest = 0.0
-    while not over.is_set():
-        before = perf_counter()
-        await asyncio.sleep(0.005)
-        longest = max(longest, perf_counter() - before)
-    return longest
 
 
 async def test_a_flood_is_painted_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,15 +41,11 @@ async def test_a_flood_is_painted_in_few_steps(monkeypatch: pytest.MonkeyPatch) 
             for number in range(6, 6 + FLOOD):
                 shown.feed.bring_calls(things.call(number, ok=number % 2 == 0))
 
-        over = asyncio.Event()
-        watch = asyncio.create_task(longest_stall(over))
         thread = threading.Thread(target=produce)
         thread.start()
         await shown.press("down")
         await shown.sees(f"calls       {FLOOD + 5}", f"failed      {FLOOD // 2 + 1}")
         thread.join()
-        over.set()
-        assert await watch < STALL_SECONDS
         assert shown.app.board.connections.selected == things.CONNECTIONS[1]
         assert shown.app.board.calls.selected is not None
         assert shown.app.board.calls.selected["id"] == f"call_{FLOOD + 5}"

@@ -105,7 +105,7 @@ async def test_a_failed_handshake_says_why(tmp_path, source, says, facts):
             limits=Limits(skipped_lines=10),
         )
     assert facts.items() <= caught.value.facts.items()
-    assert list((tmp_path / "children").iterdir()) == []
+    assert list(tmp_path.glob("children/*")) == []
 
 
 async def test_200_calls_whose_answers_come_shuffled(tmp_path):
