@@ -16,8 +16,10 @@ from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
 from meshd.core.config import Config
+from meshd.core.http_peers import Peers
 from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
+from meshd.core.tls import Certificate
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.passing import HttpPassing
@@ -102,11 +104,13 @@ async def serving(
         await _start_tasks(house, clock, stack)
         endpoint, sessions = _open_endpoint(house, clock)
 
+        certificate = Certificate(*config.tls) if config.tls else None
         listener = await _listen(config, house.main)
         port = listener.getsockname()[1]
-        url = config.base_url or f"http://{_host(config.host)}:{port}"
+        url = config.base_url or _url(config, port)
         gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
-        settings = _open_settings(config, house, gate)
+        peers = Peers(config.trusted_proxies, everybody=certificate is not None)
+        settings = _open_settings(config, house, gate, peers)
         report = StatusReport(
             lambda: settings.config, clock, house.directory, house.connections, house.records,
             house.upstreams, lambda: url, lambda: sessions.count_ended, clock.now(),
@@ -119,15 +123,21 @@ async def serving(
         dispatcher = _open_dispatcher(house, daemon.handlers(report, stop), stopping)
         tcp = TcpSite(
             house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
-            lambda: _is_ready(house), clock,
+            lambda: _is_ready(house), clock, peers,
         )  # fmt: skip
         owner = _owner(house.founding)
         unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local, clock)
         stack.push_async_callback(_stop_sites, house, tcp, unix, hurry)
-        await tcp.start(listener, gate)
+        await tcp.start(listener, gate, certificate.context if certificate else None)
         await unix.start(config.socket)
         stack.callback(config.socket.unlink, missing_ok=True)
-        yield Serving(url, str(config.socket), settings.reload)
+
+        async def reload(config: Config) -> Reloaded:
+            if certificate is not None:
+                certificate.load()
+            return await settings.reload(config)
+
+        yield Serving(url, str(config.socket), reload)
 
 
 async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
@@ -191,7 +201,7 @@ def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
     return endpoint, sessions
 
 
-def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
+def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> Settings:
     def keep(config: Config) -> None:
         house.keep.events, house.keep.calls = config.keep_events, config.keep_calls
 
@@ -204,6 +214,7 @@ def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
         house.events,
         _owner(house.founding),
         {
+            "TRUSTED_PROXIES": lambda config: peers.trust(config.trusted_proxies),
             "ALLOWED_HOSTS": lambda config: gate.allow_hosts(config.allowed_hosts),
             "ALLOWED_ORIGINS": lambda config: gate.allow_origins(config.allowed_origins),
             "OUTBOUND_ALLOW": lambda config: house.rules.allow(config.outbound_allow),
@@ -290,5 +301,8 @@ def _owner(founding: Founding) -> Principal:
     )  # fmt: skip
 
 
-def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _url(config: Config, port: int) -> str:
+    """Where clients on this machine reach the port."""
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names, not a choice
+    host = anywhere.get(config.host, config.host)
+    return f"{'https' if config.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

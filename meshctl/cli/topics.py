@@ -35,7 +35,22 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
         "JSON file of settings, names in lower case.",
     ),
     ("PORT", "3000, else the next free one", "TCP port of the MCP endpoint; 0 picks one."),
-    ("HOST", "127.0.0.1", "Address to listen on; only loopback addresses are taken."),
+    (
+        "HOST",
+        "127.0.0.1",
+        "Address to listen on; beyond loopback with TLS or trusted proxies alone.",
+    ),
+    (
+        "TLS_CERT",
+        "plain HTTP",
+        "PEM file of the certificate and its chain; SIGHUP reads it.",
+    ),
+    ("TLS_KEY", "", "PEM file of the certificate's key, not encrypted."),
+    (
+        "TRUSTED_PROXIES",
+        "",
+        "Proxies in front, addresses or CIDRs; only they speak plain HTTP beyond loopback.",
+    ),
     ("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
     ("ALLOWED_HOSTS", "", "More right Host values, comma-separated."),
     ("ALLOWED_ORIGINS", "", "Right Origin values of browser clients, comma-separated."),

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,8 @@ class Daemon:
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     socket: str = ""
+    trust: ssl.SSLContext | None = None
+    """How TCP is spoken to, when its URL is https."""
 
     @classmethod
     def fresh(cls, **env: str) -> Self:
@@ -125,7 +128,12 @@ class Daemon:
         parts = urlsplit(self.url)
         given = {} if key is None else {"Authorization": f"Bearer {key}"}
         assert parts.hostname is not None
-        link = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+        if parts.scheme == "https":
+            link = http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=60, context=self.trust
+            )
+        else:
+            link = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
         return self._send(link, method, path, body, given | headers)
 
     def rpc(

@@ -51,8 +51,18 @@ SETTINGS: tuple[Setting, ...] = (
         unset="3000, else the next free one",
     ),
     Setting(
-        "HOST", kinds.LOOPBACK, "127.0.0.1",
-        "Address to listen on; only loopback addresses are taken.",
+        "HOST", kinds.ADDRESS, "127.0.0.1",
+        "Address to listen on; beyond loopback with TLS or trusted proxies alone.",
+    ),
+    Setting(
+        "TLS_CERT", kinds.PATH, "", "PEM file of the certificate and its chain; SIGHUP reads it.",
+        unset="plain HTTP",
+    ),
+    Setting("TLS_KEY", kinds.PATH, "", "PEM file of the certificate's key, not encrypted."),
+    Setting(
+        "TRUSTED_PROXIES", kinds.NETWORKS, "",
+        "Proxies in front, addresses or CIDRs; only they speak plain HTTP beyond loopback.",
+        live=True,
     ),
     Setting(
         "BASE_URL", kinds.URL, "",
@@ -114,6 +124,8 @@ class Config:
     config_path: Path
     port: int | None
     host: str
+    tls: tuple[Path, Path] | None
+    trusted_proxies: tuple[str, ...]
     base_url: str | None
     allowed_hosts: frozenset[str]
     allowed_origins: frozenset[str]
@@ -174,6 +186,7 @@ class Config:
         live = {setting.env: read.given[setting.env] for setting in SETTINGS if setting.live}
         return replace(
             self,
+            trusted_proxies=read.trusted_proxies,
             allowed_hosts=read.allowed_hosts,
             allowed_origins=read.allowed_origins,
             outbound_allow=read.outbound_allow,
@@ -230,6 +243,8 @@ def read_config(
         config_path=config_path,
         port=value["PORT"],
         host=value["HOST"],
+        tls=_tls(home, value),
+        trusted_proxies=value["TRUSTED_PROXIES"],
         base_url=value["BASE_URL"],
         allowed_hosts=frozenset(value["ALLOWED_HOSTS"]),
         allowed_origins=frozenset(value["ALLOWED_ORIGINS"]),
@@ -242,6 +257,20 @@ def read_config(
         env_files=paths,
         ignored=tuple(ignored),
     )
+
+
+def _tls(home: Path, value: Mapping[str, Any]) -> tuple[Path, Path] | None:
+    """The certificate and its key; checks that nobody listens to the network without protection."""
+    files = [home / value[name] for name in ("TLS_CERT", "TLS_KEY") if value[name] is not None]
+    if len(files) == 1:
+        raise BadRequest("TLS_CERT and TLS_KEY come together")
+    host = value["HOST"]
+    if not (files or value["TRUSTED_PROXIES"] or kinds.is_loopback(host)):
+        raise BadRequest(
+            f"HOST {host} is beyond loopback, where keys would travel in the clear",
+            facts={"set": "TLS_CERT and TLS_KEY, or TRUSTED_PROXIES"},
+        )
+    return (files[0], files[1]) if files else None
 
 
 class _Layers:

@@ -60,14 +60,19 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _loopback(text: str) -> str:
-    try:
-        loopback = ip_address(text).is_loopback
-    except ValueError:
-        loopback = text == "localhost"
-    if not loopback:
+def _address(text: str) -> str:
+    return text if text == "localhost" else str(ip_address(text))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address to listen on."""
+    return host == "localhost" or ip_address(host).is_loopback
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
         raise ValueError
-    return text
+    return text.lower() == "true"
 
 
 def _url(text: str) -> str:
@@ -105,21 +110,25 @@ def _words(is_valid: Callable[[str], object]) -> Callable[[str], tuple[str, ...]
     return read
 
 
-def _is_reachable(word: str) -> bool:
+def _is_network(word: str) -> bool:
     try:
         return bool(ip_network(word, strict=False))
     except ValueError:
-        return _HOST_NAME.fullmatch(word) is not None
+        return False
+
+
+def _is_reachable(word: str) -> bool:
+    return _is_network(word) or _HOST_NAME.fullmatch(word) is not None
 
 
 PATH = Kind("path", "the path of a file or folder", _path)
 PORT = Kind("port", "a number from 0 to 65535", _port)
-LOOPBACK = Kind(
-    "address", "a loopback address; beyond loopback TLS or a trusted proxy is needed", _loopback
-)
+ADDRESS = Kind("address", "an IP address, or localhost", _address)
 URL = Kind("url", "http(s)://HOST[:PORT] without a path", _url)
 HOSTS = Kind("list", "HOST[:PORT], comma-separated", _words(_AUTHORITY.fullmatch), ())
 ORIGINS = Kind("list", "https://HOST[:PORT], comma-separated", _words(_ORIGIN.fullmatch), ())
+NETWORKS = Kind("list", "addresses or CIDRs, comma-separated", _words(_is_network), ())
+SWITCH = Kind("switch", "true or false", _switch, False)
 REACHABLE = Kind("list", "hosts, addresses or CIDRs, comma-separated", _words(_is_reachable), ())
 LEVEL = Kind("level", " ".join(LEVELS), _level)
 RATE = Kind("number", "a whole number from 1 to 1000000", _rate)

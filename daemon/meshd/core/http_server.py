@@ -6,6 +6,7 @@ The sweep for what takes too long runs here. What the requests mean is for the s
 import asyncio
 import resource
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,8 +18,9 @@ from meshd.core.answers import error_answer, requests_up_to
 from meshd.core.clock import Clock
 from meshd.core.http_connection import Connection
 from meshd.core.http_limits import Crowd, Limits
+from meshd.core.http_peers import Peers
 from meshd.core.tasks import TaskGroup
-from meshd.wire.errors import BadRequest, MeshError, Unavailable
+from meshd.wire.errors import BadRequest, Denied, MeshError, Unavailable
 
 LIMITS = Limits()
 VERSIONS = frozenset({HttpVersion10, HttpVersion11})
@@ -56,6 +58,7 @@ class HttpServer(web.Server):
         *,
         strangers: bool = True,
         limits: Limits | None = None,
+        peers: Peers | None = None,
     ) -> None:
         super().__init__(self._answer, request_factory=requests_up_to(MAX_BODY))
         limits = limits or LIMITS
@@ -66,23 +69,26 @@ class HttpServer(web.Server):
         )
         self.now = clock.monotonic
         self._handler = handler
+        self._peers = peers or Peers()
         self._crowd: Crowd[Connection] = Crowd(self.limits)
         self._runner = web.ServerRunner(self, shutdown_timeout=END)
         self._tasks = TaskGroup("http")
         self._under_way = 0
         self._draining = False
         self._quiet = asyncio.Event()
-        self._site: web.BaseSite | None = None
+        self._listening: asyncio.Server | None = None
 
     def __call__(self) -> Connection:
         """A connection, for asyncio's server."""
         return Connection(self, self, self._loop)
 
-    async def open(self, listener: socket.socket) -> None:
+    async def open(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Serve on a bound socket."""
         await self._runner.setup()
-        self._site = web.SockSite(self._runner, listener, backlog=1024)
-        await self._site.start()
+        self._listening = await self._loop.create_server(
+            self, sock=listener, backlog=1024, ssl=tls,
+            ssl_handshake_timeout=self.limits.head if tls else None,
+        )  # fmt: skip
         self._tasks.start("sweep", self._sweep())
 
     async def close(self, hurry: asyncio.Event) -> None:
@@ -91,9 +97,9 @@ class HttpServer(web.Server):
         May be called before `open`.
         """
         self._draining = True
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         for connection in self.connections:
             cast("Connection", connection).part()
         if self._under_way:
@@ -115,11 +121,19 @@ class HttpServer(web.Server):
         """Let a connection in.
 
         Raises:
+            Denied: its address may not connect.
             Unavailable: the house is full, or being closed.
         """
         if self._draining:
             raise Unavailable("the daemon is stopping")
+        if not self._peers.may_enter(connection.address):
+            raise Denied(
+                "without TLS only trusted proxies may connect",
+                facts={"add it with": "TRUSTED_PROXIES"},
+            )
         self._crowd.enter(connection, self.now())
+        if self._peers.is_proxy(connection.address):
+            self._crowd.trust(connection)
 
     def leave(self, connection: Connection) -> None:
         """A connection is gone."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from meshd.core.answers import error_answer, json_answer
 from meshd.core.clock import Clock
+from meshd.core.http_peers import Peers
 from meshd.core.http_server import HttpServer
 from meshd.gateway.answers import gone, rpc_error
 from meshd.gateway.endpoint import Endpoint
@@ -41,7 +43,13 @@ class TcpSite:
     """Serves clients over TCP. Nothing but `/health` and `/ready` answers without a key."""
 
     def __init__(
-        self, keys: Keys, endpoint: Endpoint, control: Control, ready: Ready, clock: Clock
+        self,
+        keys: Keys,
+        endpoint: Endpoint,
+        control: Control,
+        ready: Ready,
+        clock: Clock,
+        peers: Peers,
     ) -> None:
         """`ready` says whether calls can be served, not only answered."""
         self._keys = keys
@@ -50,12 +58,14 @@ class TcpSite:
         self._ready = ready
         self._gate: Gate | None = None
         self._streams = OpenStreams()
-        self._server = HttpServer(self._handle, clock)
+        self._server = HttpServer(self._handle, clock, peers=peers)
 
-    async def start(self, listener: socket.socket, gate: Gate) -> None:
+    async def start(
+        self, listener: socket.socket, gate: Gate, tls: ssl.SSLContext | None = None
+    ) -> None:
         """Serve on a bound socket."""
         self._gate = gate
-        await self._server.open(listener)
+        await self._server.open(listener, tls)
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Stop listening; calls under way get their time, open streams end at once."""

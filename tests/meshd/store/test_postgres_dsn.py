@@ -1,19 +1,14 @@
 """What a DSN asks for, as a table; and TLS, with a server that speaks it."""
 
-import datetime as dt
 import ssl
-from ipaddress import ip_address
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from meshd.store.db import StoreError, StoreUnavailable
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.postgres_dsn import read_dsn
 from tests.meshd.store.front import TLS_ASKED, Front
+from tests.support.certificates import write_certificate
 from tests.support.postgres import with_options
 
 LIMITS = {
@@ -68,30 +63,7 @@ def test_what_cannot_be_read_is_refused(dsn):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A certificate of its own authority for 127.0.0.1, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    today = dt.datetime.now(dt.UTC)
-    day = dt.timedelta(days=1)
-    address = x509.IPAddress(ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(today - day)
-        .not_valid_after(today + day)
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "server.pem"
-    file.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return file
+    return write_certificate(tmp_path / "server.pem")
 
 
 @pytest.fixture
