@@ -49,7 +49,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     (
         "TRUSTED_PROXIES",
         "",
-        "Proxies in front, addresses or CIDRs; only they speak plain HTTP beyond loopback.",
+        "Proxies (addresses, CIDRs) that may speak plain HTTP from elsewhere.",
     ),
     ("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
     ("ALLOWED_HOSTS", "", "More right Host values, comma-separated."),

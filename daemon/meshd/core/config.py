@@ -61,7 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TLS_KEY", kinds.PATH, "", "PEM file of the certificate's key, not encrypted."),
     Setting(
         "TRUSTED_PROXIES", kinds.NETWORKS, "",
-        "Proxies in front, addresses or CIDRs; only they speak plain HTTP beyond loopback.",
+        "Proxies (addresses, CIDRs) that may speak plain HTTP from elsewhere.",
         live=True,
     ),
     Setting(
