@@ -38,7 +38,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     (
         "HOST",
         "127.0.0.1",
-        "Address to listen on; beyond loopback with TLS or trusted proxies alone.",
+        "Address to listen on; beyond loopback with TLS or proxies alone.",
     ),
     (
         "TLS_CERT",

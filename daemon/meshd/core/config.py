@@ -52,7 +52,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "HOST", kinds.ADDRESS, "127.0.0.1",
-        "Address to listen on; beyond loopback with TLS or trusted proxies alone.",
+        "Address to listen on; beyond loopback with TLS or proxies alone.",
     ),
     Setting(
         "TLS_CERT", kinds.PATH, "", "PEM file of the certificate and its chain; SIGHUP reads it.",
