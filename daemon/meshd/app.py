@@ -20,6 +20,7 @@ from meshd.core.http_peers import Peers
 from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
 from meshd.core.tls import Certificate
+from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.passing import HttpPassing
@@ -137,6 +138,8 @@ async def serving(
                 certificate.load()
             return await settings.reload(config)
 
+        if config.debug_port is not None:
+            await _open_debug(config.debug_port, house, clock, stack)
         yield Serving(url, str(config.socket), reload)
 
 
@@ -199,6 +202,14 @@ def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
         house.limit,
     )
     return endpoint, sessions
+
+
+async def _open_debug(port: int, house: _House, clock: Clock, stack: AsyncExitStack) -> None:
+    debug = DebugSite(house.keys, clock)
+    listener = bind("127.0.0.1", port, None)
+    stack.push_async_callback(debug.stop)
+    await debug.start(listener)
+    log.info("the debug server listens on 127.0.0.1:%d", listener.getsockname()[1])
 
 
 def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> Settings:

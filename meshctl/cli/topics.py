@@ -51,6 +51,12 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
         "",
         "Proxies (addresses, CIDRs) that may speak plain HTTP from elsewhere.",
     ),
+    (
+        "ENABLE_DEBUG_SERVER",
+        "false",
+        "Show tasks, threads and memory to keys with self/daemon.show.",
+    ),
+    ("DEBUG_PORT", "9090", "Loopback port of the debug server; 0 picks one."),
     ("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
     ("ALLOWED_HOSTS", "", "More right Host values, comma-separated."),
     ("ALLOWED_ORIGINS", "", "Right Origin values of browser clients, comma-separated."),

@@ -65,6 +65,11 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "ENABLE_DEBUG_SERVER", kinds.SWITCH, "false",
+        "Show tasks, threads and memory to keys with self/daemon.show.",
+    ),
+    Setting("DEBUG_PORT", kinds.PORT, "9090", "Loopback port of the debug server; 0 picks one."),
+    Setting(
         "BASE_URL", kinds.URL, "",
         "Public URL, when a proxy stands in front; its host is a right Host.",
     ),
@@ -126,6 +131,7 @@ class Config:
     host: str
     tls: tuple[Path, Path] | None
     trusted_proxies: tuple[str, ...]
+    debug_port: int | None
     base_url: str | None
     allowed_hosts: frozenset[str]
     allowed_origins: frozenset[str]
@@ -245,6 +251,7 @@ def read_config(
         host=value["HOST"],
         tls=_tls(home, value),
         trusted_proxies=value["TRUSTED_PROXIES"],
+        debug_port=value["DEBUG_PORT"] if value["ENABLE_DEBUG_SERVER"] else None,
         base_url=value["BASE_URL"],
         allowed_hosts=frozenset(value["ALLOWED_HOSTS"]),
         allowed_origins=frozenset(value["ALLOWED_ORIGINS"]),

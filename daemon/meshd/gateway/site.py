@@ -14,6 +14,7 @@ from meshd.core.clock import Clock
 from meshd.core.http_peers import Peers
 from meshd.core.http_server import HttpServer
 from meshd.gateway.answers import gone, rpc_error
+from meshd.gateway.bearer import CHALLENGE, authenticate
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.streams import OpenStreams
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 3000
 TRIES = 100
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="meshctl"'}
 
 Control = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
 Ready = Callable[[], Awaitable[bool]]
@@ -114,10 +114,7 @@ class TcpSite:
         raise NotFound("nothing is here")
 
     def _authenticate(self, request: web.BaseRequest) -> Principal:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        principal = self._keys.authenticate(token) if scheme.lower() == "bearer" else None
-        if principal is None:
-            raise Unauthenticated(next="meshctl add-key NAME")
+        principal = authenticate(self._keys, request.headers)
         self._server.trust(request)
         return principal
 

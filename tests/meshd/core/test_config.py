@@ -16,6 +16,8 @@ GOOD = {
     "TLS_CERT": ("tls/cert.pem", "tls", (Path("/tmp/home/tls/cert.pem"), Path("/k"))),
     "TLS_KEY": ("/tls/key.pem", "tls", (Path("/c"), Path("/tls/key.pem"))),
     "TRUSTED_PROXIES": ("10.0.0.1, fd00::/8", "trusted_proxies", ("10.0.0.1", "fd00::/8")),
+    "ENABLE_DEBUG_SERVER": ("TRUE", "debug_port", 9090),
+    "DEBUG_PORT": ("0", "debug_port", 0),
     "BASE_URL": ("https://mesh.example/", "base_url", "https://mesh.example"),
     "ALLOWED_HOSTS": ("A.example:8080, b ,,", "allowed_hosts", frozenset({"a.example:8080", "b"})),
     "ALLOWED_ORIGINS": (
@@ -33,12 +35,13 @@ GOOD = {
     "MESHCTL_RATE_LIMIT": ("60", "rate_limit", 60),
     "MESHCTL_KEEP_CALLS": ("36500d", "keep_calls", 36500 * 86400 * 1_000_000),
 }
-TOGETHER = {"TLS_CERT": {"TLS_KEY": "/k"}, "TLS_KEY": {"TLS_CERT": "/c"}}
+TOGETHER = {"TLS_CERT": {"TLS_KEY": "/k"}, "TLS_KEY": {"TLS_CERT": "/c"},
+            "DEBUG_PORT": {"ENABLE_DEBUG_SERVER": "true"}}  # fmt: skip
 """What a setting needs beside it."""
 BAD = [
     ("PORT", "65536"), ("PORT", "-1"), ("PORT", "80a"), ("PORT", "٣"), ("PORT", "9" * 400),
     ("HOST", "0.0.0.0"), ("HOST", "192.168.1.1"), ("HOST", "::"), ("HOST", "example.com"),
-    ("TLS_CERT", "/c"), ("TLS_KEY", "/k"), ("TRUSTED_PROXIES", "proxy"), ("TRUSTED_PROXIES", "*"),
+    ("ENABLE_DEBUG_SERVER", "yes"), ("DEBUG_PORT", "-1"), ("TLS_CERT", "/c"), ("TLS_KEY", "/k"), ("TRUSTED_PROXIES", "proxy"), ("TRUSTED_PROXIES", "*"),
     ("BASE_URL", "mesh.example"), ("BASE_URL", "https://a/b"), ("BASE_URL", "ftp://a"),
     ("BASE_URL", "https://user@a"), ("BASE_URL", "https://a?b"),
     ("ALLOWED_HOSTS", "https://a.example"), ("ALLOWED_HOSTS", "a b"),
