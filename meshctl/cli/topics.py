@@ -42,7 +42,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     (
         "DATABASE_URL",
         "file:data/mesh.db",
-        "postgres://…, or file:PATH in the home with calls.db beside it.",
+        "postgres://…, or file:PATH, with calls.db beside it.",
     ),
     ("DATABASE_PG_SSL", "false", "Whether Postgres must prove over TLS who it is."),
     ("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),

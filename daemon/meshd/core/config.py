@@ -66,7 +66,8 @@ SETTINGS: tuple[Setting, ...] = (
         "Right Origin values of browser clients, comma-separated.", live=True,
     ),
     Setting(
-        "DATABASE_URL", kinds.DATABASE, "", "postgres://…, or file:PATH in the home with calls.db beside it.",
+        "DATABASE_URL", kinds.DATABASE, "",
+        "postgres://…, or file:PATH, with calls.db beside it.",
         unset="file:data/mesh.db",
     ),
     Setting(
