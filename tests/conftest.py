@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.daemon import Daemon
+from tests.support.postgres import Postgres, running
 
 # On a busy machine a single example may take long, and says nothing by it.
 settings.register_profile("suite", max_examples=50, deadline=None)
@@ -26,3 +27,17 @@ def shared_daemon() -> Iterator[Daemon]:
     made = Daemon.fresh().start()
     yield made
     made.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres(testrun_uid: str) -> Iterator[Postgres]:
+    """The Postgres server of this test run, started by the first test that wants one."""
+    with running(testrun_uid) as server:
+        yield server
+
+
+@pytest.fixture
+def dsn(postgres: Postgres) -> Iterator[str]:
+    """An empty schema on it."""
+    with postgres.schema() as schema:
+        yield schema

@@ -8,8 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
 from meshd.api import connection, daemon, key, record, tool
 from meshd.api.dispatch import Dispatcher, Handler
@@ -46,17 +44,14 @@ from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
-from meshd.store.queries import Queries
-from meshd.store.sqlite import SqliteDatabase
+from meshd.store.opening import explained, open_databases
 from meshd.vault.seal import Sealer
 from meshd.wire.calls import CALLS
 
 log = logging.getLogger(__name__)
 
-SQL = Path(str(files("meshd.store") / "sql"))
 READY_DEADLINE = 2.0
 """Seconds in which the databases have to answer a probe."""
-MIGRATIONS = Path(str(files("meshd.store") / "migrations"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +139,15 @@ async def serving(
 
 
 async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
-    main, calls = await _open_databases(config, stack)
-    founding = await found(main, config.master_key, clock, getpass.getuser)
+    databases = await stack.enter_async_context(open_databases(config))
+    main, calls = databases.main, databases.calls
     directory = Directory(main, clock)
-    await directory.refresh()
+    with explained(config):
+        applied = await databases.migrate()
+        if applied:
+            log.info("applied migrations %s", applied)
+        founding = await found(main, config.master_key, clock, getpass.getuser)
+        await directory.refresh()
     events = Events(main, clock, Bell())
     health = Health(main, directory, events, clock)
     records = Records(calls, directory, clock)
@@ -274,25 +274,6 @@ async def _is_ready(house: _House) -> bool:
         log.warning("not ready: %s", type(error).__name__)
         return False
     return True
-
-
-async def _open_databases(config: Config, stack: AsyncExitStack) -> tuple[Database, Database]:
-    """The main database, and the one for call records that nothing promised waits for."""
-    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    queries = Queries.load(SQL)
-    main = await SqliteDatabase.open(
-        config.data / "mesh.db", queries, migrations=MIGRATIONS / "main"
-    )
-    stack.push_async_callback(main.close)
-    calls = await SqliteDatabase.open(
-        config.data / "calls.db", queries, migrations=MIGRATIONS / "calls", durable=False
-    )
-    stack.push_async_callback(calls.close)
-    for database in (main, calls):
-        applied = await database.migrate()
-        if applied:
-            log.info("applied migrations %s", applied)
-    return main, calls
 
 
 async def _listen(config: Config, main: Database) -> socket.socket:

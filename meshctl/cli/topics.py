@@ -60,6 +60,12 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
     ("ALLOWED_HOSTS", "", "More right Host values, comma-separated."),
     ("ALLOWED_ORIGINS", "", "Right Origin values of browser clients, comma-separated."),
+    (
+        "DATABASE_URL",
+        "file:data/mesh.db",
+        "postgres://…, or file:PATH, with calls.db beside it.",
+    ),
+    ("DATABASE_PG_SSL", "false", "Whether Postgres must prove over TLS who it is."),
     ("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),
     ("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),

@@ -71,6 +71,7 @@ RULES = {
         r".*\.reveal",
         {
             "meshd.services.keys": "a fresh key, shown once",
+            "meshd.store.opening": "the password of a server, into its driver",
             "meshd.proxy.http": "the headers and the URL of one upstream",
             "meshd.proxy.environment": "the environment of one child",
             "meshd.proxy.child": "what must never be told from that child's stderr",

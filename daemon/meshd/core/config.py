@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from meshd.core import config_values as kinds
 from meshd.core.config_file import Line, read_env, read_json, shown, wrong
 from meshd.core.config_values import Kind
-from meshd.core.redact import redact_text
+from meshd.core.database_url import PostgresServer, SqliteFile
 from meshd.wire.config import SettingShown
 from meshd.wire.errors import BadRequest
 
@@ -81,6 +81,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Right Origin values of browser clients, comma-separated.", live=True,
     ),
     Setting(
+        "DATABASE_URL", kinds.DATABASE, "",
+        "postgres://…, or file:PATH, with calls.db beside it.",
+        unset="file:data/mesh.db",
+    ),
+    Setting(
+        "DATABASE_PG_SSL", kinds.FLAG, "false",
+        "Whether Postgres must prove over TLS who it is.",
+    ),
+    Setting(
         "OUTBOUND_ALLOW", kinds.REACHABLE, "",
         "Hosts and CIDRs reachable although they are cloud metadata.", live=True,
     ),
@@ -109,7 +118,7 @@ SOCKET_BYTES = 103
 class Given:
     """The text of a setting and where it was said: `line` is 0 outside of files."""
 
-    text: str
+    text: str = field(repr=False)
     source: str
     path: Path | None = None
     line: int = 0
@@ -135,6 +144,8 @@ class Config:
     base_url: str | None
     allowed_hosts: frozenset[str]
     allowed_origins: frozenset[str]
+    database: SqliteFile | PostgresServer
+    database_ssl: bool
     outbound_allow: tuple[str, ...]
     log_level: str
     keep_events: int
@@ -171,7 +182,7 @@ class Config:
 
     @property
     def data(self) -> Path:
-        """Databases live here."""
+        """Databases live here, unless `database` says another place."""
         return self.home / "data"
 
     @property
@@ -181,7 +192,7 @@ class Config:
 
     def text(self, env: str) -> str:
         """What a setting says now, as it would be written; what looks like a secret is masked."""
-        return redact_text(self.given[env].text)
+        return _shown(_BY_NAME[env], self.given[env])
 
     def value(self, env: str) -> Any:
         """What a setting means."""
@@ -255,6 +266,8 @@ def read_config(
         base_url=value["BASE_URL"],
         allowed_hosts=frozenset(value["ALLOWED_HOSTS"]),
         allowed_origins=frozenset(value["ALLOWED_ORIGINS"]),
+        database=_database(home, value["DATABASE_URL"]),
+        database_ssl=value["DATABASE_PG_SSL"],
         outbound_allow=value["OUTBOUND_ALLOW"],
         log_level=value["MESHCTL_LOG_LEVEL"],
         keep_events=value["MESHCTL_KEEP_EVENTS"],
@@ -335,12 +348,23 @@ def _home(layers: _Layers) -> Path:
     return home
 
 
+def _database(home: Path, place: SqliteFile | PostgresServer | None) -> SqliteFile | PostgresServer:
+    """Where the data is, with the whole path of a file."""
+    if isinstance(place, PostgresServer):
+        return place
+    return SqliteFile(home / (place.path if place else Path("data", "mesh.db")))
+
+
+def _shown(setting: Setting, given: Given) -> str:
+    return setting.kind.show(given.text.strip()) if given.text.strip() else given.text
+
+
 def _value(setting: Setting, given: Given) -> Any:
     try:
         return setting.kind.value(given.text)
     except ValueError:
         pass
-    text = shown(redact_text(given.text[:100]))
+    text = shown(_shown(setting, given)[:100])
     valid = {"valid": setting.kind.form}
     if given.path is not None:
         why = f'{setting.env} "{text}" is not valid'

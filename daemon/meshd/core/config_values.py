@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from meshd.core.clock import MICROSECONDS, seconds
+from meshd.core.database_url import read_database, shown_database
+from meshd.core.redact import redact_text
 from meshd.wire.errors import BadRequest
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -17,6 +19,7 @@ SHORTEST_KEEP, LONGEST_KEEP = 60, 36500 * 86400
 _AUTHORITY = re.compile(r"[^/\s?#@,]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _URL = re.compile(r"https?://[^/\s?#@]+")
 
 
@@ -24,7 +27,8 @@ _URL = re.compile(r"https?://[^/\s?#@]+")
 class Kind:
     """A kind of value: its short name, what is valid, and how a text becomes a value.
 
-    `read` raises ValueError or BadRequest for a text that is not valid; it never sees an empty one.
+    `read` raises ValueError or BadRequest for a text that is not valid. Neither it nor `show` ever
+    sees an empty one.
     """
 
     name: str
@@ -32,6 +36,8 @@ class Kind:
     read: Callable[[str], Any]
     empty: Any = None
     """What stands for a text that is empty."""
+    show: Callable[[str], str] = redact_text
+    """The text as it may be shown."""
 
     def value(self, text: str) -> Any:
         """The value that `text` says.
@@ -100,6 +106,12 @@ def _rate(text: str) -> int:
     return int(text)
 
 
+def _flag(text: str) -> bool:
+    if text.lower() not in _FLAGS:
+        raise ValueError
+    return _FLAGS[text.lower()]
+
+
 def _words(is_valid: Callable[[str], object]) -> Callable[[str], tuple[str, ...]]:
     def read(text: str) -> tuple[str, ...]:
         words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
@@ -133,3 +145,10 @@ REACHABLE = Kind("list", "hosts, addresses or CIDRs, comma-separated", _words(_i
 LEVEL = Kind("level", " ".join(LEVELS), _level)
 RATE = Kind("number", "a whole number from 1 to 1000000", _rate)
 KEEP = Kind("duration", "a duration such as 12h or 30d, from 1m to 36500d", _keep)
+FLAG = Kind("flag", "true or false", _flag, False)
+DATABASE = Kind(
+    "database",
+    "file:PATH, sqlite:PATH, postgres://… or postgresql://…; special characters as %40",
+    read_database,
+    show=shown_database,
+)

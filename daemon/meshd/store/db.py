@@ -109,6 +109,15 @@ class Database(Protocol):
         """
         ...
 
+    async def pending(self) -> list[str]:
+        """The migrations that are missing, in order, as `NNNN_name`. Changes nothing.
+
+        Raises:
+            StoreError: a file changed after it was applied, or the database belongs to a later
+                release.
+        """
+        ...
+
     async def migrate(self) -> list[int]:
         """Apply the missing migrations in order; the numbers applied."""
         ...

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from meshd.store.db import Dialect, StoreError
 
+TABLE = "schema_migrations"
 LEDGER = """CREATE TABLE IF NOT EXISTS schema_migrations (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
@@ -37,6 +38,9 @@ class Migration:
     file: str
     script: str
     checksum: str
+
+    def __str__(self) -> str:
+        return f"{self.number:04}_{self.name}"
 
 
 def discover(folder: Path, dialect: Dialect) -> list[Migration]:

@@ -125,6 +125,12 @@ class PostgresDatabase:
         """See `Database.on_change`."""
         self._signals.on_ring(ring)
 
+    async def pending(self) -> list[str]:
+        """See `Database.pending`."""
+        known = await asyncio.to_thread(self._discover)
+        applied = await _mapped("the migrations", self._pool.connection(), _applied)
+        return [str(migration) for migration in migrate.plan(known, applied)]
+
     async def migrate(self) -> list[int]:
         """See `Database.migrate`. Each file is one transaction, together with its record.
 
@@ -223,12 +229,19 @@ async def _migrate_next(known: Sequence[Migration], connection: Any) -> int | No
     # The lock ends with the transaction, however that ends and whichever pooler stands between.
     await connection.execute(_LOCK, timeout=MIGRATING)
     await connection.execute(migrate.LEDGER)
-    applied = {row["number"]: row["checksum"] for row in await connection.fetch(migrate.APPLIED)}
-    missing = migrate.plan(known, applied)
+    missing = migrate.plan(known, await _applied(connection))
     if not missing:
         return None
     await _apply(missing[0], connection)
     return missing[0].number
+
+
+async def _applied(connection: Any) -> dict[int, str]:
+    # In this schema: another on the search path may be that of another installation.
+    here = "SELECT to_regclass(format('%I.%I', current_schema(), $1::text)) IS NOT NULL"
+    if not await connection.fetchval(here, migrate.TABLE):
+        return {}
+    return {row["number"]: row["checksum"] for row in await connection.fetch(migrate.APPLIED)}
 
 
 async def _apply(migration: Migration, connection: Any) -> None:

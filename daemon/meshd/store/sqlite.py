@@ -18,6 +18,7 @@ import aiosqlite
 
 from meshd.store import migrate
 from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError, StoreUnavailable
+from meshd.store.migrate import Migration
 from meshd.store.queries import Queries, Query
 from meshd.store.slow import watched
 from meshd.store.writer import Writer, fault, is_unavailable
@@ -124,10 +125,15 @@ class SqliteDatabase:
     def on_change(self, ring: Callable[[], None]) -> None:
         """See `Database.on_change`. A file has one daemon, so there is no other to tell of."""
 
+    async def pending(self) -> list[str]:
+        """See `Database.pending`."""
+        return [str(migration) for migration in await self._missing()]
+
     async def migrate(self) -> list[int]:
         """See `Database.migrate`. Each file is one transaction, together with its record."""
-        known = await asyncio.to_thread(migrate.discover, self._migrations, self.dialect)
-        missing = migrate.plan(known, await self._writer.submit(_applied))
+        missing = await self._missing()
+        if missing:
+            await self._writer.submit(_make_ledger)
         for migration in missing:
             await self._writer.submit(partial(_apply, migration))
         return [migration.number for migration in missing]
@@ -136,6 +142,10 @@ class SqliteDatabase:
         """See `Database.close`."""
         self._closed = True
         await self._resources.aclose()
+
+    async def _missing(self) -> list[Migration]:
+        known = await asyncio.to_thread(migrate.discover, self._migrations, self.dialect)
+        return migrate.plan(known, await self._writer.submit(_applied))
 
 
 def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqlite3.Connection:
@@ -300,12 +310,18 @@ async def _reader_flaw(reader: aiosqlite.Connection, query: Query) -> str:
     return ""
 
 
-def _applied(connection: sqlite3.Connection) -> dict[int, str]:
+def _make_ledger(connection: sqlite3.Connection) -> None:
     connection.execute(migrate.LEDGER)
+
+
+def _applied(connection: sqlite3.Connection) -> dict[int, str]:
+    tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if migrate.TABLE not in tables:
+        return {}
     return {row["number"]: row["checksum"] for row in connection.execute(migrate.APPLIED)}
 
 
-def _apply(migration: migrate.Migration, connection: sqlite3.Connection) -> None:
+def _apply(migration: Migration, connection: sqlite3.Connection) -> None:
     try:
         for statement in migrate.statements(migration.script):
             connection.execute(statement)

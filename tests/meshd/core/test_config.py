@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from meshd.core.config import SETTINGS, SOCKET_BYTES, read_config
+from meshd.core.database_url import SqliteFile
 from meshd.wire.errors import BadRequest
 
 HOME = {"MESHCTL_HOME": "/tmp/home"}
@@ -25,6 +26,12 @@ GOOD = {
         "allowed_origins",
         frozenset({"https://a.example", "vscode-webview://x"}),
     ),
+    "DATABASE_URL": (
+        "file:x/all.db",
+        "database",
+        SqliteFile(Path("/tmp/home/x/all.db")),
+    ),
+    "DATABASE_PG_SSL": ("TRUE", "database_ssl", True),
     "OUTBOUND_ALLOW": (
         "10.0.0.0/8,fd00::1,Metadata.",
         "outbound_allow",
@@ -47,6 +54,7 @@ BAD = [
     ("ALLOWED_HOSTS", "https://a.example"), ("ALLOWED_HOSTS", "a b"),
     ("ALLOWED_ORIGINS", "a.example"), ("ALLOWED_ORIGINS", "null"), ("ALLOWED_ORIGINS", "*"),
     ("ALLOWED_ORIGINS", "https://a/path"),
+    ("DATABASE_URL", "mysql://h/d"), ("DATABASE_URL", "data/mesh.db"), ("DATABASE_PG_SSL", "maybe"),
     ("OUTBOUND_ALLOW", "10.0.0.0/33"), ("OUTBOUND_ALLOW", "http://a"), ("OUTBOUND_ALLOW", "*"),
     ("MESHCTL_KEEP_EVENTS", "59s"), ("MESHCTL_KEEP_EVENTS", "7"), ("MESHCTL_KEEP_CALLS", "0d"),
     ("MESHCTL_RATE_LIMIT", "0"), ("MESHCTL_RATE_LIMIT", "1000001"), ("MESHCTL_RATE_LIMIT", "1/s"),
@@ -94,6 +102,26 @@ def test_empty_values_are_as_if_not_set() -> None:
     config = read_config({**HOME, **{s.env: "" for s in SETTINGS if s.env != "MESHCTL_HOME"}})
     assert config == read_config(HOME)
     assert config.sources["PORT"] == "default"
+
+
+@pytest.mark.parametrize("place", ["environ", "file"])
+@pytest.mark.parametrize("url", ["postgres://u:hunter2@h/d", "mysql://u:hunter2@h/d"])
+def test_a_password_in_the_database_is_shown_nowhere(tmp_path: Path, place: str, url: str) -> None:
+    """Not where settings are listed, and not where one is refused."""
+    home, files = {"MESHCTL_HOME": str(tmp_path)}, []
+    if place == "environ":
+        home["DATABASE_URL"] = url
+    else:
+        files = [tmp_path / "x.env"]
+        files[0].write_text(f"DATABASE_URL= {url} \n")
+    try:
+        config = read_config(home, env_files=files)
+        said = f"{config!r} {config.shown()}"
+        assert config.text("DATABASE_URL") == "postgres://u:***@h/d"
+    except BadRequest as refused:
+        said = f"{refused} {refused.body()}"
+        assert "DATABASE_URL" in said
+    assert "hunter2" not in said
 
 
 def test_the_command_line_wins_and_is_checked_alike() -> None:

@@ -10,7 +10,7 @@ import pytest
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
-from tests.support.postgres import Postgres, running, with_options
+from tests.support.postgres import Postgres, with_options
 
 THINGS = """
 CREATE TABLE things (
@@ -106,20 +106,6 @@ def kept(migrations: Path) -> None:
     """One more table, of every type that there is."""
     for dialect, script in KEPT.items():
         (migrations / f"0110_kept.{dialect}.sql").write_text(script)
-
-
-@pytest.fixture(scope="session")
-def postgres(testrun_uid: str) -> Iterator[Postgres]:
-    """The server of this test run."""
-    with running(testrun_uid) as server:
-        yield server
-
-
-@pytest.fixture
-def dsn(postgres: Postgres) -> Iterator[str]:
-    """An empty schema on it."""
-    with postgres.schema() as schema:
-        yield schema
 
 
 @pytest.fixture

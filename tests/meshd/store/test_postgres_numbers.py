@@ -7,8 +7,8 @@ import asyncio
 
 import pytest
 
-from meshd.app import MIGRATIONS, SQL
 from meshd.store.db import Step
+from meshd.store.opening import MIGRATIONS, SQL
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from tests.meshd.store.activity import eventually, waiting

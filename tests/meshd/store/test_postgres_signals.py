@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 
-from meshd.app import MIGRATIONS, SQL
 from meshd.core.clock import SystemClock
 from meshd.services import directory
 from meshd.services.directory import Directory
 from meshd.store.db import StoreError, StoreUnavailable
+from meshd.store.opening import MIGRATIONS, SQL
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.postgres_signals import DEBOUNCE
 from meshd.store.queries import Queries

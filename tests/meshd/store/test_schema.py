@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from meshd.app import MIGRATIONS, SQL
 from meshd.store.migrate import discover
+from meshd.store.opening import MIGRATIONS, SQL
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
