@@ -4,18 +4,33 @@ import msgspec
 from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS
+from meshd.gateway.exchange import Exchange
 from meshd.gateway.policy import LISTS
 from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Message
-from meshd.services.access import Kind, decide
+from meshd.services.access import Kind, decide, scope_at
 from meshd.services.definitions import Definitions, read_tool
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
+from meshd.services.tools import Tools
 from meshd.wire.errors import UpstreamFailed
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_array = msgspec.json.Decoder(list[Raw]).decode
+
+
+async def shaped(exchange: Exchange, tools: Tools, body: bytes) -> bytes:
+    """The answer as this principal may see it; untouched for all but filtered lists.
+
+    A tool list that came whole is remembered on the way.
+    """
+    who, row, method = exchange.who, exchange.row, exchange.message.method
+    if not needs_filter(who, method, everything=scope_at(who, row.id).all):
+        return body
+    if method == "tools/list" and (entries := whole_tool_list(exchange.message, body)) is not None:
+        await tools.learn(row, entries)
+    return filtered(who, row, method, body)
 
 
 def needs_filter(who: Principal, method: str, *, everything: bool) -> bool:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.lists import filtered, filtered_event, needs_filter, whole_tool_list
+from meshd.gateway.lists import filtered_event, shaped
 from meshd.gateway.relay import Ear, Events, is_reply
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
@@ -62,7 +62,7 @@ class HttpPassing:
             if response.status == 200 and exchange.message.is_request:
                 if not is_reply(body):
                     raise UpstreamFailed(f'"{row.name}" answered what is no JSON-RPC response')
-                body = await self._shaped(exchange, body)
+                body = await shaped(exchange, self._tools, body)
         except MeshError as error:
             return self._failed(exchange, error, record)
         self._health.reached(row)
@@ -169,18 +169,6 @@ class HttpPassing:
                 ) from None
         return headers
 
-    async def _shaped(self, exchange: Exchange, body: bytes) -> bytes:
-        """The answer as this principal may see it; untouched for all but filtered lists."""
-        who, row, method = exchange.who, exchange.row, exchange.message.method
-        if not needs_filter(who, method, everything=scope_at(who, row.id).all):
-            return body
-        if (
-            method == "tools/list"
-            and (entries := whole_tool_list(exchange.message, body)) is not None
-        ):
-            await self._tools.learn(row, entries)
-        return filtered(who, row, method, body)
-
     def _failed(self, exchange: Exchange, error: MeshError, record: Record) -> web.Response:
         """A refusal as the client gets it: HTTP 200 for a request, else a status of its own."""
         exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
@@ -197,7 +185,9 @@ class HttpPassing:
         """Stream events back as they come; the one that answers is recorded, lists are filtered."""
         answer = web.StreamResponse(headers=answers.SSE_HEADERS | headers)
         await answer.prepare(exchange.request)
-        events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
+        events = Events(
+            bytes(exchange.message.id), lambda data: shaped(exchange, self._tools, data)
+        )
         asked = unanswered = exchange.message.is_request
         ear = Ear(TOOLS_CHANGED)
         try:

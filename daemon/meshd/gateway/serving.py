@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.lists import filtered, needs_filter, stale_tools, whole_tool_list
+from meshd.gateway.lists import filtered, needs_filter, shaped, stale_tools
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import jsonrpc, sse, versions
 from meshd.protocol.jsonrpc import Reply
@@ -191,7 +191,7 @@ class StdioServing:
             body = jsonrpc.success(ident, reply.result)
         else:
             body = jsonrpc.failure(ident, reply.error or b"null")
-        body = await self._shaped(exchange, body)
+        body = await shaped(exchange, self._tools, body)
         record(exchange, body, None)
         return body
 
@@ -200,17 +200,6 @@ class StdioServing:
         if isinstance(error, UpstreamFailed):
             self._health.failed(exchange.row, error)
         record(exchange, None, error.message)
-
-    async def _shaped(self, exchange: Exchange, body: bytes) -> bytes:
-        who, row, method = exchange.who, exchange.row, exchange.message.method
-        if not needs_filter(who, method, everything=scope_at(who, row.id).all):
-            return body
-        if (
-            method == "tools/list"
-            and (entries := whole_tool_list(exchange.message, body)) is not None
-        ):
-            await self._tools.learn(row, entries)
-        return filtered(who, row, method, body)
 
     def _cancel(self, exchange: Exchange) -> None:
         try:
