@@ -4,8 +4,10 @@
 """
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 
 from meshd.services.principal import Permissions
+from meshd.wire.calls import CALLS
 from meshd.wire.errors import BadRequest
 
 ANY = "*"
@@ -37,6 +39,20 @@ def parse_grant(text: str, resolve: Callable[[str], str]) -> tuple[str, str]:
         raise BadRequest(f'"{text}" names nothing after the "{text[-1]}"')
     target = target if target in {ANY, SELF} else resolve(target)
     return target, grant or ANY
+
+
+def check_new(target: str, grant: str) -> tuple[str, str]:
+    """An entry that is to be added: under `self` it has to cover a call that there is.
+
+    Raises:
+        BadRequest: it covers none, as after a slip of the pen.
+    """
+    if target == SELF and not any(glob_match(grant, call.name) for call in CALLS):
+        near = get_close_matches(grant, [call.name for call in CALLS], n=3, cutoff=0.5)
+        raise BadRequest(
+            f'no call is named "{grant}"', facts={"near": " ".join(near)} if near else {}
+        )
+    return target, grant
 
 
 def split_grant(grant: str) -> tuple[str, str]:

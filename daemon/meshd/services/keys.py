@@ -13,6 +13,7 @@ from meshd.services.directory import Directory, KeyRow
 from meshd.services.events import Events
 from meshd.services.grants import (
     ANY,
+    check_new,
     parse_grant,
     show_grants,
     to_json,
@@ -214,7 +215,7 @@ class Keys:
         if len(allow) + sum(map(len, permissions.values())) > MAX_GRANTS:
             raise BadRequest(f"a key has at most {MAX_GRANTS} grants")
         for text in allow:
-            permissions = with_grant(permissions, *self._grant(who, text))
+            permissions = with_grant(permissions, *check_new(*self._grant(who, text)))
         return permissions
 
     def _grant(self, who: Principal, text: str) -> tuple[str, str]:

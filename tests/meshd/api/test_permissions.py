@@ -50,7 +50,7 @@ def holder_key(daemon: Daemon, keys: dict[str, str], holder: str, call: Call) ->
     noun = call.name.partition(".")[0]
     allow, more = {
         "exactly": (f"self/{call.name}", {}),
-        "other call": (f"self/{call.name}x", {}),
+        "other call": (f"self/{next(c.name for c in CALLS if c is not call)}", {}),
         "read only": (f"self/{call.name}", {"read_only": True}),
         "noun/*": (f"self/{noun}*", {}),
     }[holder]

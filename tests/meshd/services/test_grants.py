@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from meshd.services.grants import (
     MAX_LENGTH,
+    check_new,
     parse_grant,
     show_grants,
     split_grant,
@@ -45,6 +46,20 @@ def resolve(name: str) -> str:
 )
 def test_reading_a_grant(text: str, target: str, grant: str) -> None:
     assert parse_grant(text, resolve) == (target, grant)
+
+
+@pytest.mark.parametrize("grant", ["key.add", "key.*", "*", "*.list"])
+def test_what_is_new_under_self_covers_a_call(grant: str) -> None:
+    assert check_new("self", grant) == ("self", grant)
+    assert check_new("conn_github", "no.call") == ("conn_github", "no.call")
+    with pytest.raises(BadRequest, match="no call is named"):
+        check_new("self", grant.replace("*", "x") + "y")
+
+
+def test_a_slip_of_the_pen_is_told_what_is_near() -> None:
+    with pytest.raises(BadRequest) as refused:
+        check_new("self", "key.ad")
+    assert refused.value.facts["near"].split()[0] == "key.add"
 
 
 @pytest.mark.parametrize(

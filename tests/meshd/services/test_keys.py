@@ -141,7 +141,8 @@ async def test_revoking_removes_exactly_that_entry(house: Floors) -> None:
         ({"name": "self"}, BadRequest), ({"name": "a b"}, BadRequest), ({"name": ""}, BadRequest),
         ({"name": "a", "role": "root"}, BadRequest), ({"name": "a", "allow": ["nobody"]}, NotFound),
         ({"name": "a", "allow": [""]}, BadRequest), ({"name": "taken"}, Conflict), ({"name": "TAKEN"}, Conflict),
-        ({"name": "a", "allow": ["self/x"] * (MAX_GRANTS + 1)}, BadRequest),
+        ({"name": "a", "allow": ["*/x"] * (MAX_GRANTS + 1)}, BadRequest),
+        ({"name": "a", "allow": ["self/key.ad"]}, BadRequest), ({"name": "a", "allow": ["self/x*"]}, BadRequest),
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
@@ -154,10 +155,10 @@ async def test_what_cannot_be_made(house: Floors, asked: dict, error: type[Excep
 
 
 async def test_a_key_holds_a_bounded_number_of_grants(house: Floors) -> None:
-    many = [f"self/x{n}" for n in range(MAX_GRANTS)]
+    many = [f"*/x{n}" for n in range(MAX_GRANTS)]
     await house.key("full", allow=many)
     for edit in (
-        KeyEdit(key="full", allow=["self/more"]),
+        KeyEdit(key="full", allow=["*/more"]),
         KeyEdit(key="full", revoke=["self/no"] * (MAX_GRANTS + 1)),
     ):
         with pytest.raises(BadRequest, match="at most"):
