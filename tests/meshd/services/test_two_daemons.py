@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from meshd.core.config import read_config
+from meshd.core.secret import Secret
 from meshd.services.following import Following
+from meshd.services.founding import found
 from meshd.store.db import Row, Step
+from meshd.store.opening import open_databases
+from meshd.vault.master import load_or_create
 from meshd.wire.connection import ConnectionAdd, ConnectionEdit
 from meshd.wire.errors import Conflict, Unavailable, UpstreamFailed
 from meshd.wire.key import KeyAdd, KeyEdit
+from tests.support.clock import FakeClock
 from tests.support.floors import Floors, floors
 
 HERE, ELSEWHERE = "http://127.0.0.1:1/mcp", "http://127.0.0.1:2/mcp"
@@ -185,6 +191,23 @@ async def test_what_one_listed_the_other_knows(pair: tuple[Floors, Floors]) -> N
     await two.directory.refresh()
     await follows.follow()
     assert two.tools.known(two.directory.view.connections[made]) is None
+
+
+async def test_of_many_that_begin_together_one_founds(tmp_path: Path, dsn: str) -> None:
+    """The others find what it wrote, whole."""
+    config = read_config({"MESHCTL_HOME": str(tmp_path), "DATABASE_URL": dsn})
+    async with open_databases(config) as databases:
+        await databases.migrate()
+        key, clock = config.master_key, FakeClock()
+        load_or_create(key)
+        begun = [found(databases.main, key, clock, lambda n=n: f"u{n}") for n in range(8)]
+        founded = await asyncio.gather(*begun)
+        assert len({(one.installation, one.org, one.owner) for one in founded}) == 1
+        sealed = founded[0].vault.seal(founded[0].org, "t", "r", "f", Secret("x"))
+        for one in founded:
+            assert one.vault.open(one.org, "t", "r", "f", sealed) == Secret("x")
+        assert len(await databases.main.all("user.all")) == 1
+        assert len(await databases.main.all("data_key.all")) == 1
 
 
 async def test_both_sweep_at_once(pair: tuple[Floors, Floors]) -> None:
