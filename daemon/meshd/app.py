@@ -7,13 +7,14 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshd.api import connection, daemon, key, record, tool
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
 from meshd.core.config import Config
+from meshd.core.home import Remembered
 from meshd.core.http_peers import Peers
 from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
@@ -32,6 +33,7 @@ from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
+from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
@@ -43,7 +45,7 @@ from meshd.services.status import StatusReport
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
-from meshd.store.db import Database, Step
+from meshd.store.db import Database
 from meshd.store.opening import explained, open_databases
 from meshd.vault.seal import Sealer
 from meshd.wire.calls import CALLS
@@ -81,6 +83,7 @@ class _House:
     rules: OutboundRules
     keep: Retention
     limit: RateLimit
+    following: Following
 
 
 @asynccontextmanager
@@ -98,10 +101,9 @@ async def serving(
             log.warning("ended %d orphans of the daemon before", len(killed))
         house = await _open_house(config, clock, stack)
         await _start_tasks(house, clock, stack)
-        endpoint, sessions = _open_endpoint(house, clock)
-
         certificate = Certificate(*config.tls) if config.tls else None
-        listener = await _listen(config, house.main)
+        listener, name = await _listen(config, house.main)
+        endpoint, sessions = _open_endpoint(house, clock, name)
         port = listener.getsockname()[1]
         url = config.base_url or _url(config, port)
         gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
@@ -141,14 +143,15 @@ async def serving(
 async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
     databases = await stack.enter_async_context(open_databases(config))
     main, calls = databases.main, databases.calls
-    directory = Directory(main, clock)
+    directory, events = Directory(main, clock), Events(main, clock, Bell())
+    main.on_change(directory.bell.ring)
+    main.on_change(events.bell.ring)
     with explained(config):
         applied = await databases.migrate()
         if applied:
             log.info("applied migrations %s", applied)
         founding = await found(main, config.master_key, clock, getpass.getuser)
         await directory.refresh()
-    events = Events(main, clock, Bell())
     health = Health(main, directory, events, clock)
     records = Records(calls, directory, clock)
     rules = OutboundRules(config.outbound_allow)
@@ -166,6 +169,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         Keys(main, directory, events, clock), upstreams, tools, connections, rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
+        Following(directory, upstreams, tools, health),
     )  # fmt: skip
 
 
@@ -177,6 +181,7 @@ async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> No
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
+    tasks.start("following", house.following.run())
 
 
 async def _write_rest(tasks: TaskGroup, house: _House) -> None:
@@ -186,8 +191,8 @@ async def _write_rest(tasks: TaskGroup, house: _House) -> None:
     await house.keys.write_last_used()
 
 
-def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
-    key, name = house.founding.vault.derive("session"), house.founding.daemon
+def _open_endpoint(house: _House, clock: Clock, name: str) -> tuple[Endpoint, Sessions]:
+    key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
     children = StdioServing(house.upstreams, sessions, house.health, house.tools)
@@ -267,7 +272,7 @@ async def _is_ready(house: _House) -> bool:
     try:
         async with asyncio.timeout(READY_DEADLINE):
             await asyncio.gather(
-                house.main.one("meta.get", name="port"),
+                house.main.one("revision.sum"),
                 house.calls.one("call.last", org_id=house.founding.org),
             )
     except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
@@ -276,14 +281,21 @@ async def _is_ready(house: _House) -> bool:
     return True
 
 
-async def _listen(config: Config, main: Database) -> socket.socket:
-    """The port that was asked for, else the one used last time, else the next free one."""
-    row = await main.one("meta.get", name="port")
-    listener = bind(config.host, config.port, int(row["value"]) if row else None)
-    port = str(listener.getsockname()[1])
-    if row is None or row["value"] != port:
-        await main.write(Step("meta.put", {"name": "port", "value": port}))
-    return listener
+async def _listen(config: Config, main: Database) -> tuple[socket.socket, str]:
+    """The port that was asked for, else the one used last time, else the next free one.
+
+    Told beside it is how sessions name this daemon.
+    """
+    before = await asyncio.to_thread(Remembered.read, config.remembered)
+    if (
+        before.port is None and main.dialect == "sqlite"
+    ):  # where homes kept it that were made before
+        row = await main.one("meta.get", name="port")
+        before = replace(before, port=int(row["value"]) if row else None)
+    listener = bind(config.host, config.port, before.port)
+    now = replace(before, port=listener.getsockname()[1])
+    await asyncio.to_thread(now.write, config.remembered)
+    return listener, now.daemon
 
 
 def _owner(founding: Founding) -> Principal:

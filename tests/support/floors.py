@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from meshd.core.config import read_config
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
@@ -20,13 +20,11 @@ from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.records import Records
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
-from meshd.store.db import Step
-from meshd.store.queries import Queries
+from meshd.store.db import Database, Step
+from meshd.store.opening import open_databases
 from meshd.store.sqlite import SqliteDatabase
 from meshd.wire.key import KeyAdd
 from tests.support.clock import FakeClock
-
-STORE = Path(str(files("meshd.store")))
 
 
 @dataclass
@@ -34,8 +32,8 @@ class Floors:
     """Every service, and the principal at the socket."""
 
     clock: FakeClock
-    db: SqliteDatabase
-    calls: SqliteDatabase
+    db: Database
+    calls: Database
     founding: Founding
     directory: Directory
     events: Events
@@ -69,6 +67,7 @@ class Floors:
         def run(connection: Any) -> None:
             connection.execute(sql, params)
 
+        assert isinstance(self.db, SqliteDatabase)
         await self.db._writer.submit(run)
         await self.db.write(Step("revision.bump", {"topic": "keys"}))
         await self.directory.refresh()
@@ -80,21 +79,14 @@ class Floors:
 
 
 @asynccontextmanager
-async def floors(folder: Path) -> AsyncIterator[Floors]:
-    """Open them in a folder, and close them."""
+async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
+    """Open them in a folder, and close them. `url` says where the data is if not there."""
     async with AsyncExitStack() as stack:
         clock = FakeClock()
-        queries = Queries.load(STORE / "sql")
-        databases = []
-        for name, kind in (("mesh.db", "main"), ("calls.db", "calls")):
-            migrations = STORE / "migrations" / kind
-            db = await SqliteDatabase.open(
-                folder / name, queries, migrations=migrations, durable=False
-            )
-            stack.push_async_callback(db.close)
-            await db.migrate()
-            databases.append(db)
-        main, calls = databases
+        config = read_config({"MESHCTL_HOME": str(folder), "DATABASE_URL": url})
+        databases = await stack.enter_async_context(open_databases(config))
+        await databases.migrate()
+        main, calls = databases.main, databases.calls
         founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
         directory = Directory(main, clock)
         await directory.refresh()

@@ -186,6 +186,11 @@ class Config:
         return self.home / "data"
 
     @property
+    def remembered(self) -> Path:
+        """What this home remembers of its daemon."""
+        return self.home / "run" / "daemon.json"
+
+    @property
     def children(self) -> Path:
         """One record per running child, so that a successor can end orphans."""
         return self.home / "run" / "children"

@@ -130,26 +130,29 @@ class Connections:
 
     async def remove(self, who: Principal, name: str) -> Removed:
         """Remove it with its credentials, and every grant on it. Raises NotFound."""
-        async with self._directory.changing:
+        async with self._directory.changing():
             row = self._find(who, name)
             await self._write(
                 row.name,
                 Step("connection.remove", {"org_id": row.org, "id": row.id}, expect=1),
                 self._tools.forget(row),
-                self._events.step(who, "connection.removed", row.id, {"name": row.name}),
                 *self._without_grants_on(row),
+                self._events.step(who, "connection.removed", row.id, {"name": row.name}),
+                Step("revision.bump", {"topic": "keys"}),
             )
         await self._upstreams.drop(row)
         return Removed(id=row.id, name=row.name)
 
     async def enable(self, who: Principal, name: str, *, enabled: bool) -> Connection:
         """Serve it, or stop serving it and what runs for it. Raises NotFound."""
-        async with self._directory.changing:
+        async with self._directory.changing():
             row = self._find(who, name)
             if row.enabled == enabled:
                 return self.wire(row)
             kind = "connection.enabled" if enabled else "connection.disabled"
-            asked = {"org_id": row.org, "id": row.id, "enabled": int(enabled)}
+            asked = {
+                "org_id": row.org, "id": row.id, "enabled": int(enabled), "edition": row.edition,
+            }  # fmt: skip
             await self._write(
                 row.name,
                 Step("connection.enable", asked, expect=1),
@@ -219,7 +222,7 @@ class Connections:
             "id": made, "org_id": who.org, "name": name, "bodies": bodies,
             "now": self._clock.now(), **row,
         }  # fmt: skip
-        async with self._directory.changing:
+        async with self._directory.changing():
             await self._write(
                 name,
                 Step("connection.add", added),
@@ -232,7 +235,7 @@ class Connections:
     async def _edit(
         self, who: Principal, name: str, plan: Callable[[ConnectionRow], Edit]
     ) -> ConnectionEdited:
-        async with self._directory.changing:
+        async with self._directory.changing():
             row = self._find(who, name)
             edit = plan(row)
             after = edit.after
@@ -240,6 +243,7 @@ class Connections:
                 "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
                 "command": json.dumps(after.command) if after.command else None,
                 "cwd": after.cwd, "bodies": after.bodies, "idle_s": after.idle_s,
+                "edition": row.edition,
             }  # fmt: skip
             await self._write(
                 after.name,
@@ -273,12 +277,9 @@ class Connections:
                 edited = {
                     "id": who.id, "org_id": row.org, "name": who.name, "role": who.role,
                     "expires_at": who.expires_at, "read_only": int(who.read_only),
-                    "permissions": left, "permissions_before": key.permissions_json,
+                    "permissions": left, "edition": key.edition,
                 }  # fmt: skip
-                steps += [
-                    Step("key.edit", edited, expect=1),
-                    Step("revision.bump", {"topic": "keys"}),
-                ]
+                steps.append(Step("key.edit", edited, expect=1))
         return steps
 
     async def _look(self, row: ConnectionRow) -> None:

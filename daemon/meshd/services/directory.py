@@ -9,12 +9,14 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from meshd.core.clock import Clock
+from meshd.services.events import Bell
 from meshd.services.principal import Principal
 from meshd.store.db import Database, Row, StoreError
 from meshd.wire.errors import Unavailable
@@ -28,6 +30,8 @@ STALE = 30.0
 @dataclass(frozen=True, slots=True)
 class ConnectionRow:
     """A connection as configured. `sealed` holds (kind, name, blob); `revision` names this state.
+
+    `edition` counts what was edited, names and switches included: who edits names the one it read.
 
     What was observed of it (`state`, `reason`, `seen_at`) is not part of its identity.
     """
@@ -49,6 +53,7 @@ class ConnectionRow:
     seen_at: int | None = field(compare=False)
     idle_s: int | None = None
     """Seconds without use after which its child is stopped; 0 is never, None the default."""
+    edition: int = 0
 
     def names(self, kind: str) -> list[str]:
         """Names of the sealed values of a kind."""
@@ -62,7 +67,7 @@ class KeyRow:
     principal: Principal
     prefix: str
     last_four: str
-    permissions_json: str
+    edition: int
     created_at: int
     last_used_at: int | None
 
@@ -81,14 +86,17 @@ class View:
 class Directory:
     """Holds the current `View` and keeps it fresh.
 
-    `changing` is held by whoever checks the snapshot and then writes, so that what was checked is
-    what is changed.
+    `changing()` is held by whoever checks the snapshot and then writes. Another daemon may write
+    all the same, so what is changed is guarded by its edition in the database as well. Ringing the
+    `bell` hurries the next poll; `news` rings when there is another view.
     """
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self.changing = asyncio.Lock()
+        self.bell = Bell()
+        self.news = Bell()
         self._db = db
         self._clock = clock
+        self._changing = asyncio.Lock()
         self._lock = asyncio.Lock()
         self._view: View | None = None
         self._revision = -1
@@ -105,6 +113,13 @@ class Directory:
             raise Unavailable("the database cannot be read, so nothing can be decided")
         return self._view
 
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """For whoever checks the snapshot and then writes: alone here, and on a fresh one."""
+        async with self._changing:
+            await self.refresh()
+            yield
+
     async def refresh(self) -> None:
         """Read everything again if anything changed.
 
@@ -120,6 +135,7 @@ class Directory:
                 )  # fmt: skip
                 if before == revision:
                     self._view, self._revision = view, revision
+                    self.news.ring()
             self._checked = now
 
     def key_now(self, key: str) -> Principal | None:
@@ -132,11 +148,12 @@ class Directory:
     async def keep_fresh(self) -> None:
         """Poll for changes made elsewhere, for ever."""
         while True:
-            await asyncio.sleep(POLL)
+            heard = self.bell.rung
             try:
                 await self.refresh()
             except StoreError as error:
                 log.warning("the snapshot could not be refreshed: %s", error)
+            await self.bell.wait(POLL, heard)
 
     async def _present_revision(self) -> int:
         row = await self._db.one("revision.sum")
@@ -190,6 +207,7 @@ def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> Connect
         reason=row["reason"],
         seen_at=row["seen_at"],
         idle_s=row["idle_s"],
+        edition=row["edition"],
     )
 
 
@@ -212,7 +230,7 @@ def _key(row: Row, admin: str, renew: Callable[[], Principal | None]) -> KeyRow:
         principal=principal,
         prefix=row["prefix"],
         last_four=row["last_four"],
-        permissions_json=row["permissions"],
+        edition=row["edition"],
         created_at=row["created_at"],
         last_used_at=row["last_used_at"],
     )

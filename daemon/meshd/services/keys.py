@@ -79,7 +79,9 @@ class Keys:
         """Write the coarse last use of every key used since the last time."""
         used = {k: at for k, at in self._used.items() if self._used_written.get(k) != at}
         if used:
-            await self._db.write_many("key.used", [{"id": k, "at": at} for k, at in used.items()])
+            # In one order everywhere, so that no two daemons wait for each other.
+            rows = [{"id": k, "at": at} for k, at in sorted(used.items())]
+            await self._db.write_many("key.used", rows)
             self._used_written.update(used)
 
     def all(self, who: Principal) -> list[Key]:
@@ -103,7 +105,7 @@ class Keys:
         """
         name = check_name(asked.name, "key")
         now = self._clock.now()
-        async with self._directory.changing:
+        async with self._directory.changing():
             made = self._made(who, name, asked, now)
             check_within(who, made)
             minted = apikey.mint("s")
@@ -121,13 +123,13 @@ class Keys:
 
     async def edit(self, who: Principal, asked: KeyEdit) -> Key:
         """Change what a key may do. Raises as `add`, and Conflict if it changed meanwhile."""
-        async with self._directory.changing:
+        async with self._directory.changing():
             before = find_key(self._directory.view, who.org, asked.key)
             key = before.principal
             check_within(who, key)  # nobody changes a key whose rights exceed their own
             after = self._edited(who, key, asked)
             check_within(who, after)
-            row = {**_columns(after), "permissions_before": before.permissions_json}
+            row = {**_columns(after), "edition": before.edition}
             about = {"name": after.name, "role": after.role}
             try:
                 await self._write(
@@ -136,19 +138,19 @@ class Keys:
                 )
             except UniqueViolation:
                 raise Conflict(f'a key "{after.name}" exists already') from None
-            except ExpectFailed:
-                raise Conflict(
-                    f'key "{key.name}" changed meanwhile', next=f"meshctl key show {key.name}"
-                ) from None
             return self.show(who, key.id)
 
     async def rotate(self, who: Principal, name: str) -> KeyAdded:
-        """A new secret; the one before stops at once. Raises NotFound, Denied."""
-        async with self._directory.changing:
-            key = find_key(self._directory.view, who.org, name).principal
+        """A new secret; the one before stops at once. Raises NotFound, Denied, Conflict."""
+        async with self._directory.changing():
+            before = find_key(self._directory.view, who.org, name)
+            key = before.principal
             check_within(who, key)
             minted = apikey.mint("s")
-            row = {"id": key.id, "org_id": who.org, **_secret_columns(minted)}
+            row = {
+                "id": key.id, "org_id": who.org, "edition": before.edition,
+                **_secret_columns(minted),
+            }  # fmt: skip
             await self._write(
                 Step("key.rotate", row, expect=1),
                 self._events.step(who, "key.rotated", key.id, {"name": key.name}),
@@ -156,8 +158,8 @@ class Keys:
             return self._with_secret(who, key.id, minted)
 
     async def revoke(self, who: Principal, name: str) -> Removed:
-        """Gone at once. Raises NotFound, Denied."""
-        async with self._directory.changing:
+        """Gone at once. Raises NotFound, Denied, Conflict."""
+        async with self._directory.changing():
             key = find_key(self._directory.view, who.org, name).principal
             check_within(who, key)
             await self._write(
@@ -169,7 +171,10 @@ class Keys:
         return Removed(id=key.id, name=key.name)
 
     async def _write(self, *steps: Step) -> None:
-        await self._db.write(*steps, Step("revision.bump", {"topic": "keys"}))
+        try:
+            await self._db.write(*steps, Step("revision.bump", {"topic": "keys"}))
+        except ExpectFailed:
+            raise Conflict("the key changed meanwhile", next="meshctl key list") from None
         await self._directory.refresh()
         self._events.bell.ring()
 

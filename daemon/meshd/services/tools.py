@@ -73,6 +73,13 @@ class Tools:
                 listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
                 self._known[row.id] = (row.revision, listed)
 
+    async def read_stored(self, row: ConnectionRow) -> None:
+        """Take over the list that another daemon stored, if there is one."""
+        stored = await self._db.one("definitions.get", connection_id=row.id, edition=row.edition)
+        if stored is not None and self.known(row) is None:
+            listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
+            self._known[row.id] = (row.revision, listed)
+
     def known(self, row: ConnectionRow) -> Definitions | None:
         """The last list of the connection as it is configured now."""
         entry = self._known.get(row.id)
@@ -88,8 +95,9 @@ class Tools:
                 Step(
                     "definitions.put",
                     {"org_id": row.org, "connection_id": row.id, "tools": listed.raw,
-                     "now": listed.listed_at},
-                )
+                     "now": listed.listed_at, "edition": row.edition},
+                ),
+                Step("revision.bump", {"topic": "definitions"}),
             )  # fmt: skip
         return listed
 

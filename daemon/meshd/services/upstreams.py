@@ -181,6 +181,14 @@ class Upstreams:
         await self._pool.drop(row.id, row.revision if edited else None)
         self._health.forget(row.id)
 
+    async def end(self, row: ConnectionRow) -> None:
+        """Close what runs for a connection as it was; what took its place is left alone."""
+        known = self._http.get(row.id)
+        if known is not None and known[0] == row.revision:
+            del self._http[row.id]
+            await known[2].close()
+        await self._pool.drop(row.id, row.revision)
+
     async def close(self) -> None:
         """Close everything."""
         await self._tasks.stop()

@@ -30,7 +30,7 @@ async def test_opening_leaves_the_schema_alone_and_tells_what_is_missing(config:
 async def test_both_have_their_tables_and_keep_them(config: Config) -> None:
     async with open_databases(config) as databases:
         await databases.migrate()
-        await databases.main.write(Step("meta.put", {"name": "a", "value": "1"}))
+        await databases.main.write(Step("meta.add", {"name": "a", "value": "1"}))
         assert await databases.calls.one("call.last", org_id="org") == {"seq": 0}
     async with open_databases(config) as databases:
         assert await databases.pending() == []

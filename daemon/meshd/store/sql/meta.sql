@@ -2,10 +2,9 @@
 -- A fact about this installation.
 SELECT value FROM meta WHERE name = :name
 
--- name: meta.put
--- Set a fact about this installation.
+-- name: meta.add
+-- State a fact about this installation. Of daemons that begin together only one can.
 INSERT INTO meta (name, value) VALUES (:name, :value)
-ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- name: revision.bump
 -- Tell every snapshot that this topic changed.
