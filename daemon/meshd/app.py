@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from meshd.api import connection, daemon, key, record, tool
+from meshd.api import connection, daemon, key, org, record, tool
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
@@ -34,6 +34,8 @@ from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
+from meshd.services.org_choice import in_org
+from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
@@ -42,8 +44,9 @@ from meshd.services.status import StatusReport
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
-from meshd.store.db import Database, Step
+from meshd.store.db import Step
 from meshd.store.queries import Queries
+from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
 from meshd.vault.seal import Sealer
 from meshd.wire.calls import CALLS
@@ -69,8 +72,8 @@ class Serving:
 class _House:
     """Everything that decides and everything that reaches out, wired together."""
 
-    main: Database
-    calls: Database
+    main: ScopedDatabase
+    calls: ScopedDatabase
     founding: Founding
     directory: Directory
     events: Events
@@ -80,6 +83,7 @@ class _House:
     upstreams: Upstreams
     tools: Tools
     connections: Connections
+    orgs: Orgs
     rules: OutboundRules
     keep: Retention
     limit: RateLimit
@@ -121,8 +125,10 @@ async def serving(
             house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
             lambda: _is_ready(house), clock,
         )  # fmt: skip
-        owner = _owner(house.founding)
-        unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local, clock)
+        unix = SocketSite(
+            dispatcher, house.keys, lambda: _owner(house), _choosing(house),
+            endpoint.handle_local, clock,
+        )  # fmt: skip
         stack.push_async_callback(_stop_sites, house, tcp, unix, hurry)
         await tcp.start(listener, gate)
         await unix.start(config.socket)
@@ -150,7 +156,8 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     )
     return _House(
         main, calls, founding, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections, rules,
+        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
     )  # fmt: skip
@@ -159,7 +166,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
 async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> None:
     tasks = TaskGroup("meshd")
     stack.push_async_callback(_write_rest, tasks, house)
-    sweeper = Sweeper(house.main, house.calls, house.keys, clock, house.keep)
+    sweeper = Sweeper(house.main, house.calls, house.keys, house.records, clock, house.keep)
     tasks.start("records", house.records.write_batches())
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())
@@ -202,7 +209,7 @@ def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
         config,
         house.main,
         house.events,
-        _owner(house.founding),
+        lambda: _owner(house),
         {
             "ALLOWED_HOSTS": lambda config: gate.allow_hosts(config.allowed_hosts),
             "ALLOWED_ORIGINS": lambda config: gate.allow_origins(config.allowed_origins),
@@ -218,17 +225,17 @@ def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
 def _open_dispatcher(
     house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
-    orgs = house.directory
     return Dispatcher(
         CALLS,
         {
             **connection.handlers(house.connections),
+            **org.handlers(house.orgs),
             **key.handlers(house.keys),
             **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
             **about_daemon,
         },
-        lambda who, name: name in {who.org, orgs.view.orgs[who.org]},
+        _choosing(house),
         stopping=stopping.is_set,
     )
 
@@ -246,7 +253,7 @@ async def _is_ready(house: _House) -> bool:
         async with asyncio.timeout(READY_DEADLINE):
             await asyncio.gather(
                 house.main.one("meta.get", name="port"),
-                house.calls.one("call.last", org_id=house.founding.org),
+                house.calls.org(house.founding.org).one("call.last"),
             )
     except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
         log.warning("not ready: %s", type(error).__name__)
@@ -254,7 +261,9 @@ async def _is_ready(house: _House) -> bool:
     return True
 
 
-async def _open_databases(config: Config, stack: AsyncExitStack) -> tuple[Database, Database]:
+async def _open_databases(
+    config: Config, stack: AsyncExitStack
+) -> tuple[ScopedDatabase, ScopedDatabase]:
     """The main database, and the one for call records that nothing promised waits for."""
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     queries = Queries.load(SQL)
@@ -270,10 +279,10 @@ async def _open_databases(config: Config, stack: AsyncExitStack) -> tuple[Databa
         applied = await database.migrate()
         if applied:
             log.info("applied migrations %s", applied)
-    return main, calls
+    return ScopedDatabase(main, queries), ScopedDatabase(calls, queries)
 
 
-async def _listen(config: Config, main: Database) -> socket.socket:
+async def _listen(config: Config, main: ScopedDatabase) -> socket.socket:
     """The port that was asked for, else the one used last time, else the next free one."""
     row = await main.one("meta.get", name="port")
     listener = bind(config.host, config.port, int(row["value"]) if row else None)
@@ -283,11 +292,18 @@ async def _listen(config: Config, main: Database) -> socket.socket:
     return listener
 
 
-def _owner(founding: Founding) -> Principal:
+def _owner(house: _House) -> Principal:
+    """The local owner, in the oldest org as long as none is named."""
+    founding = house.founding
     return Principal(
-        id=founding.owner, name=founding.owner_name, kind="local", org=founding.org,
+        id=founding.owner, name=founding.owner_name, kind="local",
+        org=next(iter(house.directory.view.orgs)),
         owner=founding.owner, permissions=EVERYTHING, role="owner", instance_admin=True,
     )  # fmt: skip
+
+
+def _choosing(house: _House) -> Callable[[Principal, str | None], Principal]:
+    return lambda who, named: in_org(house.directory.view, who, named)
 
 
 def _host(host: str) -> str:

@@ -22,6 +22,7 @@ from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Step
 from meshd.store.queries import Queries
+from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
 from meshd.wire.key import KeyAdd
 from tests.support.clock import FakeClock
@@ -36,6 +37,8 @@ class Floors:
     clock: FakeClock
     db: SqliteDatabase
     calls: SqliteDatabase
+    scoped: ScopedDatabase
+    scoped_calls: ScopedDatabase
     founding: Founding
     directory: Directory
     events: Events
@@ -94,7 +97,7 @@ async def floors(folder: Path) -> AsyncIterator[Floors]:
             stack.push_async_callback(db.close)
             await db.migrate()
             databases.append(db)
-        main, calls = databases
+        main, calls = (ScopedDatabase(db, queries) for db in databases)
         founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
         directory = Directory(main, clock)
         await directory.refresh()
@@ -116,6 +119,6 @@ async def floors(folder: Path) -> AsyncIterator[Floors]:
             permissions=EVERYTHING, role="owner", instance_admin=True,
         )  # fmt: skip
         yield Floors(
-            clock, main, calls, founding, directory, events, health, records, keys, upstreams,
+            clock, *databases, main, calls, founding, directory, events, health, records, keys, upstreams,
             tools, connections, owner,
         )  # fmt: skip

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshd.core.clock import Clock
-from meshd.store.db import Database, Step
+from meshd.store.db import Step
+from meshd.store.scoped import ScopedDatabase
 from meshd.vault.errors import VaultError
 from meshd.vault.master import load_or_create
 from meshd.vault.vault import Vault
@@ -28,7 +29,7 @@ class Founding:
 
 
 async def found(
-    db: Database, master_key: Path, clock: Clock, user_name: Callable[[], str]
+    db: ScopedDatabase, master_key: Path, clock: Clock, user_name: Callable[[], str]
 ) -> Founding:
     """Read what the first start wrote, or write it; only the first start makes a master key.
 
@@ -56,10 +57,12 @@ async def found(
     return Founding(vault, installation, orgs[0]["id"], users[0]["id"], users[0]["name"])
 
 
-async def _begin(db: Database, vault: Vault, installation: str, clock: Clock, user: str) -> None:
+async def _begin(
+    db: ScopedDatabase, vault: Vault, installation: str, clock: Clock, user: str
+) -> None:
     org, now = new_id("org"), clock.now()
     version, wrapped, _ = vault.new_org_key(org)
-    await db.write(
+    await db.org(org).write(
         Step("meta.put", {"name": "installation", "value": installation}),
         Step("org.add", {"id": org, "name": DEFAULT_ORG, "now": now}),
         Step("user.add", {"id": new_id("usr"), "name": user, "now": now}),

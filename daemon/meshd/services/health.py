@@ -9,7 +9,8 @@ from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
 from meshd.services.principal import Principal
-from meshd.store.db import Database, Step, StoreError
+from meshd.store.db import Step, StoreError
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import State
 from meshd.wire.errors import MeshError, NeedsLogin, Unavailable
 
@@ -33,7 +34,9 @@ class Seen:
 class Health:
     """States of connections."""
 
-    def __init__(self, db: Database, directory: Directory, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, db: ScopedDatabase, directory: Directory, events: Events, clock: Clock
+    ) -> None:
         self._db = db
         self._directory = directory
         self._events = events
@@ -123,7 +126,7 @@ class Health:
             steps.append(
                 self._events.step(_daemon(row.org), f"connection.{seen.state}", row.id, about)
             )
-        await self._db.write(*steps)
+        await self._db.org(row.org).write(*steps)
         await self._directory.refresh()
         self._events.bell.ring()
 

@@ -24,7 +24,8 @@ from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import denied, no_grant
 from meshd.services.upstreams import Upstreams, disabled
-from meshd.store.db import Database, Step
+from meshd.store.db import Step
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import (
     BadRequest,
     Conflict,
@@ -51,7 +52,7 @@ class Tools:
 
     def __init__(
         self,
-        db: Database,
+        db: ScopedDatabase,
         directory: Directory,
         upstreams: Upstreams,
         records: Records,
@@ -84,7 +85,7 @@ class Tools:
         listed = from_entries(entries, self._clock.now())
         self._known[row.id] = (row.revision, listed)
         if before is None or before.raw != listed.raw:
-            await self._db.write(
+            await self._db.org(row.org).write(
                 Step(
                     "definitions.put",
                     {"org_id": row.org, "connection_id": row.id, "tools": listed.raw,
