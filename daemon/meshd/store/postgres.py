@@ -4,6 +4,7 @@ Connections, errors and hints between daemons have files of their own.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -22,12 +23,18 @@ from meshd.store.postgres_signals import Signals
 from meshd.store.queries import Queries, Query, statement
 from meshd.store.slow import watched
 
+log = logging.getLogger(__name__)
+
 TRIES = 3
 """How often a unit runs that the server undoes to end a conflict."""
 MIGRATING = 3600.0
 """Seconds that a migration, or another daemon that migrates, may take."""
 # The number spells "meshd".
 _LOCK = "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(x'6d65736864'::bigint)"
+_UNGUARDED = statement(
+    "row_security",
+    "SELECT rolsuper OR rolbypassrls AS passes FROM pg_roles WHERE rolname = current_user",
+)
 _RECORD = statement("schema_migrations", migrate.RECORD)
 
 T = TypeVar("T")
@@ -136,7 +143,22 @@ class PostgresDatabase:
         done: list[int] = []
         while (number := await self._transact(partial(_migrate_next, known))) is not None:
             done.append(number)
+        if not await self.is_guarded():
+            log.warning(
+                "the database's role is a superuser or has BYPASSRLS, so its row security does not"
+                " stand between orgs; give meshd a role of its own"
+            )
         return done
+
+    async def is_guarded(self) -> bool:
+        """Whether row security applies to the role that this daemon signs in as.
+
+        Raises:
+            StoreUnavailable: the database cannot answer.
+        """
+        work = partial(_fetch, query=_UNGUARDED, values=())
+        rows = await _mapped(_UNGUARDED.name, self._pool.connection(), work)
+        return not any(row["passes"] for row in rows)
 
     async def close(self) -> None:
         """See `Database.close`."""
