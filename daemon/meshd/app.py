@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from meshd.api import connection, daemon, key, record, tool
+from meshd.api import connection, daemon, key, org, record, tool
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
@@ -37,6 +37,8 @@ from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
+from meshd.services.org_choice import in_org
+from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
@@ -45,8 +47,8 @@ from meshd.services.status import StatusReport
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
-from meshd.store.db import Database
 from meshd.store.opening import explained, open_databases
+from meshd.store.scoped import ScopedDatabase
 from meshd.vault.seal import Sealer
 from meshd.wire.calls import CALLS
 
@@ -69,8 +71,8 @@ class Serving:
 class _House:
     """Everything that decides and everything that reaches out, wired together."""
 
-    main: Database
-    calls: Database
+    main: ScopedDatabase
+    calls: ScopedDatabase
     founding: Founding
     directory: Directory
     events: Events
@@ -80,6 +82,7 @@ class _House:
     upstreams: Upstreams
     tools: Tools
     connections: Connections
+    orgs: Orgs
     rules: OutboundRules
     keep: Retention
     limit: RateLimit
@@ -123,8 +126,10 @@ async def serving(
             house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
             lambda: _is_ready(house), clock, peers,
         )  # fmt: skip
-        owner = _owner(house.founding)
-        unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local, clock)
+        unix = SocketSite(
+            dispatcher, house.keys, lambda: _owner(house), _choosing(house),
+            endpoint.handle_local, clock,
+        )  # fmt: skip
         stack.push_async_callback(_stop_sites, house, tcp, unix, hurry)
         await tcp.start(listener, gate, certificate.context if certificate else None)
         await unix.start(config.socket)
@@ -166,7 +171,8 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     )
     return _House(
         main, calls, founding, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections, rules,
+        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
         Following(directory, upstreams, tools, health),
@@ -176,7 +182,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
 async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> None:
     tasks = TaskGroup("meshd")
     stack.push_async_callback(_write_rest, tasks, house)
-    sweeper = Sweeper(house.main, house.calls, house.keys, clock, house.keep)
+    sweeper = Sweeper(house.main, house.calls, house.keys, house.records, clock, house.keep)
     tasks.start("records", house.records.write_batches())
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())
@@ -228,7 +234,7 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
         config,
         house.main,
         house.events,
-        _owner(house.founding),
+        lambda: _owner(house),
         {
             "TRUSTED_PROXIES": lambda config: peers.trust(config.trusted_proxies),
             "ALLOWED_HOSTS": lambda config: gate.allow_hosts(config.allowed_hosts),
@@ -245,17 +251,17 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
 def _open_dispatcher(
     house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
-    orgs = house.directory
     return Dispatcher(
         CALLS,
         {
             **connection.handlers(house.connections),
+            **org.handlers(house.orgs),
             **key.handlers(house.keys),
             **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
             **about_daemon,
         },
-        lambda who, name: name in {who.org, orgs.view.orgs[who.org]},
+        _choosing(house),
         stopping=stopping.is_set,
     )
 
@@ -273,7 +279,7 @@ async def _is_ready(house: _House) -> bool:
         async with asyncio.timeout(READY_DEADLINE):
             await asyncio.gather(
                 house.main.one("revision.sum"),
-                house.calls.one("call.last", org_id=house.founding.org),
+                house.calls.org(house.founding.org).one("call.last"),
             )
     except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
         log.warning("not ready: %s", type(error).__name__)
@@ -281,15 +287,13 @@ async def _is_ready(house: _House) -> bool:
     return True
 
 
-async def _listen(config: Config, main: Database) -> tuple[socket.socket, str]:
+async def _listen(config: Config, main: ScopedDatabase) -> tuple[socket.socket, str]:
     """The port that was asked for, else the one used last time, else the next free one.
 
     Told beside it is how sessions name this daemon.
     """
     before = await asyncio.to_thread(Remembered.read, config.remembered)
-    if (
-        before.port is None and main.dialect == "sqlite"
-    ):  # where homes kept it that were made before
+    if before.port is None and main.dialect == "sqlite":  # where older homes kept it
         row = await main.one("meta.get", name="port")
         before = replace(before, port=int(row["value"]) if row else None)
     listener = bind(config.host, config.port, before.port)
@@ -298,11 +302,18 @@ async def _listen(config: Config, main: Database) -> tuple[socket.socket, str]:
     return listener, now.daemon
 
 
-def _owner(founding: Founding) -> Principal:
+def _owner(house: _House) -> Principal:
+    """The local owner, in the oldest org as long as none is named."""
+    founding = house.founding
     return Principal(
-        id=founding.owner, name=founding.owner_name, kind="local", org=founding.org,
+        id=founding.owner, name=founding.owner_name, kind="local",
+        org=next(iter(house.directory.view.orgs)),
         owner=founding.owner, permissions=EVERYTHING, role="owner", instance_admin=True,
     )  # fmt: skip
+
+
+def _choosing(house: _House) -> Callable[[Principal, str | None], Principal]:
+    return lambda who, named: in_org(house.directory.view, who, named)
 
 
 def _url(config: Config, port: int) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VARIABLES: tuple[tuple[str, str], ...] = (
     ("MESHCTL_HOME", "The folder that holds everything; the platform's state folder by default."),
-    ("MESHCTL_ORG", "The org to ask in; --org beats it."),
+    ("MESHCTL_ORG", "The org to ask in; --org beats it, and it beats meshctl org use."),
     ("MESHCTL_ASCII", "Draw with ASCII characters only."),
     ("NO_COLOR", "No colours (no-color.org)."),
     ("FORCE_COLOR", "Colours even where nobody seems to look."),
@@ -92,6 +92,7 @@ FILES: tuple[tuple[str, str], ...] = (
     ("meshd.lock", "Held by the running daemon; its holder is the only one."),
     ("logs/meshd.log", "What the daemon says about itself: meshctl daemon logs."),
     ("keys/", "The vault's keys. Without them the stored credentials cannot be read."),
+    ("org", "The org in use: meshctl org use."),
     ("config.json", "Settings, if you write it: meshctl help environment."),
     ("data/", "Connections, keys, events and call records."),
     ("clients/", "What was changed in the settings of other programs, to undo it."),
@@ -175,6 +176,18 @@ and end with one that is removed.
   meshctl add-key ci --allow github/search_* --expires 90d
   meshctl key edit ci --allow jira --revoke github/search_*"""
 
+_ORGS = """\
+An org owns connections, keys, events, records and credentials; nothing of another org can be seen
+or named in it. There is one to begin with, called default, and nobody needs to think of it.
+
+  meshctl org create team                   make another; the one in use stays in use
+  meshctl org use team                      the following commands ask in it
+  meshctl key list --org default            one command in another; MESHCTL_ORG does the same
+
+A key belongs to the org it was made in, and that decides. You, at the socket, own every org. Each
+has a data key of its own; removing an org destroys it, and with it every credential sealed for the
+org, also in copies of the database that were made without that key."""
+
 _EVENTS = """\
 Events are CloudEvents 1.0. meshctl tail-events follows them until Ctrl-C, across restarts of the
 daemon, without losing one: meshseq is the cursor.
@@ -214,6 +227,7 @@ Kept for the product: {reserved}"""
 TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
     "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
+    "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
     "json": ("Output for programs.", lambda _: _JSON),
     "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),

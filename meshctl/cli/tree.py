@@ -40,6 +40,7 @@ class Row(NamedTuple):
 
 NOUNS: Mapping[str, str] = {
     "connection": "MCP servers behind the daemon.",
+    "org": "Tenants of one daemon, with nothing in common.",
     "key": "What clients authenticate with.",
     "tool": "The tools that connections offer.",
     "call": "Records of the calls that went through.",
@@ -110,6 +111,16 @@ ROWS: tuple[Row, ...] = (
         "connection test",
         f"{_CLI}.connection:test",
         "Reach the MCP server and list its tools afresh.",
+    ),
+    Row("org list", f"{_CLI}.org:list_", "List orgs; the one in use is marked."),
+    Row("org show", f"{_CLI}.org:show", "Show one org."),
+    Row("org create", f"{_CLI}.org:create", "Make an org; the one in use stays in use."),
+    Row("org use", f"{_CLI}.org:use", "Choose the org that the following commands ask in."),
+    Row("org rename", f"{_CLI}.org:rename", "Give an org another name; what it owns stays."),
+    Row(
+        "org remove",
+        f"{_CLI}.org:remove",
+        "Remove an org with its connections, keys, events, records and credentials.",
     ),
     Row("key list", f"{_CLI}.key:list_", "List keys."),
     Row("key show", f"{_CLI}.key:show", "Show one key, never its secret."),

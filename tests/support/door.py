@@ -15,6 +15,7 @@ from meshd.core.answers import requests_up_to
 from meshd.core.http_server import MAX_BODY
 from meshd.services.principal import Principal
 from meshd.wire.calls import CALLS
+from meshd.wire.errors import NotFound
 from tests.support.principals import local_principal
 
 
@@ -55,6 +56,12 @@ class Door:
             return [json.loads(line) for line in (await got.read()).splitlines() if line]
 
 
+def _in_org(who: Principal, named: str | None) -> Principal:
+    if named not in {None, who.org, "default"}:
+        raise NotFound(f'there is no org "{named}"')
+    return who
+
+
 @asynccontextmanager
 async def open_door() -> AsyncIterator[Door]:
     """Serve on a free port of the loopback."""
@@ -63,7 +70,7 @@ async def open_door() -> AsyncIterator[Door]:
         dispatcher = Dispatcher(
             CALLS,
             {c.name: lambda who, asked, n=c.name: made.handle(n, who, asked) for c in CALLS},
-            lambda who, name: name in {who.org, "default"},
+            _in_org,
             body_deadline=0.2,
         )
         server = web.Server(

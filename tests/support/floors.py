@@ -22,6 +22,7 @@ from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
 from meshd.store.opening import open_databases
+from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
 from meshd.wire.key import KeyAdd
 from tests.support.clock import FakeClock
@@ -34,6 +35,8 @@ class Floors:
     clock: FakeClock
     db: Database
     calls: Database
+    scoped: ScopedDatabase
+    scoped_calls: ScopedDatabase
     founding: Founding
     directory: Directory
     events: Events
@@ -108,6 +111,6 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
             permissions=EVERYTHING, role="owner", instance_admin=True,
         )  # fmt: skip
         yield Floors(
-            clock, main, calls, founding, directory, events, health, records, keys, upstreams,
+            clock, main._database, calls._database, main, calls, founding, directory, events, health, records, keys, upstreams,
             tools, connections, owner,
         )  # fmt: skip

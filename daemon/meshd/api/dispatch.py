@@ -20,7 +20,6 @@ from meshd.services.refusals import denied_call
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import (
     BadRequest,
-    NotFound,
     TooSlow,
     Unauthenticated,
     Unavailable,
@@ -44,12 +43,12 @@ class Dispatcher:
         self,
         calls: Iterable[Call],
         handlers: Mapping[str, Handler],
-        org_of: Callable[[Principal, str], bool],
+        in_org: Callable[[Principal, str | None], Principal],
         *,
         stopping: Callable[[], bool] = lambda: False,
         body_deadline: float = BODY_DEADLINE,
     ) -> None:
-        """`org_of(principal, name)` says whether a `Meshctl-Org` header names the principal's org.
+        """`in_org(principal, named)` gives the principal in the org that `Meshctl-Org` names.
 
         Streams are cut once `stopping` is true; who follows one resumes at the next daemon.
 
@@ -60,7 +59,7 @@ class Dispatcher:
         if rows.keys() != handlers.keys():
             raise ValueError(f"calls without a partner: {sorted(rows.keys() ^ handlers.keys())}")
         self._handlers = handlers
-        self._org_of = org_of
+        self._in_org = in_org
         self._stopping = stopping
         self._body_deadline = body_deadline
         self._routes = Routes(rows.values())
@@ -83,9 +82,8 @@ class Dispatcher:
     ) -> web.StreamResponse:
         routes = self._routes if on_socket else self._tcp_routes
         call, fields = routes.find(request.method, request.rel_url.raw_path)
-        org = request.headers.get("Meshctl-Org")
-        if org is not None and not self._org_of(principal, org):
-            raise NotFound(f'there is no org "{ascii(org[:60])[1:-1]}"')
+        if call.in_org or principal.kind != "local":
+            principal = self._in_org(principal, request.headers.get("Meshctl-Org"))
         principal = _admit(principal, call)
         if call.method in {"GET", "DELETE"}:
             asked = _from_query(request, call, fields)
@@ -103,6 +101,8 @@ class Dispatcher:
         if self._stopping():
             raise ConnectionAbortedError
         _admit(principal, call)
+        if call.in_org:
+            self._in_org(principal, principal.org)  # it may be gone
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.body_exists and request.content_type != JSON:

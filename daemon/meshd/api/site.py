@@ -34,12 +34,14 @@ class SocketSite:
         dispatcher: Dispatcher,
         keys: Keys,
         owner: Callable[[], Principal],
+        in_org: Callable[[Principal, str | None], Principal],
         mcp: McpHandler,
         clock: Clock,
     ) -> None:
         self._dispatcher = dispatcher
         self._keys = keys
         self._owner = owner
+        self._in_org = in_org
         self._mcp = mcp
         self._server = HttpServer(self._handle, clock, strangers=False)
 
@@ -52,14 +54,18 @@ class SocketSite:
         await self._server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        is_mcp = request.path.startswith("/mcp/")
         try:
             _check_peer(request)
             principal = self._owner()
-            if (acting := request.headers.get("Meshctl-Key")) is not None:
+            acting = request.headers.get("Meshctl-Key")
+            if acting is not None or is_mcp:
+                principal = self._in_org(principal, request.headers.get("Meshctl-Org"))
+            if acting is not None:
                 principal = self._keys.acting_as(acting, principal)
         except MeshError as error:
             return error_answer(error)
-        if request.path.startswith("/mcp/"):
+        if is_mcp:
             return await self._mcp(request, principal)
         return await self._dispatcher.handle(request, principal, on_socket=True)
 

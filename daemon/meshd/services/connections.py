@@ -28,7 +28,8 @@ from meshd.services.principal import Principal
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams, idle_seconds
-from meshd.store.db import Database, ExpectFailed, Step, UniqueViolation
+from meshd.store.db import ExpectFailed, Step, UniqueViolation
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import (
     Connection,
     ConnectionAdd,
@@ -49,7 +50,7 @@ class Connections:
 
     def __init__(
         self,
-        db: Database,
+        db: ScopedDatabase,
         directory: Directory,
         events: Events,
         credentials: Credentials,
@@ -133,6 +134,7 @@ class Connections:
         async with self._directory.changing():
             row = self._find(who, name)
             await self._write(
+                who.org,
                 row.name,
                 Step("connection.remove", {"org_id": row.org, "id": row.id}, expect=1),
                 self._tools.forget(row),
@@ -154,6 +156,7 @@ class Connections:
                 "org_id": row.org, "id": row.id, "enabled": int(enabled), "edition": row.edition,
             }  # fmt: skip
             await self._write(
+                who.org,
                 row.name,
                 Step("connection.enable", asked, expect=1),
                 self._events.step(who, kind, row.id, {"name": row.name}),
@@ -224,6 +227,7 @@ class Connections:
         }  # fmt: skip
         async with self._directory.changing():
             await self._write(
+                who.org,
                 name,
                 Step("connection.add", added),
                 *self._value_steps(who.org, made, sealed),
@@ -246,6 +250,7 @@ class Connections:
                 "edition": row.edition,
             }  # fmt: skip
             await self._write(
+                who.org,
                 after.name,
                 Step("connection.edit", changed, expect=1),
                 *self._value_steps(row.org, row.id, edit.values),
@@ -292,9 +297,9 @@ class Connections:
             pass  # it was disabled meanwhile
         await self._health.flush()
 
-    async def _write(self, name: str, *steps: Step) -> None:
+    async def _write(self, org: str, name: str, *steps: Step) -> None:
         try:
-            await self._db.write(*steps, Step("revision.bump", {"topic": "connections"}))
+            await self._db.org(org).write(*steps, Step("revision.bump", {"topic": "connections"}))
         except UniqueViolation:
             raise Conflict(
                 f'a connection "{name}" exists already', next=f"meshctl connection show {name}"

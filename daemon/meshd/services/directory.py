@@ -18,7 +18,8 @@ from typing import Any
 from meshd.core.clock import Clock
 from meshd.services.events import Bell
 from meshd.services.principal import Principal
-from meshd.store.db import Database, Row, StoreError
+from meshd.store.db import Row, StoreError
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,9 @@ class View:
     """One consistent state of everything that decides. Never changed, only replaced."""
 
     orgs: Mapping[str, str]
+    """Id to name, the oldest first."""
+    org_made: Mapping[str, int]
+    """Id to the moment when it was made."""
     connections: Mapping[str, ConnectionRow]
     by_name: Mapping[tuple[str, str], ConnectionRow]
     keys: Mapping[str, KeyRow]
@@ -91,7 +95,7 @@ class Directory:
     `bell` hurries the next poll; `news` rings when there is another view.
     """
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: ScopedDatabase, clock: Clock) -> None:
         self.bell = Bell()
         self.news = Bell()
         self._db = db
@@ -111,6 +115,17 @@ class Directory:
         """
         if self._view is None or self._clock.monotonic() - self._checked > STALE:
             raise Unavailable("the database cannot be read, so nothing can be decided")
+        return self._view
+
+    @property
+    def latest(self) -> View:
+        """The snapshot whatever its age, for what decides nothing.
+
+        Raises:
+            Unavailable: none was ever read.
+        """
+        if self._view is None:
+            raise Unavailable("the database was not read yet")
         return self._view
 
     @asynccontextmanager
@@ -160,7 +175,7 @@ class Directory:
         return int(row["n"]) if row else 0
 
     async def _load(self) -> View:
-        orgs = {row["id"]: row["name"] for row in await self._db.all("org.all")}
+        orgs = await self._db.all("org.all")
         users = await self._db.all("user.all")
         sealed: dict[str, list[tuple[str, str, bytes]]] = {}
         for row in await self._db.all("credential.all"):
@@ -178,7 +193,8 @@ class Directory:
         rows = await self._db.all("key.all")
         keys = {row["id"]: _key(row, admin, partial(self.key_now, row["id"])) for row in rows}
         return View(
-            orgs=orgs,
+            orgs={row["id"]: row["name"] for row in orgs},
+            org_made={row["id"]: row["created_at"] for row in orgs},
             connections=connections,
             by_name={(c.org, c.name): c for c in connections.values()},
             keys=keys,

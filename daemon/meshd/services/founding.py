@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshd.core.clock import Clock
-from meshd.store.db import Database, Step, UniqueViolation
+from meshd.store.db import Step, UniqueViolation
+from meshd.store.scoped import ScopedDatabase
 from meshd.vault.errors import UnknownKey, VaultError
 from meshd.vault.master import MasterKey, load_or_create
 from meshd.vault.vault import Vault
@@ -29,7 +30,7 @@ class Founding:
 
 
 async def found(
-    db: Database, master_key: Path, clock: Clock, user_name: Callable[[], str]
+    db: ScopedDatabase, master_key: Path, clock: Clock, user_name: Callable[[], str]
 ) -> Founding:
     """Read what the first start wrote, or write it; only the first start makes a master key.
 
@@ -65,12 +66,12 @@ async def found(
     return Founding(vault, installation, orgs[0]["id"], users[0]["id"], users[0]["name"])
 
 
-async def _begin(db: Database, master: MasterKey, clock: Clock, user: str) -> str:
+async def _begin(db: ScopedDatabase, master: MasterKey, clock: Clock, user: str) -> str:
     """Found the installation, unless another daemon just did; its id."""
     installation, org, now = new_id("mesh"), new_id("org"), clock.now()
     version, wrapped, _ = Vault(master, installation).new_org_key(org)
     try:
-        await db.write(
+        await db.org(org).write(
             Step("meta.add", {"name": "installation", "value": installation}),
             Step("org.add", {"id": org, "name": DEFAULT_ORG, "now": now}),
             Step("user.add", {"id": new_id("usr"), "name": user, "now": now}),

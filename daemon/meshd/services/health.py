@@ -10,7 +10,8 @@ from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
 from meshd.services.principal import Principal
-from meshd.store.db import Database, ExpectFailed, Step, StoreError
+from meshd.store.db import ExpectFailed, Step, StoreError
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import State
 from meshd.wire.errors import MeshError, NeedsLogin, Unavailable
 
@@ -34,7 +35,9 @@ class Seen:
 class Health:
     """States of connections."""
 
-    def __init__(self, db: Database, directory: Directory, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, db: ScopedDatabase, directory: Directory, events: Events, clock: Clock
+    ) -> None:
         self._db = db
         self._directory = directory
         self._events = events
@@ -126,7 +129,7 @@ class Health:
             )
         steps.append(Step("revision.bump", {"topic": "connections"}))
         with suppress(ExpectFailed):  # another daemon told the same, or edited it
-            await self._db.write(*steps)
+            await self._db.org(row.org).write(*steps)
         await self._directory.refresh()
         self._events.bell.ring()
 

@@ -22,7 +22,8 @@ from meshd.services.grants import (
 )
 from meshd.services.lookup import find_connection, find_key
 from meshd.services.principal import Permissions, Principal
-from meshd.store.db import Database, ExpectFailed, Step, UniqueViolation
+from meshd.store.db import ExpectFailed, Step, UniqueViolation
+from meshd.store.scoped import ScopedDatabase
 from meshd.vault import apikey
 from meshd.wire.connection import Removed
 from meshd.wire.errors import BadRequest, Conflict, Denied
@@ -40,7 +41,9 @@ MAX_GRANTS = 1000
 class Keys:
     """The rules of keys."""
 
-    def __init__(self, db: Database, directory: Directory, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, db: ScopedDatabase, directory: Directory, events: Events, clock: Clock
+    ) -> None:
         self._db = db
         self._directory = directory
         self._events = events
@@ -78,11 +81,14 @@ class Keys:
     async def write_last_used(self) -> None:
         """Write the coarse last use of every key used since the last time."""
         used = {k: at for k, at in self._used.items() if self._used_written.get(k) != at}
-        if used:
-            # In one order everywhere, so that no two daemons wait for each other.
-            rows = [{"id": k, "at": at} for k, at in sorted(used.items())]
-            await self._db.write_many("key.used", rows)
-            self._used_written.update(used)
+        by_org: dict[str, list[dict[str, str | int]]] = {}
+        for key, row in sorted(self._directory.latest.keys.items()):
+            if key in used:
+                by_org.setdefault(row.principal.org, []).append({"id": key, "at": used[key]})
+        # In one order everywhere, so that no two daemons wait for each other.
+        for org, rows in sorted(by_org.items()):
+            await self._db.org(org).write_many("key.used", rows)
+        self._used_written.update(used)
 
     def all(self, who: Principal) -> list[Key]:
         """Keys of the org, newest first."""
@@ -113,7 +119,9 @@ class Keys:
             about = {"name": name, "role": made.role, "expires_at": iso_or_none(made.expires_at)}
             try:
                 await self._write(
-                    Step("key.add", row), self._events.step(who, "key.added", made.id, about)
+                    who.org,
+                    Step("key.add", row),
+                    self._events.step(who, "key.added", made.id, about),
                 )
             except UniqueViolation:
                 raise Conflict(
@@ -133,6 +141,7 @@ class Keys:
             about = {"name": after.name, "role": after.role}
             try:
                 await self._write(
+                    who.org,
                     Step("key.edit", row, expect=1),
                     self._events.step(who, "key.edited", key.id, about),
                 )
@@ -152,6 +161,7 @@ class Keys:
                 **_secret_columns(minted),
             }  # fmt: skip
             await self._write(
+                who.org,
                 Step("key.rotate", row, expect=1),
                 self._events.step(who, "key.rotated", key.id, {"name": key.name}),
             )
@@ -163,6 +173,7 @@ class Keys:
             key = find_key(self._directory.view, who.org, name).principal
             check_within(who, key)
             await self._write(
+                who.org,
                 Step("key.revoke", {"id": key.id, "org_id": who.org}, expect=1),
                 self._events.step(who, "key.revoked", key.id, {"name": key.name}),
             )
@@ -170,9 +181,9 @@ class Keys:
         self._used_written.pop(key.id, None)
         return Removed(id=key.id, name=key.name)
 
-    async def _write(self, *steps: Step) -> None:
+    async def _write(self, org: str, *steps: Step) -> None:
         try:
-            await self._db.write(*steps, Step("revision.bump", {"topic": "keys"}))
+            await self._db.org(org).write(*steps, Step("revision.bump", {"topic": "keys"}))
         except ExpectFailed:
             raise Conflict("the key changed meanwhile", next="meshctl key list") from None
         await self._directory.refresh()

@@ -71,7 +71,8 @@ class Database(Protocol):
 
     Every method raises `QueryUnknown` for a name that is in no file, `StoreError` for a missing
     parameter and `StoreUnavailable` when the database cannot answer. Parameters that a query does
-    not name are ignored.
+    not name are ignored. `org_id` is also the org of a unit: where the server guards rows by org,
+    it lets through those of that org alone.
     """
 
     dialect: Dialect

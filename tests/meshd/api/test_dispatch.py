@@ -22,13 +22,13 @@ SECRET = "hunter2"
 
 def test_every_row_has_exactly_one_handler() -> None:
     handlers = {call.name: lambda _who, _asked: None for call in CALLS}
-    Dispatcher(CALLS, handlers, lambda _who, _name: True)
+    Dispatcher(CALLS, handlers, lambda who, _name: who)
     with pytest.raises(ValueError, match="status"):
         Dispatcher(
-            CALLS, {k: v for k, v in handlers.items() if k != "status"}, lambda _who, _name: True
+            CALLS, {k: v for k, v in handlers.items() if k != "status"}, lambda who, _name: who
         )
     with pytest.raises(ValueError, match=r"no\.such"):
-        Dispatcher(CALLS, {**handlers, "no.such": handlers["status"]}, lambda _who, _name: True)
+        Dispatcher(CALLS, {**handlers, "no.such": handlers["status"]}, lambda who, _name: who)
 
 
 async def test_fields_come_from_path_query_and_body(door: Door) -> None:

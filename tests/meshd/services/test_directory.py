@@ -16,7 +16,7 @@ async def test_nothing_is_decided_before_the_first_reading(house: Floors) -> Non
     from meshd.services.directory import Directory
 
     with pytest.raises(Unavailable):
-        _ = Directory(house.db, house.clock).view
+        _ = Directory(house.scoped, house.clock).view
 
 
 async def test_too_old_a_snapshot_decides_nothing(house: Floors) -> None:

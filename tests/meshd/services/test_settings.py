@@ -13,7 +13,7 @@ HOME = {"MESHCTL_HOME": "/tmp/x"}
 
 def settings(house: Floors, took: list[str]) -> Settings:
     takers = {name: lambda _, name=name: took.append(name) for name in LIVE}
-    return Settings(read_config(HOME), house.db, house.events, house.owner, takers)
+    return Settings(read_config(HOME), house.scoped, house.events, lambda: house.owner, takers)
 
 
 async def told(house: Floors) -> dict[str, object]:
@@ -47,7 +47,7 @@ async def test_what_only_looks_different_is_no_change(house: Floors) -> None:
 def test_every_live_setting_has_its_taker(house: Floors) -> None:
     takers = {name: lambda _: None for name in LIVE - {"MESHCTL_KEEP_CALLS"}}
     with pytest.raises(LookupError, match="MESHCTL_KEEP_CALLS"):
-        Settings(read_config(HOME), house.db, house.events, house.owner, takers)
+        Settings(read_config(HOME), house.scoped, house.events, lambda: house.owner, takers)
 
 
 @pytest.mark.parametrize("setting", [s for s in SETTINGS if s.live], ids=lambda s: s.env)

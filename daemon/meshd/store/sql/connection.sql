@@ -59,8 +59,9 @@ SELECT connection_id, tools, listed_at FROM definitions
 -- name: definitions.get
 -- The tool list of a connection as it was read; none if it was edited since.
 SELECT tools, listed_at FROM definitions
-WHERE connection_id = (
-    SELECT id FROM connections WHERE id = :connection_id AND edition = :edition
+WHERE org_id = :org_id AND connection_id = (
+    SELECT id FROM connections
+    WHERE org_id = :org_id AND id = :connection_id AND edition = :edition
 )
 
 -- name: definitions.put

@@ -34,4 +34,4 @@ DELETE FROM keys WHERE org_id = :org_id AND id = :id RETURNING id
 -- name: key.used
 -- Coarse last use, written in batches. Never moves back.
 UPDATE keys SET last_used_at = :at
-WHERE id = :id AND (last_used_at IS NULL OR last_used_at < :at)
+WHERE org_id = :org_id AND id = :id AND (last_used_at IS NULL OR last_used_at < :at)

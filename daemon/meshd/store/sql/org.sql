@@ -1,10 +1,19 @@
 -- name: org.all
--- Every org.
-SELECT id, name FROM orgs ORDER BY name
+-- Every org, the oldest first.
+SELECT id, name, created_at FROM orgs ORDER BY created_at, id
 
 -- name: org.add
 -- A new tenant.
 INSERT INTO orgs (id, name, created_at) VALUES (:id, :name, :now)
+
+-- name: org.rename
+-- Its id stays, and with it everything that it owns.
+UPDATE orgs SET name = :name WHERE id = :org_id RETURNING id
+
+-- name: org.remove
+-- The org with all it owns: connections, credentials, definitions, keys, events and the data keys
+-- without which nothing sealed for it opens again. The last one stays.
+DELETE FROM orgs WHERE id = :org_id AND (SELECT COUNT(*) FROM orgs) > 1 RETURNING id
 
 -- name: user.all
 -- Every person known here; the first is the local owner.
