@@ -125,6 +125,7 @@ class Orgs:
                     f'"{name}" is the last org', next="meshctl org create NAME"
                 ) from None
             self._vault.forget(org)
+            await self._db.wipe()  # the data keys above all
         log.warning('org "%s" (%s) was removed by %s (%s)', name, org, who.name, who.id)
         for row in view.connections.values():
             if row.org == org:
