@@ -29,6 +29,7 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
@@ -140,6 +141,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     main, calls = await _open_databases(config, stack)
     founding = await found(main, config.master_key, clock, getpass.getuser)
     directory = Directory(main, clock)
+    directory.on_orgs(DataKeys(main, founding.vault).follow)
     await directory.refresh()
     events = Events(main, clock, Bell())
     health = Health(main, directory, events, clock)

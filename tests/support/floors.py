@@ -11,6 +11,7 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
@@ -34,6 +35,7 @@ STORE = Path(str(files("meshd.store")))
 class Floors:
     """Every service, and the principal at the socket."""
 
+    folder: Path
     clock: FakeClock
     db: SqliteDatabase
     calls: SqliteDatabase
@@ -100,6 +102,7 @@ async def floors(folder: Path) -> AsyncIterator[Floors]:
         main, calls = (ScopedDatabase(db, queries) for db in databases)
         founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
         directory = Directory(main, clock)
+        directory.on_orgs(DataKeys(main, founding.vault).follow)
         await directory.refresh()
         events = Events(main, clock, Bell())
         health = Health(main, directory, events, clock)
@@ -119,6 +122,6 @@ async def floors(folder: Path) -> AsyncIterator[Floors]:
             permissions=EVERYTHING, role="owner", instance_admin=True,
         )  # fmt: skip
         yield Floors(
-            clock, *databases, main, calls, founding, directory, events, health, records, keys, upstreams,
+            folder, clock, *databases, main, calls, founding, directory, events, health, records, keys, upstreams,
             tools, connections, owner,
         )  # fmt: skip

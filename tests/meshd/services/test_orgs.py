@@ -5,9 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from meshd.core.secret import Secret
+from meshd.services.data_keys import DataKeys
+from meshd.services.directory import Directory
 from meshd.services.org_choice import in_org
 from meshd.services.orgs import Orgs
 from meshd.vault.errors import NoKey
+from meshd.vault.master import load_or_create
+from meshd.vault.vault import Vault
 from meshd.wire.errors import BadRequest, Conflict, NotFound
 from meshd.wire.org import OrgCreate, OrgRename
 from tests.support.floors import Floors
@@ -15,6 +20,7 @@ from tests.support.floors import Floors
 
 @pytest.fixture
 def orgs(house: Floors) -> Orgs:
+    house.clock.advance(1)  # what is made here is younger than the first org
     return Orgs(
         house.scoped, house.directory, house.events, house.records, house.upstreams, house.tools,
         house.founding.vault, house.clock,
@@ -140,3 +146,20 @@ async def test_records_that_outlived_their_org_are_swept(house: Floors) -> None:
         await house.calls.write_many("call.add", [one])
     await house.records.erase_orphans()
     assert [row["org_id"] for row in await house.calls.all("call.orgs")] == [house.owner.org]
+
+
+async def test_the_vault_follows_what_another_daemon_does(house: Floors, orgs: Orgs) -> None:
+    """Its org can be sealed for at once, and its removal closes what was sealed."""
+    made = await orgs.create(house.owner, OrgCreate("team"))
+    elsewhere = Vault(load_or_create(house.folder / "keys" / "master.key"), house.founding.daemon)
+    directory = Directory(house.scoped, house.clock)
+    directory.on_orgs(DataKeys(house.scoped, elsewhere).follow)
+    await directory.refresh()
+    blob = elsewhere.seal(made.id, "credentials", "c", "env:A", Secret("hunter2"))
+    vault = house.founding.vault
+    assert vault.open(made.id, "credentials", "c", "env:A", blob).reveal() == "hunter2"
+    await orgs.remove(house.owner, "team")
+    await directory.refresh()
+    for one in (vault, elsewhere):
+        with pytest.raises(NoKey):
+            one.open(made.id, "credentials", "c", "env:A", blob)
