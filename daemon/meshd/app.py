@@ -31,6 +31,7 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.following import Following
@@ -156,6 +157,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         if applied:
             log.info("applied migrations %s", applied)
         founding = await found(main, config.master_key, clock, getpass.getuser)
+        directory.on_orgs(DataKeys(main, founding.vault).follow)
         await directory.refresh()
     health = Health(main, directory, events, clock)
     records = Records(calls, directory, clock)

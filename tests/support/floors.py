@@ -11,6 +11,7 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
@@ -32,6 +33,7 @@ from tests.support.clock import FakeClock
 class Floors:
     """Every service, and the principal at the socket."""
 
+    folder: Path
     clock: FakeClock
     db: Database
     calls: Database
@@ -92,6 +94,7 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         main, calls = databases.main, databases.calls
         founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
         directory = Directory(main, clock)
+        directory.on_orgs(DataKeys(main, founding.vault).follow)
         await directory.refresh()
         events = Events(main, clock, Bell())
         health = Health(main, directory, events, clock)
@@ -111,6 +114,7 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
             permissions=EVERYTHING, role="owner", instance_admin=True,
         )  # fmt: skip
         yield Floors(
-            clock, main._database, calls._database, main, calls, founding, directory, events, health, records, keys, upstreams,
+            folder, clock, main._database, calls._database, main, calls, founding, directory,
+            events, health, records, keys, upstreams,
             tools, connections, owner,
         )  # fmt: skip

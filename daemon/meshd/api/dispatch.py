@@ -1,7 +1,7 @@
 """Control calls: who asks, may they, read the request, ask the service, write the answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -94,8 +94,16 @@ class Dispatcher:
         if isinstance(answer, AsyncIterator):
             return await self._stream(request, answer, partial(self._readmit, principal, call))
         if hasattr(answer, "__await__"):
-            answer = await answer
+            answer = await self._awaited(answer, principal, call)
         return json_answer(answer)
+
+    async def _awaited(self, answer: Awaitable[Any], principal: Principal, call: Call) -> Any:
+        try:
+            return await answer
+        except Exception:
+            if call.in_org:
+                self._in_org(principal, principal.org)  # if it is gone, that is the reason
+            raise
 
     def _readmit(self, principal: Principal, call: Call) -> None:
         if self._stopping():

@@ -9,7 +9,8 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,8 @@ from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+FollowOrgs = Callable[[AbstractSet[str], AbstractSet[str]], Awaitable[None]]
 
 POLL = 1.0
 STALE = 30.0
@@ -103,6 +106,7 @@ class Directory:
         self._changing = asyncio.Lock()
         self._lock = asyncio.Lock()
         self._view: View | None = None
+        self._follow_orgs: FollowOrgs | None = None
         self._revision = -1
         self._checked = clock.monotonic()
 
@@ -135,6 +139,10 @@ class Directory:
             await self.refresh()
             yield
 
+    def on_orgs(self, follow: FollowOrgs) -> None:
+        """Wait for `follow`, with the ids before and now, before a view of other orgs is shown."""
+        self._follow_orgs = follow
+
     async def refresh(self) -> None:
         """Read everything again if anything changed.
 
@@ -149,9 +157,15 @@ class Directory:
                     revision, self._clock.monotonic(), await self._present_revision(),
                 )  # fmt: skip
                 if before == revision:
+                    await self._show_orgs(view)
                     self._view, self._revision = view, revision
                     self.news.ring()
             self._checked = now
+
+    async def _show_orgs(self, view: View) -> None:
+        before = self._view.orgs.keys() if self._view else set[str]()
+        if self._follow_orgs is not None and before != view.orgs.keys():
+            await self._follow_orgs(before, view.orgs.keys())
 
     def key_now(self, key: str) -> Principal | None:
         """The principal of a key's id; None once it is revoked or expired."""

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Orgs:
-    """The rules of orgs."""
+    """The rules of orgs. The vault follows them through the directory."""
 
     def __init__(
         self,
@@ -86,7 +86,6 @@ class Orgs:
                 Step("data_key.add", made),
                 self._event(who, "created", org, name),
             )
-            self._vault.add_key(wrapped, org, version)
         return Org(id=org, name=name, created_at=iso(now), connections=0, keys=0)
 
     async def rename(self, who: Principal, asked: OrgRename) -> Org:
@@ -124,7 +123,7 @@ class Orgs:
                 raise Conflict(
                     f'"{name}" is the last org', next="meshctl org create NAME"
                 ) from None
-            self._vault.forget(org)
+            await self._db.wipe()  # the data keys above all
         log.warning('org "%s" (%s) was removed by %s (%s)', name, org, who.name, who.id)
         for row in view.connections.values():
             if row.org == org:

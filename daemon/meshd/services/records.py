@@ -142,6 +142,7 @@ class Records:
         db = self._db.org(org)
         while (await db.write(Step("call.erase")))[0]:
             pass
+        await self._db.wipe()
 
     async def erase_orphans(self) -> None:
         """Drop the records of orgs that are gone: a daemon may have died while it did."""

@@ -80,7 +80,11 @@ class StatusReport:
 
     async def inside(self) -> DaemonShown:
         """The inside of the daemon."""
-        names = {row.id: row.name for row in self.directory.view.connections.values()}
+        view = self.directory.view
+        names = {
+            row.id: f"{view.orgs[row.org]}/{row.name}" if len(view.orgs) > 1 else row.name
+            for row in view.connections.values()
+        }
         children = await self.upstreams.children()
         for child in children:
             child.connection = names.get(child.connection, child.connection)

@@ -102,6 +102,13 @@ class Database(Protocol):
         """Run one statement for each row of parameters, all as one atomic unit."""
         ...
 
+    async def wipe(self) -> None:
+        """Leave of what was deleted no copy in the database's own files, as far as it can be done.
+
+        A server's files are the server's: there it does nothing, and a vacuum does it in time.
+        """
+        ...
+
     def on_change(self, ring: Callable[[], None]) -> None:
         """Call `ring`, on the event loop, when another daemon may have changed something.
 

@@ -130,6 +130,9 @@ class PostgresDatabase:
             await self._transact(partial(_run_many, found, bound), org)
             self._signals.announce()
 
+    async def wipe(self) -> None:
+        """See `Database.wipe`."""
+
     def on_change(self, ring: Callable[[], None]) -> None:
         """See `Database.on_change`."""
         self._signals.on_ring(ring)

@@ -42,6 +42,10 @@ class ScopedDatabase:
             self._open(step.query)
         return await self._database.write(*steps)
 
+    async def wipe(self) -> None:
+        """See `Database.wipe`."""
+        await self._database.wipe()
+
     def on_change(self, ring: Callable[[], None]) -> None:
         """See `Database.on_change`."""
         self._database.on_change(ring)
