@@ -96,7 +96,7 @@ def test_what_one_makes_the_other_serves_until_it_is_revoked(pair: Pair) -> None
 
 def test_a_tail_shows_at_once_what_the_other_daemon_wrote(pair: Pair) -> None:
     first, second = pair
-    second.connect("tailed", sys.executable, "-m", "meshd.example")
+    second.connect("tailed", *stdio_server.command())
     key = first.add_key("tailing", "tailed")
     until(lambda: call(second, key, "tailed") == 200)
     with following(first, "events") as events, following(first, "calls") as calls:
