@@ -104,6 +104,13 @@ def test_empty_values_are_as_if_not_set() -> None:
     assert config.sources["PORT"] == "default"
 
 
+@pytest.mark.parametrize("written", ["true", "false", '"true"', "1"])
+def test_a_flag_in_config_json_is_written_as_there(tmp_path: Path, written: str) -> None:
+    (tmp_path / "config.json").write_text(f'{{"database_pg_ssl": {written}}}')
+    config = read_config({"MESHCTL_HOME": str(tmp_path)})
+    assert config.database_ssl == (written != "false")
+
+
 @pytest.mark.parametrize("place", ["environ", "file"])
 @pytest.mark.parametrize("url", ["postgres://u:hunter2@h/d", "mysql://u:hunter2@h/d"])
 def test_a_password_in_the_database_is_shown_nowhere(tmp_path: Path, place: str, url: str) -> None:
