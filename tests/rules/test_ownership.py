@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from meshd.app import MIGRATIONS
 from meshd.store.db import StoreError
+from meshd.store.opening import MIGRATIONS
 from meshd.store.ownership import EVERY_ORG, ORG_TABLES
 from meshd.store.queries import Queries, statement
 from meshd.store.sqlite import SqliteDatabase

@@ -151,7 +151,9 @@ async def test_records_that_outlived_their_org_are_swept(house: Floors) -> None:
 async def test_the_vault_follows_what_another_daemon_does(house: Floors, orgs: Orgs) -> None:
     """Its org can be sealed for at once, and its removal closes what was sealed."""
     made = await orgs.create(house.owner, OrgCreate("team"))
-    elsewhere = Vault(load_or_create(house.folder / "keys" / "master.key"), house.founding.daemon)
+    elsewhere = Vault(
+        load_or_create(house.folder / "keys" / "master.key"), house.founding.installation
+    )
     directory = Directory(house.scoped, house.clock)
     directory.on_orgs(DataKeys(house.scoped, elsewhere).follow)
     await directory.refresh()

@@ -5,8 +5,8 @@ from functools import partial
 import asyncpg
 import pytest
 
-from meshd.app import MIGRATIONS, SQL
 from meshd.store.db import Step, StoreError
+from meshd.store.opening import MIGRATIONS, SQL
 from meshd.store.ownership import ORG_TABLES
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries, Query
@@ -24,7 +24,7 @@ ROWS = [
         "cwd": None, "bodies": "off", "now": 1,
     }),
     Step("credential.put", {"connection_id": "conn", "kind": "env", "name": "A", "blob": b"x"}),
-    Step("definitions.put", {"connection_id": "conn", "tools": b"[]", "now": 1}),
+    Step("definitions.put", {"connection_id": "conn", "tools": b"[]", "now": 1, "edition": 0}),
     Step("data_key.add", {"version": 1, "wrapped": b"x", "now": 1}),
     Step("key.add", {
         "id": "key", "name": "k", "prefix": "p", "digest": b"d", "last_four": "1234",

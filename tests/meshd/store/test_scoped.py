@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from meshd.app import MIGRATIONS, SQL
 from meshd.store.db import Step, StoreError
+from meshd.store.opening import MIGRATIONS, SQL
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.scoped import ScopedDatabase
@@ -75,7 +75,7 @@ async def test_another_org_is_refused(scoped):
 
 
 async def test_an_id_of_another_org_is_not_there(scoped):
-    row = {"id": "conn_org_b", "enabled": 0}
+    row = {"id": "conn_org_b", "enabled": 0, "edition": 0}
     assert await scoped.org("org_a").write(Step("connection.enable", row)) == [[]]
     assert len((await scoped.org("org_b").write(Step("connection.enable", row)))[0]) == 1
 
@@ -104,7 +104,10 @@ async def test_an_org_goes_with_all_it_owns(scoped):
             "credential.put",
             {"connection_id": "conn_org_a", "kind": "env", "name": "A", "blob": b"x"},
         ),
-        Step("definitions.put", {"connection_id": "conn_org_a", "tools": b"[]", "now": 1}),
+        Step(
+            "definitions.put",
+            {"connection_id": "conn_org_a", "tools": b"[]", "now": 1, "edition": 0},
+        ),
         Step("data_key.add", {"version": 1, "wrapped": b"x", "now": 1}),
     )
     await scoped.org("org_a").write(Step("org.remove", expect=1))
