@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from meshd.api import connection, daemon, key, record, tool
+from meshd.api import connection, daemon, key, record, tool, vault
 from meshd.api.dispatch import Dispatcher, Handler
+from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
 from meshd.core.config import Config
@@ -20,6 +21,7 @@ from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
+from meshd.gateway.inside import LockedHouse, OpenHouse
 from meshd.gateway.passing import HttpPassing
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
@@ -37,15 +39,19 @@ from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
+from meshd.services.seals import Seals
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
+from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
+from meshd.services.vault_report import VaultReport
 from meshd.store.db import Database, Step
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
 from meshd.vault.seal import Sealer
+from meshd.vault.sources.chain import sources
 from meshd.wire.calls import CALLS
 
 log = logging.getLogger(__name__)
@@ -58,10 +64,14 @@ MIGRATIONS = Path(str(files("meshd.store") / "migrations"))
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the daemon tells once it serves, and how settings that were read again reach it."""
+    """What the daemon tells once it serves, and how settings that were read again reach it.
+
+    `state` is `running`, or `locked` when the vault is.
+    """
 
     url: str
     socket: str
+    state: str
     reload: Callable[[Config], Awaitable[Reloaded]]
 
 
@@ -72,6 +82,8 @@ class _House:
     main: Database
     calls: Database
     founding: Founding
+    unlocking: Unlocking
+    credentials: Credentials
     directory: Directory
     events: Events
     health: Health
@@ -100,7 +112,6 @@ async def serving(
             log.warning("ended %d orphans of the daemon before", len(killed))
         house = await _open_house(config, clock, stack)
         await _start_tasks(house, clock, stack)
-        endpoint, sessions = _open_endpoint(house, clock)
 
         listener = await _listen(config, house.main)
         port = listener.getsockname()[1]
@@ -109,7 +120,8 @@ async def serving(
         settings = _open_settings(config, house, gate)
         report = StatusReport(
             lambda: settings.config, clock, house.directory, house.connections, house.records,
-            house.upstreams, lambda: url, lambda: sessions.count_ended, clock.now(),
+            house.upstreams, lambda: url, lambda: entrance.sessions_ended, clock.now(),
+            lambda: house.unlocking.why,
         )  # fmt: skip
 
         def stop() -> int:
@@ -117,29 +129,63 @@ async def serving(
             return os.getpid()
 
         dispatcher = _open_dispatcher(house, daemon.handlers(report, stop), stopping)
-        tcp = TcpSite(
-            house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
-            lambda: _is_ready(house), clock,
-        )  # fmt: skip
-        owner = _owner(house.founding)
-        unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local, clock)
+        entrance = _Entrance(house, dispatcher, clock)
+        tcp, unix = entrance.tcp, entrance.unix
+        house.unlocking.opened = entrance.open
+        await house.unlocking.begin()
         stack.push_async_callback(_stop_sites, house, tcp, unix, hurry)
         await tcp.start(listener, gate)
         await unix.start(config.socket)
         stack.callback(config.socket.unlink, missing_ok=True)
-        yield Serving(url, str(config.socket), settings.reload)
+        state = "running" if house.unlocking.why is None else "locked"
+        yield Serving(url, str(config.socket), state, settings.reload)
+
+
+class _Entrance:
+    """The two doors and where they lead: to what says that the vault is locked, or inside.
+
+    A daemon that could not be unlocked at its start is unlocked while it runs. Nothing in the house
+    asks which it is: without the vault's key nobody comes in.
+    """
+
+    def __init__(self, house: _House, dispatcher: Dispatcher, clock: Clock) -> None:
+        self._house, self._dispatcher, self._clock = house, dispatcher, clock
+        self._sessions: Sessions | None = None
+        why, owner = house.unlocking.locked, _owner(house.founding)
+        locked = LockedHouse(why)
+        self.tcp = TcpSite(locked, clock)
+        self.unix = SocketSite(
+            LockedControl(dispatcher, why), locked.answer_mcp, house.keys, lambda: owner, clock
+        )
+
+    @property
+    def sessions_ended(self) -> int:
+        """How many sessions are known to have ended."""
+        return self._sessions.count_ended if self._sessions else 0
+
+    def open(self) -> None:
+        """Let everybody in; from the vault comes the key of the sessions."""
+        endpoint, self._sessions = _open_endpoint(self._house, self._clock)
+        inside = OpenHouse(
+            self._house.keys, endpoint,
+            lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
+            lambda: _is_ready(self._house),
+        )  # fmt: skip
+        self.tcp.lead_to(inside)
+        self.unix.lead_to(self._dispatcher, inside.answer_mcp)
 
 
 async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
     main, calls = await _open_databases(config, stack)
-    founding = await found(main, config.master_key, clock, getpass.getuser)
+    founding = await found(main, clock, getpass.getuser)
+    unlocking = Unlocking(main, founding.vault, founding.daemon, sources(config), clock)
     directory = Directory(main, clock)
     await directory.refresh()
     events = Events(main, clock, Bell())
     health = Health(main, directory, events, clock)
     records = Records(calls, directory, clock)
     rules = OutboundRules(config.outbound_allow)
-    credentials = Credentials(founding.vault)
+    credentials = Credentials(founding.vault, Seals(main, founding.vault))
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
@@ -149,7 +195,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         main, directory, events, credentials, upstreams, tools, health, rules, clock
     )
     return _House(
-        main, calls, founding, directory, events, health, records,
+        main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock), upstreams, tools, connections, rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
@@ -218,7 +264,14 @@ def _open_settings(config: Config, house: _House, gate: Gate) -> Settings:
 def _open_dispatcher(
     house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
-    orgs = house.directory
+    orgs, unlocking = house.directory, house.unlocking
+    report = VaultReport(house.main, house.founding.vault, unlocking, house.credentials)
+
+    async def note_unlocked(who: Principal) -> None:
+        about = {"master_key": house.founding.vault.master_id.hex()}
+        await house.main.write(house.events.step(who, "vault.unlocked", "vault", about))
+        house.events.bell.ring()
+
     return Dispatcher(
         CALLS,
         {
@@ -226,6 +279,7 @@ def _open_dispatcher(
             **key.handlers(house.keys),
             **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
+            **vault.handlers(unlocking, report, note_unlocked),
             **about_daemon,
         },
         lambda who, name: name in {who.org, orgs.view.orgs[who.org]},
@@ -241,7 +295,7 @@ async def _stop_sites(house: _House, tcp: TcpSite, unix: SocketSite, hurry: asyn
 
 
 async def _is_ready(house: _House) -> bool:
-    """Whether both databases answer; the vault is open since the founding."""
+    """Whether both databases answer; the vault is open, or nobody would ask."""
     try:
         async with asyncio.timeout(READY_DEADLINE):
             await asyncio.gather(

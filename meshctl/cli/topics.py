@@ -44,6 +44,14 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
     ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
     ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
+    (
+        "MESHCTL_MASTER_KEY_COMMAND",
+        "",
+        "Program that prints the vault's master key; run without a shell.",
+    ),
+    ("CREDENTIALS_DIRECTORY", "", "Set by systemd: meshctl-master-key in it is the master key."),
+    ("MESHCTL_KEYRING", "0", "Keep the master key in the system's keyring."),
+    ("MESHCTL_MASTER_KEY", "", "The master key itself, where nothing better can keep it."),
 )
 """Variable, default, help of every setting of the daemon.
 
@@ -178,6 +186,34 @@ machine can see and the shell keeps:
 In a header that is the part behind "NAME: ", in --env the part behind "NAME=". What is given is
 sealed in the vault; it is shown nowhere again."""
 
+_VAULT = """\
+Stored credentials are sealed with a data key of their org, and that with the master key of this
+machine. The master key comes from the first of these that is configured; the others are never
+asked, whatever that one says:
+
+  1 command      MESHCTL_MASTER_KEY_COMMAND prints it within 5 s; no shell, stderr is dropped
+  2 credential   meshctl-master-key among systemd's credentials of the service
+  3 keyring      MESHCTL_KEYRING=1: macOS Keychain, Secret Service or KWallet, and no other
+  4 file         keys/master.key in the home, yours alone
+  5 environment  MESHCTL_MASTER_KEY; it works, and every other source keeps the key better
+
+The first start makes a key in the file, or in the keyring when that is asked for; the other
+sources have to supply one. A key is one line, meshctl-master-key-1: and the base64 of 32 bytes:
+
+  printf 'meshctl-master-key-1:%s\\n' "$(head -c 32 /dev/urandom | base64)"
+
+Keep a copy of it: without it nothing that is sealed can be read. When the key is missing, wrong or
+cannot be asked for, the daemon serves, locked: status, vault and daemon commands answer, and
+everything else says so. Ids of keys are no secrets and tell which key is needed.
+
+  meshctl vault status
+  meshctl vault unlock                 ask the source again, or type the key
+  meshctl vault unlock @FILE           a key from elsewhere; it is written nowhere
+  meshctl vault verify                 does everything open?
+
+A sealed value that was altered or moved does not open, and costs only itself. That the whole
+database was put back to an older state cannot be seen from inside it."""
+
 _NAMES = """\
 Connections and keys have names of 1 to 40 characters out of a-z, 0-9 and -, not beginning with -.
 Capitals are folded. Wherever a name is asked for, an id does as well.
@@ -190,6 +226,7 @@ TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
     "json": ("Output for programs.", lambda _: _JSON),
     "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),
+    "vault": ("Where the master key comes from, and a locked start.", lambda _: _VAULT),
     "names": ("Names of connections and keys.", lambda _: names()),
     "flags": ("Options of every command.", lambda _: flags()),
     "environment": ("Variables, of meshctl and of meshd.", lambda _: environment()),

@@ -18,11 +18,14 @@ from meshd.services.health import Health
 from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.records import Records
+from meshd.services.seals import Seals
 from meshd.services.tools import Tools
+from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Step
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
+from meshd.vault.sources.file import FileSource
 from meshd.wire.key import KeyAdd
 from tests.support.clock import FakeClock
 
@@ -95,7 +98,9 @@ async def floors(folder: Path) -> AsyncIterator[Floors]:
             await db.migrate()
             databases.append(db)
         main, calls = databases
-        founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
+        founding = await found(main, clock, lambda: "ada")
+        file = FileSource(folder / "keys" / "master.key")
+        await Unlocking(main, founding.vault, founding.daemon, [file], clock).begin()
         directory = Directory(main, clock)
         await directory.refresh()
         events = Events(main, clock, Bell())
@@ -103,7 +108,7 @@ async def floors(folder: Path) -> AsyncIterator[Floors]:
         records = Records(calls, directory, clock)
         keys = Keys(main, directory, events, clock)
         rules = OutboundRules()
-        credentials = Credentials(founding.vault)
+        credentials = Credentials(founding.vault, Seals(main, founding.vault))
         client = await stack.enter_async_context(open_session(rules))
         upstreams = Upstreams(client, StdioPool(folder / "children"), credentials, health)
         stack.push_async_callback(upstreams.close)

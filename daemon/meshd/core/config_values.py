@@ -1,6 +1,7 @@
 """What the values of settings look like, and how their text is read. Pure; knows no setting."""
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -17,6 +18,8 @@ SHORTEST_KEEP, LONGEST_KEEP = 60, 36500 * 86400
 _AUTHORITY = re.compile(r"[^/\s?#@,]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True,
+           "0": False, "false": False, "no": False, "off": False}  # fmt: skip
 _URL = re.compile(r"https?://[^/\s?#@]+")
 
 
@@ -95,6 +98,19 @@ def _rate(text: str) -> int:
     return int(text)
 
 
+def _switch(text: str) -> bool:
+    if text.lower() not in _SWITCH:
+        raise ValueError
+    return _SWITCH[text.lower()]
+
+
+def _argv(text: str) -> tuple[str, ...]:
+    words = tuple(shlex.split(text))  # quotes as in a shell; nothing is expanded
+    if not words or not words[0]:
+        raise ValueError
+    return words
+
+
 def _words(is_valid: Callable[[str], object]) -> Callable[[str], tuple[str, ...]]:
     def read(text: str) -> tuple[str, ...]:
         words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
@@ -122,5 +138,8 @@ HOSTS = Kind("list", "HOST[:PORT], comma-separated", _words(_AUTHORITY.fullmatch
 ORIGINS = Kind("list", "https://HOST[:PORT], comma-separated", _words(_ORIGIN.fullmatch), ())
 REACHABLE = Kind("list", "hosts, addresses or CIDRs, comma-separated", _words(_is_reachable), ())
 LEVEL = Kind("level", " ".join(LEVELS), _level)
+SWITCH = Kind("switch", "1 or 0, true or false, yes or no, on or off", _switch, False)
+COMMAND = Kind("command", "a program and its arguments, quoted as in a shell", _argv, ())
+SECRET = Kind("secret", "a secret text", str)
 RATE = Kind("number", "a whole number from 1 to 1000000", _rate)
 KEEP = Kind("duration", "a duration such as 12h or 30d, from 1m to 36500d", _keep)
