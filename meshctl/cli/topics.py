@@ -32,9 +32,9 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     (
         "CONFIG_PATH",
         "config.json in MESHCTL_HOME",
-        "JSON file of settings, names in lower case.",
+        "JSON file of settings in lower case.",
     ),
-    ("PORT", "3000, else the next free one", "TCP port of the MCP endpoint; 0 picks one."),
+    ("PORT", "3000, else the next free one", "TCP port for MCP; 0 picks one."),
     ("HOST", "127.0.0.1", "Address to listen on; only loopback addresses are taken."),
     ("BASE_URL", "", "Public URL, when a proxy stands in front; its host is a right Host."),
     ("ALLOWED_HOSTS", "", "More right Host values, comma-separated."),

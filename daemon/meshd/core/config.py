@@ -48,11 +48,11 @@ SETTINGS: tuple[Setting, ...] = (
         unset="the platform's state folder", located=True,
     ),
     Setting(
-        "CONFIG_PATH", kinds.PATH, "", "JSON file of settings, names in lower case.",
+        "CONFIG_PATH", kinds.PATH, "", "JSON file of settings in lower case.",
         unset="config.json in MESHCTL_HOME", located=True,
     ),
     Setting(
-        "PORT", kinds.PORT, "", "TCP port of the MCP endpoint; 0 picks one.",
+        "PORT", kinds.PORT, "", "TCP port for MCP; 0 picks one.",
         unset="3000, else the next free one",
     ),
     Setting(
