@@ -21,10 +21,11 @@ async def ask(argv: Sequence[str], name: str, *, within: float, given: bytes = b
     Raises:
         MasterKeyError: it cannot be run, failed, was late or wrote too much; `name` tells of it.
     """
+    stdin = _pipe(given)
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
@@ -32,9 +33,11 @@ async def ask(argv: Sequence[str], name: str, *, within: float, given: bytes = b
     except (OSError, ValueError) as error:
         why = os.strerror(error.errno or 0) if isinstance(error, OSError) else "not a command"
         raise MasterKeyError(f"{name} cannot be run ({why}): check its path.") from None
+    finally:
+        os.close(stdin)
     try:
         async with asyncio.timeout(within):
-            answer = await _talk(process, given)
+            answer = await _read(process)
             code = await process.wait()
     except TimeoutError:
         raise MasterKeyError(f"{name} did not answer within {within:g} s.") from None
@@ -42,22 +45,25 @@ async def ask(argv: Sequence[str], name: str, *, within: float, given: bytes = b
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+    if len(answer) > MOST:
+        raise MasterKeyError(f"{name} wrote more than {MOST} bytes: only the key may be on stdout.")
     if code != 0:
         how = f"with exit code {code}" if code > 0 else f"by signal {-code}"
         raise MasterKeyError(f"{name} ended {how}: run it by hand to see why.")
-    if len(answer) > MOST:
-        raise MasterKeyError(f"{name} wrote more than {MOST} bytes: only the key may be on stdout.")
     return answer
 
 
-async def _talk(process: asyncio.subprocess.Process, given: bytes) -> bytes:
-    """Hand over `given` and read to the end; one byte too much ends it early."""
-    assert process.stdin is not None  # noqa: S101 - both were asked for as pipes
-    assert process.stdout is not None  # noqa: S101
-    with contextlib.suppress(ConnectionError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-    process.stdin.close()
+def _pipe(given: bytes) -> int:
+    """A pipe that holds `given` already, and its end: it is far shorter than a pipe's buffer."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as end:
+        end.write(given)
+    return reading
+
+
+async def _read(process: asyncio.subprocess.Process) -> bytes:
+    """What it writes, to the end; one byte too much ends it early."""
+    assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
     answer = b""
     while len(answer) <= MOST and (piece := await process.stdout.read(MOST)):
         answer += piece
