@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from meshd.core.clock import Clock
 from meshd.core.secret import Secret
+from meshd.services.directory import stored_bytes
 from meshd.services.rate_limit import Bucket
 from meshd.store.db import Database, Row, Step, UniqueViolation
 from meshd.vault.box import UnknownKey
@@ -172,7 +173,9 @@ class Unlocking:
             break
         for row in await self._db.all("data_key.all") if steps else ():
             if (row["org_id"], row["version"]) not in broken:
-                trial.add_key(bytes(row["wrapped"]), row["org_id"], row["version"], row["sealed"])
+                trial.add_key(
+                    stored_bytes(row["wrapped"]), row["org_id"], row["version"], row["sealed"]
+                )
         for (org, version), why in broken.items():
             log.error("data key %d of %s cannot be opened: %s", version, org, why)
         self.broken, self._wrong = broken, None
@@ -199,7 +202,9 @@ def _check(trial: Vault, present: Sealed) -> None:
     fits = (
         not present.begun
         or present.record == trial.master_id.hex()
-        or any(trial.opens(bytes(r["wrapped"]), r["org_id"], r["version"]) for r in present.rows)
+        or any(
+            trial.opens(stored_bytes(r["wrapped"]), r["org_id"], r["version"]) for r in present.rows
+        )
     )
     if not fits:
         needed = {present.record} if present.record else {_wrapped_by(r) for r in present.rows}
@@ -212,7 +217,7 @@ def _load(trial: Vault, rows: Sequence[Row]) -> dict[tuple[str, int], str]:
     for row in rows:
         org, version = row["org_id"], row["version"]
         try:
-            trial.add_key(bytes(row["wrapped"]), org, version, row["sealed"])
+            trial.add_key(stored_bytes(row["wrapped"]), org, version, row["sealed"])
         except UnknownKey as error:
             broken[org, version] = f"it names the master key {error.key_id}."
         except VaultError as error:
@@ -222,7 +227,7 @@ def _load(trial: Vault, rows: Sequence[Row]) -> dict[tuple[str, int], str]:
 
 def _wrapped_by(row: Row) -> str:
     """The id of the master key that a wrapped data key names; see `box`."""
-    return bytes(row["wrapped"])[2:10].hex()
+    return stored_bytes(row["wrapped"])[2:10].hex()
 
 
 def _ids(wrong: WrongMasterKey | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from meshd.core.clock import iso
 from meshd.services.credentials import Credentials
+from meshd.services.directory import stored_bytes
 from meshd.services.unlocking import UNLOCK, Unlocking
 from meshd.store.db import Database, Row
 from meshd.vault.errors import VaultError
@@ -81,7 +82,7 @@ class VaultReport:
         for row in (await self._unlocking.sealed()).rows:
             org, version = row["org_id"], row["version"]
             seen[org, DATA_KEYS] += 1
-            if not self._vault.opens(bytes(row["wrapped"]), org, version):
+            if not self._vault.opens(stored_bytes(row["wrapped"]), org, version):
                 why = self._unlocking.broken.get((org, version), "it does not open.")
                 failures.append(
                     Unopened(org=org, table=DATA_KEYS, row=str(version), field="", reason=why)
@@ -105,7 +106,11 @@ class VaultReport:
         """Why a value does not open; None when it does."""
         try:
             self._credentials.check(
-                row["org_id"], row["connection_id"], row["kind"], row["name"], bytes(row["blob"])
+                row["org_id"],
+                row["connection_id"],
+                row["kind"],
+                row["name"],
+                stored_bytes(row["blob"]),
             )
         except VaultError as error:
             return str(error)
