@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from meshd.api import connection, daemon, key, org, record, tool
+from meshd.api import connection, daemon, key, org, record, tool, vault
 from meshd.api.dispatch import Dispatcher, Handler
+from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
 from meshd.core.config import Config
@@ -22,6 +23,7 @@ from meshd.core.tls import Certificate
 from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
+from meshd.gateway.inside import LockedHouse, OpenHouse
 from meshd.gateway.passing import HttpPassing
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
@@ -43,14 +45,18 @@ from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
+from meshd.services.seals import Seals
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
+from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
+from meshd.services.vault_report import VaultReport
 from meshd.store.opening import explained, open_databases
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.seal import Sealer
+from meshd.vault.sources.chain import sources
 from meshd.wire.calls import CALLS
 
 log = logging.getLogger(__name__)
@@ -61,10 +67,14 @@ READY_DEADLINE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the daemon tells once it serves, and how settings that were read again reach it."""
+    """What the daemon tells once it serves, and how settings that were read again reach it.
+
+    `state` is `running`, or `locked` when the vault is.
+    """
 
     url: str
     socket: str
+    state: str
     reload: Callable[[Config], Awaitable[Reloaded]]
 
 
@@ -75,6 +85,8 @@ class _House:
     main: ScopedDatabase
     calls: ScopedDatabase
     founding: Founding
+    unlocking: Unlocking
+    credentials: Credentials
     directory: Directory
     events: Events
     health: Health
@@ -107,7 +119,6 @@ async def serving(
         await _start_tasks(house, clock, stack)
         certificate = Certificate(*config.tls) if config.tls else None
         listener, name = await _listen(config, house.main)
-        endpoint, sessions = _open_endpoint(house, clock, name)
         port = listener.getsockname()[1]
         url = config.base_url or _url(config, port)
         gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
@@ -115,7 +126,8 @@ async def serving(
         settings = _open_settings(config, house, gate, peers)
         report = StatusReport(
             lambda: settings.config, clock, house.directory, house.connections, house.records,
-            house.upstreams, lambda: url, lambda: sessions.count_ended, clock.now(),
+            house.upstreams, lambda: url, lambda: entrance.sessions_ended, clock.now(),
+            lambda: house.unlocking.why,
         )  # fmt: skip
 
         def stop() -> int:
@@ -123,14 +135,10 @@ async def serving(
             return os.getpid()
 
         dispatcher = _open_dispatcher(house, daemon.handlers(report, stop), stopping)
-        tcp = TcpSite(
-            house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
-            lambda: _is_ready(house), clock, peers,
-        )  # fmt: skip
-        unix = SocketSite(
-            dispatcher, house.keys, lambda: _owner(house), _choosing(house),
-            endpoint.handle_local, clock,
-        )  # fmt: skip
+        entrance = _Entrance(house, dispatcher, clock, peers, name)
+        tcp, unix = entrance.tcp, entrance.unix
+        house.unlocking.opened = entrance.open
+        await house.unlocking.begin()
         stack.push_async_callback(_stop_sites, house, tcp, unix, hurry)
         await tcp.start(listener, gate, certificate.context if certificate else None)
         await unix.start(config.socket)
@@ -143,7 +151,46 @@ async def serving(
 
         if config.debug_port is not None:
             await _open_debug(config.debug_port, house, clock, stack)
-        yield Serving(url, str(config.socket), reload)
+        state = "running" if house.unlocking.why is None else "locked"
+        yield Serving(url, str(config.socket), state, reload)
+
+
+class _Entrance:
+    """The two doors and where they lead: to what says that the vault is locked, or inside.
+
+    A daemon that could not be unlocked at its start is unlocked while it runs. Nothing in the house
+    asks which it is: without the vault's key nobody comes in.
+    """
+
+    def __init__(
+        self, house: _House, dispatcher: Dispatcher, clock: Clock, peers: Peers, name: str
+    ) -> None:
+        """`name` is how sessions name this daemon."""
+        self._house, self._dispatcher, self._clock, self._name = house, dispatcher, clock, name
+        self._sessions: Sessions | None = None
+        why = house.unlocking.locked
+        locked = LockedHouse(why)
+        self.tcp = TcpSite(locked, clock, peers)
+        self.unix = SocketSite(
+            LockedControl(dispatcher, why), locked.answer_mcp, house.keys, lambda: _owner(house),
+            _choosing(house), clock,
+        )  # fmt: skip
+
+    @property
+    def sessions_ended(self) -> int:
+        """How many sessions are known to have ended."""
+        return self._sessions.count_ended if self._sessions else 0
+
+    def open(self) -> None:
+        """Let everybody in; from the vault comes the key of the sessions."""
+        endpoint, self._sessions = _open_endpoint(self._house, self._clock, self._name)
+        inside = OpenHouse(
+            self._house.keys, endpoint,
+            lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
+            lambda: _is_ready(self._house),
+        )  # fmt: skip
+        self.tcp.lead_to(inside)
+        self.unix.lead_to(self._dispatcher, inside.answer_mcp)
 
 
 async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
@@ -156,13 +203,14 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         applied = await databases.migrate()
         if applied:
             log.info("applied migrations %s", applied)
-        founding = await found(main, config.master_key, clock, getpass.getuser)
+        founding = await found(main, clock, getpass.getuser)
         directory.on_orgs(DataKeys(main, founding.vault).follow)
         await directory.refresh()
+    unlocking = Unlocking(main, founding.vault, founding.installation, sources(config), clock)
     health = Health(main, directory, events, clock)
     records = Records(calls, directory, clock)
     rules = OutboundRules(config.outbound_allow)
-    credentials = Credentials(founding.vault)
+    credentials = Credentials(founding.vault, Seals(main, founding.vault))
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
@@ -172,7 +220,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         main, directory, events, credentials, upstreams, tools, health, rules, clock
     )
     return _House(
-        main, calls, founding, directory, events, health, records,
+        main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock), upstreams, tools, connections,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
@@ -253,6 +301,15 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
 def _open_dispatcher(
     house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
+    unlocking = house.unlocking
+    report = VaultReport(house.main, house.founding.vault, unlocking, house.credentials)
+
+    async def note_unlocked(who: Principal) -> None:
+        about = {"master_key": house.founding.vault.master_id.hex()}
+        event = house.events.step(who, "vault.unlocked", "vault", about)
+        await house.main.org(who.org).write(event)
+        house.events.bell.ring()
+
     return Dispatcher(
         CALLS,
         {
@@ -261,6 +318,7 @@ def _open_dispatcher(
             **key.handlers(house.keys),
             **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
+            **vault.handlers(unlocking, report, note_unlocked),
             **about_daemon,
         },
         _choosing(house),
@@ -276,7 +334,7 @@ async def _stop_sites(house: _House, tcp: TcpSite, unix: SocketSite, hurry: asyn
 
 
 async def _is_ready(house: _House) -> bool:
-    """Whether both databases answer; the vault is open since the founding."""
+    """Whether both databases answer; the vault is open, or nobody would ask."""
     try:
         async with asyncio.timeout(READY_DEADLINE):
             await asyncio.gather(

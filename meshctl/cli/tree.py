@@ -46,6 +46,7 @@ NOUNS: Mapping[str, str] = {
     "call": "Records of the calls that went through.",
     "event": "What happens, as it happens.",
     "client": "Programs on this machine that use MCP servers.",
+    "vault": "The keys that stored credentials are sealed with.",
     "config": "The daemon's settings.",
     "daemon": "The process in the middle.",
 }
@@ -165,6 +166,21 @@ ROWS: tuple[Row, ...] = (
         "client uninstall",
         f"{_CLI}.desktop:uninstall",
         "Take meshctl's entries out of a client's settings, and revoke the key made for it.",
+    ),
+    Row(
+        "vault status",
+        f"{_CLI}.vault:status",
+        "Show the vault's keys by id, and whether it is open.",
+    ),
+    Row(
+        "vault verify",
+        f"{_CLI}.vault:verify",
+        "Open everything that is sealed, and count; nothing of it is shown.",
+    ),
+    Row(
+        "vault unlock",
+        f"{_CLI}.vault:unlock",
+        "Open a locked vault with a key, or with what the daemon's own source has by now.",
     ),
     Row(
         "config list",

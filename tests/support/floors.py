@@ -19,12 +19,15 @@ from meshd.services.health import Health
 from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.records import Records
+from meshd.services.seals import Seals
 from meshd.services.tools import Tools
+from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
 from meshd.store.opening import open_databases
 from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
+from meshd.vault.sources.file import FileSource
 from meshd.wire.key import KeyAdd
 from tests.support.clock import FakeClock
 
@@ -92,7 +95,9 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         databases = await stack.enter_async_context(open_databases(config))
         await databases.migrate()
         main, calls = databases.main, databases.calls
-        founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
+        founding = await found(main, clock, lambda: "ada")
+        file = FileSource(folder / "keys" / "master.key")
+        await Unlocking(main, founding.vault, founding.installation, [file], clock).begin()
         directory = Directory(main, clock)
         directory.on_orgs(DataKeys(main, founding.vault).follow)
         await directory.refresh()
@@ -101,7 +106,7 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         records = Records(calls, directory, clock)
         keys = Keys(main, directory, events, clock)
         rules = OutboundRules()
-        credentials = Credentials(founding.vault)
+        credentials = Credentials(founding.vault, Seals(main, founding.vault))
         client = await stack.enter_async_context(open_session(rules))
         upstreams = Upstreams(client, StdioPool(folder / "children"), credentials, health)
         stack.push_async_callback(upstreams.close)

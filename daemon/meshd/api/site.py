@@ -8,10 +8,10 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
-from meshd.api.dispatch import Dispatcher
 from meshd.core.answers import error_answer
 from meshd.core.clock import Clock
 from meshd.core.http_server import HttpServer
@@ -26,24 +26,38 @@ HOST = "meshd"
 McpHandler = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
 
 
+class Control(Protocol):
+    """What answers control calls."""
+
+    async def handle(
+        self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
+    ) -> web.StreamResponse:
+        """Answer one. Never raises but for a connection that broke."""
+        ...
+
+
 class SocketSite:
     """Serves control calls, and MCP for bridges that name the key they act as."""
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        control: Control,
+        mcp: McpHandler,
         keys: Keys,
         owner: Callable[[], Principal],
         in_org: Callable[[Principal, str | None], Principal],
-        mcp: McpHandler,
         clock: Clock,
     ) -> None:
-        self._dispatcher = dispatcher
+        self.lead_to(control, mcp)
         self._keys = keys
         self._owner = owner
         self._in_org = in_org
-        self._mcp = mcp
         self._server = HttpServer(self._handle, clock, strangers=False)
+
+    def lead_to(self, control: Control, mcp: McpHandler) -> None:
+        """From now on, what the owner asks comes there."""
+        self._control = control
+        self._mcp = mcp
 
     async def start(self, path: Path) -> None:
         """Listen on `path`. A stale socket is removed: the caller holds the daemon's lock."""
@@ -67,7 +81,7 @@ class SocketSite:
             return error_answer(error)
         if is_mcp:
             return await self._mcp(request, principal)
-        return await self._dispatcher.handle(request, principal, on_socket=True)
+        return await self._control.handle(request, principal, on_socket=True)
 
 
 def _bind(path: Path) -> socket.socket:

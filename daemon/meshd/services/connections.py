@@ -230,7 +230,7 @@ class Connections:
                 who.org,
                 name,
                 Step("connection.add", added),
-                *self._value_steps(who.org, made, sealed),
+                *await self._value_steps(who.org, made, sealed),
                 self._events.step(who, "connection.added", made, about),
             )
         await self._look(self._find(who, made))
@@ -253,7 +253,7 @@ class Connections:
                 who.org,
                 after.name,
                 Step("connection.edit", changed, expect=1),
-                *self._value_steps(row.org, row.id, edit.values),
+                *await self._value_steps(row.org, row.id, edit.values),
                 *((self._tools.forget(row),) if edit.retargets(row) else ()),
                 self._events.step(who, "connection.edited", row.id, {"name": after.name}),
             )
@@ -263,13 +263,13 @@ class Connections:
             await self._look(edited)
         return ConnectionEdited(connection=self.show(who, row.id), dropped=edit.dropped)
 
-    def _value_steps(
+    async def _value_steps(
         self, org: str, connection: str, values: Mapping[tuple[str, str], str | None]
     ) -> list[Step]:
         return [
             self._credentials.drop(org, connection, kind, name)
             if value is None
-            else self._credentials.put(org, connection, kind, name, value)
+            else await self._credentials.put(org, connection, kind, name, value)
             for (kind, name), value in values.items()
         ]
 

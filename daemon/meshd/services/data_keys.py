@@ -21,8 +21,8 @@ class DataKeys:
         """Called with the ids of all orgs whenever they change, before anything is asked in one."""
         for org in before - now:
             self._vault.forget(org)
-        if not now - before:
-            return
+        if self._vault.locked or not now - before:
+            return  # what unlocks it loads every key
         for key in await self._db.all("data_key.all"):
             if key["org_id"] in now - before:
                 try:

@@ -193,7 +193,7 @@ class Directory:
         users = await self._db.all("user.all")
         sealed: dict[str, list[tuple[str, str, bytes]]] = {}
         for row in await self._db.all("credential.all"):
-            entry = (row["kind"], row["name"], bytes(row["blob"]))
+            entry = (row["kind"], row["name"], stored_bytes(row["blob"]))
             sealed.setdefault(row["connection_id"], []).append(entry)
         before = self._view.connections if self._view else {}
         connections = {}
@@ -214,6 +214,14 @@ class Directory:
             keys=keys,
             by_digest={bytes(row["digest"]): keys[row["id"]].principal for row in rows},
         )
+
+
+def stored_bytes(value: object) -> bytes:
+    """A sealed value as it was stored. What is no bytes any more, somebody else wrote.
+
+    SQLite keeps any type in any column; empty bytes open nowhere, and say so where they are used.
+    """
+    return value if isinstance(value, bytes) else b""
 
 
 def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> ConnectionRow:

@@ -45,6 +45,8 @@ class StatusReport:
     url: Callable[[], str]
     sessions_ended: Callable[[], int]
     started_at: int
+    locked: Callable[[], str | None] = lambda: None
+    """Why the vault is locked, if it is."""
 
     async def status(self, who: Principal) -> Status:
         """What an operator wants to see first."""
@@ -58,9 +60,14 @@ class StatusReport:
             for row in rows
             if row.state in _HELP
         ]
+        locked = self.locked()
+        if locked is not None:
+            about = f"the vault is locked: {locked}"
+            problems = [Problem(message=about, next="meshctl vault unlock")]
         return Status(
             daemon=DaemonState(
-                state="running", version=VERSION, pid=os.getpid(),
+                state="running" if locked is None else "locked", version=VERSION,
+                pid=os.getpid(),
                 uptime_s=(self.clock.now() - self.started_at) / 1_000_000,
                 socket=str(self.config().socket),
             ),

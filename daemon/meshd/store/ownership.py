@@ -23,6 +23,7 @@ EVERY_ORG: Mapping[str, str] = {
     "credential.all": "the snapshot holds the sealed values beside their connections",
     "definitions.all": "read once at start, into a cache by connection",
     "key.all": "a key says which org it is of, so it is looked up before the org is known",
+    "credential.count": "the vault's report counts what each org has sealed",
     "data_key.all": "the vault opens what belongs to any org",
     "event.sweep": "retention is a setting of the instance",
     "call.sweep": "retention is a setting of the instance",

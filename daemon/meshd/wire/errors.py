@@ -146,6 +146,12 @@ class Unavailable(MeshError):
     code, status, exit_code = "unavailable", 503, 8
 
 
+class Locked(MeshError):
+    """The vault is locked: its master key is missing or wrong."""
+
+    code, status, exit_code = "locked", 503, 8
+
+
 class DaemonDown(MeshError):
     """meshd is not running."""
 
@@ -164,7 +170,7 @@ KINDS: Mapping[str, type[MeshError]] = {
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
         TooSlow, Conflict, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia, WrongHost,
         RateLimited,
-        UpstreamFailed, NeedsLogin, UpstreamTimeout, Unavailable, DaemonDown, Usage,
+        UpstreamFailed, NeedsLogin, UpstreamTimeout, Unavailable, Locked, DaemonDown, Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

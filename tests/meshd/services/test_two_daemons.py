@@ -12,9 +12,11 @@ from meshd.core.config import read_config
 from meshd.core.secret import Secret
 from meshd.services.following import Following
 from meshd.services.founding import found
+from meshd.services.unlocking import Unlocking
 from meshd.store.db import Row, Step
 from meshd.store.opening import open_databases
 from meshd.vault.master import load_or_create
+from meshd.vault.sources.file import FileSource
 from meshd.wire.connection import ConnectionAdd, ConnectionEdit
 from meshd.wire.errors import Conflict, Unavailable, UpstreamFailed
 from meshd.wire.key import KeyAdd, KeyEdit
@@ -200,13 +202,35 @@ async def test_of_many_that_begin_together_one_founds(tmp_path: Path, dsn: str) 
         await databases.migrate()
         key, clock = config.master_key, FakeClock()
         load_or_create(key)
-        begun = [found(databases.main, key, clock, lambda n=n: f"u{n}") for n in range(8)]
+        begun = [found(databases.main, clock, lambda n=n: f"u{n}") for n in range(8)]
         founded = await asyncio.gather(*begun)
         assert len({(one.installation, one.org, one.owner) for one in founded}) == 1
+        opening = [
+            Unlocking(databases.main, one.vault, one.installation, [FileSource(key)], clock)
+            for one in founded
+        ]
+        await asyncio.gather(*(one.begin() for one in opening))
+        assert [one.why for one in opening] == [None] * 8
         sealed = founded[0].vault.seal(founded[0].org, "t", "r", "f", Secret("x"))
         for one in founded:
             assert one.vault.open(one.org, "t", "r", "f", sealed) == Secret("x")
         assert len(await databases.main.all("user.all")) == 1
+        assert len(await databases.main.all("data_key.all")) == 1
+
+
+async def test_of_two_new_master_keys_one_is_that_of_the_data(tmp_path: Path, dsn: str) -> None:
+    """The other daemon is locked, and nothing is sealed under its key."""
+    config = read_config({"MESHCTL_HOME": str(tmp_path), "DATABASE_URL": dsn})
+    async with open_databases(config) as databases:
+        await databases.migrate()
+        clock = FakeClock()
+        opening = []
+        for number in range(4):
+            one = await found(databases.main, clock, lambda: "ada")
+            file = FileSource(tmp_path / str(number) / "master.key")
+            opening.append(Unlocking(databases.main, one.vault, one.installation, [file], clock))
+        await asyncio.gather(*(one.begin() for one in opening))
+        assert sorted(one.why is None for one in opening) == [False] * 3 + [True]
         assert len(await databases.main.all("data_key.all")) == 1
 
 

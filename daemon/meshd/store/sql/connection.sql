@@ -41,6 +41,10 @@ DELETE FROM connections WHERE org_id = :org_id AND id = :id RETURNING id
 SELECT connection_id, kind, name, org_id, blob FROM credentials
 ORDER BY connection_id, kind, name
 
+-- name: credential.count
+-- How many values each org has sealed.
+SELECT org_id, COUNT(*) AS n FROM credentials GROUP BY org_id ORDER BY org_id
+
 -- name: credential.put
 -- Seal a value of a connection, or replace it.
 INSERT INTO credentials (connection_id, kind, name, org_id, blob)

@@ -6,6 +6,11 @@ SELECT value FROM meta WHERE name = :name
 -- State a fact about this installation. Of daemons that begin together only one can.
 INSERT INTO meta (name, value) VALUES (:name, :value)
 
+-- name: meta.put
+-- Restate a fact about this installation.
+INSERT INTO meta (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
 -- name: revision.bump
 -- Tell every snapshot that this topic changed.
 INSERT INTO revisions (topic, n) VALUES (:topic, 1)

@@ -24,10 +24,15 @@ SELECT id, name FROM users ORDER BY created_at, id
 INSERT INTO users (id, name, created_at) VALUES (:id, :name, :now)
 
 -- name: data_key.all
--- Every wrapped data key, loaded once at start.
-SELECT org_id, version, wrapped FROM data_keys ORDER BY org_id, version
+-- Every wrapped data key, loaded when the vault opens, and the seals on record for it.
+SELECT org_id, version, wrapped, created_at, sealed FROM data_keys ORDER BY org_id, version
 
 -- name: data_key.add
 -- An org's next data key.
 INSERT INTO data_keys (org_id, version, wrapped, created_at)
 VALUES (:org_id, :version, :wrapped, :now)
+
+-- name: data_key.seals
+-- Put seals on record that are about to be made; every daemon adds its own.
+UPDATE data_keys SET sealed = sealed + :seals WHERE org_id = :org_id AND version = :version
+RETURNING sealed
