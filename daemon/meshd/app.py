@@ -29,6 +29,7 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.data_place import refuse_network
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
@@ -257,6 +258,7 @@ async def _is_ready(house: _House) -> bool:
 async def _open_databases(config: Config, stack: AsyncExitStack) -> tuple[Database, Database]:
     """The main database, and the one for call records that nothing promised waits for."""
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_network(config.data)
     queries = Queries.load(SQL)
     main = await SqliteDatabase.open(
         config.data / "mesh.db", queries, migrations=MIGRATIONS / "main"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 
-from meshd.store.db import StoreError, StoreUnavailable, UniqueViolation
+from meshd.store.db import StoreDamaged, StoreError, StoreUnavailable, UniqueViolation
 
 T = TypeVar("T")
 
@@ -26,7 +26,8 @@ QUEUE_LIMIT = 10_000
 
 # After these nothing that the connection says can be relied on. A failed sync in particular may
 # leave pages marked clean that never reached the disk, so trying again would seem to work.
-_FATAL = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FATAL = {sqlite3.SQLITE_IOERR, *_DAMAGED}
 _UNAVAILABLE = _FATAL | {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_FULL,
@@ -45,6 +46,12 @@ def is_unavailable(error: BaseException) -> bool:
     return _primary(error) in _UNAVAILABLE
 
 
+def out_of_order(what: str, error: BaseException) -> StoreUnavailable:
+    """The store's error for a database that failed: damaged, or not to be had right now."""
+    kind = StoreDamaged if _primary(error) in _DAMAGED else StoreUnavailable
+    return kind(f"{what}: {_name(error)}")
+
+
 def fault(query: str, error: Exception, flaw: str = "") -> StoreError:
     """The store's error for what the library raised while it ran a query.
 
@@ -52,7 +59,7 @@ def fault(query: str, error: Exception, flaw: str = "") -> StoreError:
     runtime errors may quote a value, so the error's name stands for it.
     """
     if is_unavailable(error):
-        return StoreUnavailable(f"{query}: {_name(error)}")
+        return out_of_order(query, error)
     if _code(error) in _TAKEN:
         return UniqueViolation(query, str(error).partition(": ")[2])
     if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
@@ -71,7 +78,7 @@ def _primary(error: BaseException) -> int:
     return _code(error) & 0xFF
 
 
-def _name(error: Exception) -> str:
+def _name(error: BaseException) -> str:
     """`SQLITE_BUSY` and the like, or the exception's type."""
     name: str = getattr(error, "sqlite_errorname", type(error).__name__)
     return name
@@ -141,6 +148,11 @@ class Writer:
         await asyncio.shield(self._closed)
         self._thread.join()
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing that the connection said last can be relied on."""
+        return self._failed
+
     # On the event loop, called by the thread.
 
     def _deliver(self, units: Sequence[_Unit], outcomes: Sequence[object]) -> None:
@@ -191,7 +203,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - every exception belongs to some caller
             self._failed = _primary(error) in _FATAL or connection.in_transaction
             if self._failed or is_unavailable(error):
-                return [StoreUnavailable(f"the write failed: {_name(error)}") for _ in units]
+                return [out_of_order("the write failed", error) for _ in units]
             if len(units) == 1:
                 # An error of the library itself is one of COMMIT: a deferred constraint.
                 return [fault("commit", error) if isinstance(error, sqlite3.Error) else error]

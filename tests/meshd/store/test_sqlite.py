@@ -119,10 +119,10 @@ class TestFiles:
         fsync = os.fsync
         monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), fsync(fd)))
         database = await open_database()
-        await database.close()
         assert synced == [tmp_path.stat().st_ino]
+        await database.close()
 
-    async def test_close_leaves_one_file_and_no_thread(self, tmp_path, open_database):
+    async def test_close_leaves_one_file_with_its_seal_and_no_thread(self, tmp_path, open_database):
         before = set(threading.enumerate())
         database = await open_database()
         await database.migrate()
@@ -133,7 +133,7 @@ class TestFiles:
             if "asyncio" not in thread.name:  # the loop's own executor outlives us
                 thread.join(5)
                 assert not thread.is_alive()
-        assert [path.name for path in tmp_path.glob("mesh.db*")] == ["mesh.db"]
+        assert {path.name for path in tmp_path.glob("mesh.db*")} == {"mesh.db", "mesh.db.seal"}
 
     async def test_a_path_is_no_uri(self, tmp_path, open_database):
         path = tmp_path / "a?mode=memory#b%20c d.db"
