@@ -9,6 +9,7 @@ read as SQLite will read it, and what SQLite would silently leave out is found.
 import hashlib
 import os
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,16 +111,17 @@ class _Frame:
 
 
 def _check_log(path: Path) -> None:
-    """Find damage before the last transaction of a log.
+    """Find damage in a log whose transactions were synced one by one.
 
     SQLite reads a log up to the first frame that is not valid, since that is where a power cut
-    ends it. But a transaction was synced before the next one began: a valid frame of a later
-    transaction proves that the frame was whole once. The last transaction proves nothing.
+    ends it. But the index of the log tells of a transaction only after its sync; and a valid frame
+    of a later transaction proves that an earlier one was whole once. Where a power cut took the
+    index too, the last transaction proves nothing.
 
     Raises:
         StoreDamaged: acknowledged transactions would be left out.
 
-    Source: https://www.sqlite.org/fileformat2.html#walformat
+    Source: https://www.sqlite.org/fileformat2.html#walformat and walformat.html, section 2
     """
     raw = path.read_bytes() if path.exists() else b""
     if len(raw) < _HEADER + _FRAME:
@@ -130,11 +132,14 @@ def _check_log(path: Path) -> None:
     if magic & ~1 != 0x377F0682 or _summed(raw[:24], _Sum(0, 0), order) != before:
         raise StoreDamaged(f"{path}: the head of the write-ahead log is damaged")
     deadline = time.monotonic() + PATIENCE
+    known = _indexed(path, raw[16:24])
     broken = committed = False
-    for frame in _frames(raw, 65536 if page == 1 else page):
+    number = 0
+    for number, frame in enumerate(_frames(raw, 65536 if page == 1 else page), 1):
         ours = frame.salts == raw[16:24]
         follows = _summed(frame.covered, before, order) == frame.stored
-        if ours and follows and broken and committed:
+        late = ours and follows and broken and committed
+        if late or (number <= known and not (ours and follows)):
             raise StoreDamaged(f"{path}: a transaction in the write-ahead log is damaged")
         broken = broken or not (ours and follows)
         # A frame of an earlier round is neither ours nor follows, and ends nothing here.
@@ -142,6 +147,21 @@ def _check_log(path: Path) -> None:
         before = frame.stored
         if time.monotonic() > deadline:
             return
+    if number < known:
+        raise StoreDamaged(f"{path}: the write-ahead log is cut off")
+
+
+def _indexed(path: Path, salts: bytes) -> int:
+    """How many frames of the log with these salts the index left by a killed process has."""
+    index = path.with_name(path.name.removesuffix("-wal") + "-shm")
+    raw = index.read_bytes()[:96] if index.exists() else b""
+    order = "<" if sys.byteorder == "little" else ">"
+    if len(raw) < 96 or raw[:48] != raw[48:] or raw[32:40] != salts:
+        return 0
+    if _summed(raw[:40], _Sum(0, 0), order) != struct.unpack_from("=2I", raw, 40):
+        return 0
+    (known,) = struct.unpack_from("=I", raw, 16)
+    return int(known)
 
 
 def _frames(raw: bytes, page: int) -> Iterator[_Frame]:

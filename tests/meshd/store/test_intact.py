@@ -32,6 +32,7 @@ def killed(tmp_path):
     made = tmp_path / "mesh.db"
     for ending in ("", "-wal"):
         shutil.copy(f"{running}{ending}", f"{made}{ending}")
+    shutil.copy(f"{running}-shm", tmp_path / "index")
     link.close()
     return made
 
@@ -150,3 +151,23 @@ def test_frames_of_an_earlier_round_are_not_read(killed):
 def test_where_transactions_are_not_synced_the_log_proves_nothing(killed):
     flip(wal_of(killed), 32 + 24 + 100)
     assert not intact.check(killed, log=False)
+
+
+def test_what_the_index_knows_must_be_in_the_log(killed):
+    """Also the last transaction, of which the log itself proves nothing."""
+    shutil.copy(killed.with_name("index"), killed.with_name("mesh.db-shm"))
+    assert not intact.check(killed, log=True)
+    flip(wal_of(killed), 32 + commits(killed)[-1] * FRAME + 100)
+    with pytest.raises(StoreDamaged):
+        intact.check(killed, log=True)
+    os.truncate(wal_of(killed), 32 + commits(killed)[-1] * FRAME)
+    with pytest.raises(StoreDamaged):
+        intact.check(killed, log=True)
+
+
+@pytest.mark.parametrize("at", [16, 24, 32, 40, 60])
+def test_a_damaged_index_proves_nothing(killed, at):
+    shutil.copy(killed.with_name("index"), killed.with_name("mesh.db-shm"))
+    flip(killed.with_name("mesh.db-shm"), at)
+    os.truncate(wal_of(killed), wal_of(killed).stat().st_size - FRAME)
+    assert not intact.check(killed, log=True)
