@@ -1,6 +1,7 @@
 """R09: another process holds the database's write lock, for a while and for too long."""
 
 import http.client
+import itertools
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.harness.outcome import Outcome, percentile
@@ -88,14 +90,10 @@ def run(seed: int, *, full: bool) -> Outcome:
 
 def _hold(daemon: Daemon, key: str, seconds: float) -> Phase:
     phase, over = Phase(), threading.Event()
-    threads = [
-        _repeat(over, lambda at=at, n=iter(range(10**6)): _write(
-            daemon, phase, f"h{str(seconds).replace('.', '-')}-{at}-{next(n)}"
-        ))
-        for at in range(WRITERS)
-    ]  # fmt: skip
-    threads += [_repeat(over, lambda: _call(daemon, phase, key)),
-                _repeat(over, lambda: _beat(daemon, phase))]  # fmt: skip
+    label = f"h{str(seconds).replace('.', '-')}"
+    threads = [_repeat(over, _writing(daemon, phase, f"{label}-{at}")) for at in range(WRITERS)]
+    threads += [_repeat(over, partial(_call, daemon, phase, key))]
+    threads += [_repeat(over, partial(_beat, daemon, phase))]
     with ExitStack() as stack:
         stack.enter_context(held(daemon.home / "data" / "mesh.db"))
         for thread in threads:
@@ -106,6 +104,11 @@ def _hold(daemon: Daemon, key: str, seconds: float) -> Phase:
         for thread in threads:
             thread.join()
     return phase
+
+
+def _writing(daemon: Daemon, phase: Phase, name: str) -> Callable[[], None]:
+    numbers = itertools.count()
+    return lambda: _write(daemon, phase, f"{name}-{next(numbers)}")
 
 
 def _repeat(over: threading.Event, act: Callable[[], None]) -> threading.Thread:

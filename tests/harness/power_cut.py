@@ -70,8 +70,8 @@ class Replayed:
 
 
 def run(seed: int, *, full: bool) -> Outcome:
-    """300 changes, so that checkpoints are among them; the short form 12. Both also unsynced."""
-    found, changes = Outcome(), 300 if full else 12
+    """300 changes, so that checkpoints are among them; the short form 8. Both also unsynced."""
+    found, changes = Outcome(), 300 if full else 8
     durable = replay(seed, changes)
     lossy = replay(seed, changes, prefix=unsynced())
     found.numbers |= {
