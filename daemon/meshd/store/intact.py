@@ -1,9 +1,9 @@
 """Whether an SQLite file is as its last daemon left it. What SQLite itself checks is not here.
 
-SQLite notices a page that makes no sense, never a letter that changed inside a value. So a file
-that is closed in order gets a seal beside it, the digest of its content, and is compared with it
-when it is opened next. A file of a daemon that was killed has no seal; its write-ahead log is
-read as SQLite will read it, and what SQLite would silently leave out is found.
+SQLite notices a page that makes no sense, never a letter that changed inside a value. But it writes
+to the file at checkpoints alone, so between two of them a seal can stand beside it: the digest of
+its content. What was written since is in the write-ahead log, whose frames have checksums; the log
+is read as SQLite will read it, and what SQLite would silently leave out is found.
 """
 
 import hashlib
@@ -19,58 +19,66 @@ from typing import NamedTuple
 from meshd.store.db import StoreDamaged
 
 SEALED_UP_TO = 256 * 1024 * 1024
-"""Bytes; the digest of a larger file would be felt at each start and stop."""
+"""Bytes of a file that is sealed when it is closed; the digest of more would be felt."""
+SEALED_IN_USE_UP_TO = 16 * 1024 * 1024
+"""Bytes of a file that is sealed after each checkpoint, for which writers wait."""
 PATIENCE = 2.0
 """Seconds that the reading of a log may take at a start."""
 
+CLOSED, IN_USE = "closed", "in-use"
 _HEADER, _FRAME = 32, 24
 
 
 def check(path: Path, *, log: bool) -> bool:
-    """Compare a file that nobody has open with its seal, which ends with that; whether it had one.
+    """Compare a file that nobody has open with its seal; whether it had one that counts.
 
     `log` says whether each transaction in the write-ahead log was synced before the next began.
 
     Raises:
         StoreDamaged: the content is not what was sealed, or the log lacks what was in it.
-        OSError: a file cannot be read, or the seal cannot be removed.
+        OSError: a file cannot be read.
     """
-    seal = seal_of(path)
-    try:
-        sealed = seal.read_text().split()
-    except (FileNotFoundError, UnicodeDecodeError):
-        sealed = []
-    if log:
-        _check_log(path.with_name(f"{path.name}-wal"))
-    now = path.stat() if path.exists() else None
-    known = now is not None and len(sealed) == 3 and sealed[0] == str(now.st_ino)
-    if known and sealed[1:] != _content(path):
-        raise StoreDamaged(f"{path}: its content changed while no daemon ran")
-    if sealed:
-        forget(path)
-    return known
-
-
-def put_seal(path: Path) -> None:
-    """Seal a file that was just closed. Left out if a log remains or the file is large."""
     wal = path.with_name(f"{path.name}-wal")
-    if (wal.exists() and wal.stat().st_size) or path.stat().st_size > SEALED_UP_TO:
+    if log:
+        _check_log(wal)
+    try:
+        state, inode, *content = seal_of(path).read_text().split()
+        same_file = inode == str(path.stat().st_ino)
+    except (FileNotFoundError, UnicodeDecodeError, ValueError):
+        return False
+    # A log that is gone although nobody closed the file: another program moved it into the file.
+    if not same_file or (state == IN_USE and not wal.exists()):
+        return False
+    if content != _content(path):
+        raise StoreDamaged(f"{path}: its content changed while no daemon ran")
+    return True
+
+
+def put_seal(path: Path, state: str) -> None:
+    """Seal a file that is `CLOSED`, or `IN_USE` with an empty log. A large one gets none."""
+    wal = path.with_name(f"{path.name}-wal")
+    most = SEALED_UP_TO if state == CLOSED else SEALED_IN_USE_UP_TO
+    if (wal.exists() and wal.stat().st_size) or path.stat().st_size > most:
         return
     seal = seal_of(path)
     draft = seal.with_name(f"{seal.name}.new")
     with open(draft, "w", opener=_private) as file:
-        file.write(" ".join([str(path.stat().st_ino), *_content(path)]) + "\n")
+        os.fchmod(file.fileno(), 0o600)  # whatever the umask
+        file.write(" ".join([state, str(path.stat().st_ino), *_content(path)]) + "\n")
         file.flush()
         os.fsync(file.fileno())
     draft.replace(seal)
 
 
 def forget(path: Path) -> None:
-    """Remove the seal, for good: whoever writes to the file next owes nothing to it.
+    """Remove the seal, for good, before the file is written to.
 
-    A file that another took the place of (another inode) has no seal either.
+    Where another file took its place (another inode), the seal does not count either.
     """
-    seal_of(path).unlink(missing_ok=True)
+    try:
+        seal_of(path).unlink()
+    except FileNotFoundError:
+        return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

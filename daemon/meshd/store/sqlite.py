@@ -37,13 +37,15 @@ READERS = 2
 """Read-only connections, each with its thread: a long list does not hold up the other."""
 BUSY_MS = 5_000
 """How long SQLite waits for a lock that another process holds."""
+LOG_LIMIT = 4 * 1024 * 1024
+"""Bytes of the write-ahead log from which on it is moved into the file."""
 CHECK_SECONDS = 1.0
 """How long a start looks for damage in a file that no daemon closed in order."""
 _CACHED_STATEMENTS = 512
 _OLDEST = (3, 35)  # the first with RETURNING
 
 _READER_PRAGMAS = (f"busy_timeout={BUSY_MS}", "mmap_size=0", "query_only=ON")
-_WRITER_PRAGMAS = ("mmap_size=0", "foreign_keys=ON", "secure_delete=ON")
+_WRITER_PRAGMAS = ("mmap_size=0", "foreign_keys=ON", "secure_delete=ON", "wal_autocheckpoint=0")
 # On macOS fsync() leaves data in the drive's cache; fullfsync flushes that too.
 _DURABLE_PRAGMAS = ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON")
 _LOSSY_PRAGMAS = ("synchronous=NORMAL",)
@@ -89,7 +91,8 @@ class SqliteDatabase:
             StoreDamaged: it is not a database, or not as the last daemon left it.
         """
         async with AsyncExitStack() as resources:
-            writer = await Writer.open(partial(connect_writer, path, durable=durable))
+            connect = partial(connect_writer, path, durable=durable)
+            writer = await Writer.open(connect, _Checkpoints(path))
             # Readers close first: the last connection to close must be the one that may checkpoint.
             resources.push_async_callback(_close_writer, writer, path)
             try:
@@ -166,6 +169,7 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqli
         )
     try:
         sealed = intact.check(path, log=durable)
+        intact.forget(path)
         _create(path)
         connection = sqlite3.connect(
             _uri(path, "rw"),
@@ -179,6 +183,8 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqli
         _prepare(connection, durable, busy_ms)
         if not sealed:
             _check_structure(connection, path)
+        with suppress(OSError):  # without a seal the next start checks what it can
+            intact.put_seal(path, intact.IN_USE)
     except sqlite3.Error as error:
         connection.close()
         raise out_of_order(f"{path}: {error}", error) from error
@@ -191,8 +197,32 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqli
 async def _close_writer(writer: Writer, path: Path) -> None:
     await writer.close()
     if not writer.failed:
-        with suppress(OSError):  # without a seal the next start checks what it can
-            await asyncio.to_thread(intact.put_seal, path)
+        with suppress(OSError):
+            await asyncio.to_thread(intact.put_seal, path, intact.CLOSED)
+
+
+class _Checkpoints:
+    """Moves a grown log into its file, which is without a seal for that time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
+        self._next = LOG_LIMIT
+
+    def __call__(self, connection: sqlite3.Connection, ended: bool) -> None:
+        """Do it if the log is large, or the last time."""
+        if not ended and self._log.stat().st_size < self._next:
+            return
+        intact.forget(self._path)
+        patience = connection.execute("PRAGMA busy_timeout").fetchone()["timeout"]
+        connection.execute("PRAGMA busy_timeout=0")  # a reader is not worth waiting for
+        try:
+            done = not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()["busy"]
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={patience}")
+        self._next = LOG_LIMIT if done else self._log.stat().st_size + LOG_LIMIT
+        if done and not ended:
+            intact.put_seal(self._path, intact.IN_USE)
 
 
 def _check_structure(connection: sqlite3.Connection, path: Path) -> None:

@@ -84,6 +84,16 @@ def _name(error: BaseException) -> str:
     return name
 
 
+Upkeep = Callable[[sqlite3.Connection, bool], None]
+"""Called on the thread after each group of units, and with True once there will be none."""
+
+
+def empty_log(connection: sqlite3.Connection, ended: bool) -> None:
+    """The least upkeep: SQLite's own checkpoints, and a last one."""
+    if ended:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 @dataclass(frozen=True, slots=True)
 class _Unit:
     work: Callable[[sqlite3.Connection], Any]
@@ -98,8 +108,11 @@ class Writer:
     database. An exception undoes it alone.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], queue_limit: int) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], upkeep: Upkeep, queue_limit: int
+    ) -> None:
         self._connect = connect
+        self._upkeep = upkeep
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -113,10 +126,14 @@ class Writer:
 
     @classmethod
     async def open(
-        cls, connect: Callable[[], sqlite3.Connection], *, queue_limit: int = QUEUE_LIMIT
+        cls,
+        connect: Callable[[], sqlite3.Connection],
+        upkeep: Upkeep = empty_log,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
     ) -> Self:
         """Start the thread, which makes and keeps the connection. Raises what `connect` raises."""
-        writer = cls(connect, queue_limit)
+        writer = cls(connect, upkeep, queue_limit)
         writer._thread.start()
         try:
             await writer._opened
@@ -172,9 +189,7 @@ class Writer:
         try:
             while self._serve(connection):
                 pass
-            # If it fails the log stays and is read at the next open: nothing is lost.
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._keep_up(connection, ended=True)
         finally:
             connection.close()
             self._tell(_resolve, self._closed, None)
@@ -187,7 +202,13 @@ class Writer:
         units = [item for item in items if item is not None]
         if units:
             self._tell(self._deliver, units, self._settle(connection, units))
+            self._keep_up(connection, ended=False)
         return len(units) == len(items)
+
+    def _keep_up(self, connection: sqlite3.Connection, *, ended: bool) -> None:
+        # If it fails the log stays and is read at the next open: nothing is lost.
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._upkeep(connection, ended)
 
     def _settle(self, connection: sqlite3.Connection, units: Sequence[_Unit]) -> list[object]:
         """Each unit's answer or its exception, after all that succeeded are committed.
