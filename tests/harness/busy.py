@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.harness.outcome import Outcome, percentile
 from tests.support import stdio_server
 from tests.support.daemon import Answer, Daemon
 from tests.support.launched import impatient
+from tests.support.wait import until
 
 WRITERS = 4
 STALL = 0.2
@@ -65,15 +66,15 @@ def run(seed: int, *, full: bool) -> Outcome:
 
     The seed changes nothing here.
     """
-    patience = 5.0 if full else 0.5
+    patience = 5.0 if full else 1.0
     found, everything = Outcome(), Phase()
     daemon = Daemon.fresh()
     try:
         daemon.start(prefix=() if full else impatient(patience))
         daemon.connect("stand-in", *stdio_server.command())
         key = daemon.add_key("caller")
-        for seconds in (1.0, 4.0, 8.0, 30.0) if full else (0.2, 1.2):
-            phase = _hold(daemon, key, seconds)
+        for seconds in (1.0, 4.0, 8.0, 30.0) if full else (0.2, 1.5):
+            phase = _hold(daemon, key, seconds, patience)
             _judge(found, phase, seconds, patience, full=full)
             everything.made |= phase.made
             everything.refused += phase.refused
@@ -88,7 +89,8 @@ def run(seed: int, *, full: bool) -> Outcome:
     return found
 
 
-def _hold(daemon: Daemon, key: str, seconds: float) -> Phase:
+def _hold(daemon: Daemon, key: str, seconds: float, patience: float) -> Phase:
+    """Hold it so long, and where that is beyond patience until somebody was refused."""
     phase, over = Phase(), threading.Event()
     label = f"h{str(seconds).replace('.', '-')}"
     threads = [_repeat(over, _writing(daemon, phase, f"{label}-{at}")) for at in range(WRITERS)]
@@ -99,6 +101,8 @@ def _hold(daemon: Daemon, key: str, seconds: float) -> Phase:
         for thread in threads:
             thread.start()
         time.sleep(seconds)
+        with suppress(AssertionError):
+            until(lambda: phase.refused or seconds < patience)
         stack.close()
         over.set()
         for thread in threads:
