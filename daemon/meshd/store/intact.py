@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,24 +50,41 @@ def check(path: Path, *, log: bool) -> bool:
     # A log that is gone although nobody closed the file: another program moved it into the file.
     if not same_file or (state == IN_USE and not wal.exists()):
         return False
-    if content != _content(path):
+    with path.open("rb", buffering=0) as file:
+        now = _content(file)
+    if content != now:
         raise StoreDamaged(f"{path}: its content changed while no daemon ran")
     return True
 
 
-def put_seal(path: Path, state: str) -> None:
-    """Seal a file that is `CLOSED`, or `IN_USE` with an empty log. A large one gets none."""
+def seal_closed(path: Path) -> None:
+    """Seal a file that nobody in this process has open. A large one gets none."""
+    with path.open("rb", buffering=0) as file:
+        _seal(path, CLOSED, file, SEALED_UP_TO)
+
+
+def seal_in_use(path: Path, file: FileIO) -> None:
+    """Seal a file whose log is empty. A large one gets none.
+
+    `file` is its content, and stays open for as long as SQLite has the file open: to close any
+    descriptor of a file drops every lock that the process has on it (POSIX), SQLite's too.
+
+    Source: https://www.sqlite.org/howtocorrupt.html, section 2.2
+    """
+    _seal(path, IN_USE, file, SEALED_IN_USE_UP_TO)
+
+
+def _seal(path: Path, state: str, file: FileIO, most: int) -> None:
     wal = path.with_name(f"{path.name}-wal")
-    most = SEALED_UP_TO if state == CLOSED else SEALED_IN_USE_UP_TO
     if (wal.exists() and wal.stat().st_size) or path.stat().st_size > most:
         return
     seal = seal_of(path)
     draft = seal.with_name(f"{seal.name}.new")
-    with open(draft, "w", opener=_private) as file:
-        os.fchmod(file.fileno(), 0o600)  # whatever the umask
-        file.write(" ".join([state, str(path.stat().st_ino), *_content(path)]) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with open(draft, "w", opener=_private) as written:
+        os.fchmod(written.fileno(), 0o600)  # whatever the umask
+        written.write(" ".join([state, str(path.stat().st_ino), *_content(file)]) + "\n")
+        written.flush()
+        os.fsync(written.fileno())
     draft.replace(seal)
 
 
@@ -95,10 +113,10 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _content(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "blake2b")
-        return [str(file.tell()), digest.hexdigest()]
+def _content(file: FileIO) -> list[str]:
+    file.seek(0)
+    digest = hashlib.file_digest(file, "blake2b")
+    return [str(file.tell()), digest.hexdigest()]
 
 
 class _Sum(NamedTuple):

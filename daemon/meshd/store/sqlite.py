@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -92,9 +93,10 @@ class SqliteDatabase:
         """
         async with AsyncExitStack() as resources:
             connect = partial(connect_writer, path, durable=durable)
-            writer = await Writer.open(connect, _Checkpoints(path))
+            checkpoints = _Checkpoints(path)
+            writer = await Writer.open(connect, checkpoints)
             # Readers close first: the last connection to close must be the one that may checkpoint.
-            resources.push_async_callback(_close_writer, writer, path)
+            resources.push_async_callback(_close_writer, writer, checkpoints, path)
             try:
                 readers = [await _open_reader(path, resources) for _ in range(READERS)]
             except sqlite3.Error as error:
@@ -183,8 +185,6 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqli
         _prepare(connection, durable, busy_ms)
         if not sealed:
             _check_structure(connection, path)
-        with suppress(OSError):  # without a seal the next start checks what it can
-            intact.put_seal(path, intact.IN_USE)
     except sqlite3.Error as error:
         connection.close()
         raise out_of_order(f"{path}: {error}", error) from error
@@ -194,11 +194,12 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqli
     return connection
 
 
-async def _close_writer(writer: Writer, path: Path) -> None:
+async def _close_writer(writer: Writer, checkpoints: "_Checkpoints", path: Path) -> None:
     await writer.close()
+    checkpoints.close()
     if not writer.failed:
-        with suppress(OSError):
-            await asyncio.to_thread(intact.put_seal, path, intact.CLOSED)
+        with suppress(OSError):  # without a seal the next start checks what it can
+            await asyncio.to_thread(intact.seal_closed, path)
 
 
 class _Checkpoints:
@@ -207,10 +208,16 @@ class _Checkpoints:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
-        self._next = LOG_LIMIT
+        self._next = 0
+        self._file: FileIO | None = None
+
+    def close(self) -> None:
+        """End it, once no connection in this process has the file open."""
+        if self._file is not None:
+            self._file.close()
 
     def __call__(self, connection: sqlite3.Connection, ended: bool) -> None:
-        """Do it if the log is large, or the last time."""
+        """Do it the first and the last time, and when the log is large."""
         if not ended and self._log.stat().st_size < self._next:
             return
         intact.forget(self._path)
@@ -222,7 +229,9 @@ class _Checkpoints:
             connection.execute(f"PRAGMA busy_timeout={patience}")
         self._next = LOG_LIMIT if done else self._log.stat().st_size + LOG_LIMIT
         if done and not ended:
-            intact.put_seal(self._path, intact.IN_USE)
+            # Not buffered: what was read once would hide what is there now.
+            self._file = self._file or self._path.open("rb", buffering=0)
+            intact.seal_in_use(self._path, self._file)
 
 
 def _check_structure(connection: sqlite3.Connection, path: Path) -> None:

@@ -58,7 +58,7 @@ def commits(path):
 
 
 def test_a_sealed_file_is_known_again_until_it_is_written_to(path):
-    intact.put_seal(path, intact.CLOSED)
+    intact.seal_closed(path)
     assert intact.seal_of(path).stat().st_mode & 0o777 == 0o600
     assert intact.check(path, log=True)
     intact.forget(path)
@@ -73,7 +73,7 @@ def test_no_file_and_no_seal_are_fine(path):
 
 @pytest.mark.parametrize("at", range(7))
 def test_any_flipped_bit_is_found_and_stays_found(path, at):
-    intact.put_seal(path, intact.CLOSED)
+    intact.seal_closed(path)
     flip(path, at, at)
     for _ in range(2):
         with pytest.raises(StoreDamaged, match="changed while no daemon ran"):
@@ -82,7 +82,7 @@ def test_any_flipped_bit_is_found_and_stays_found(path, at):
 
 def test_another_file_in_its_place_needs_no_seal(path):
     """Which is how a backup is put back."""
-    intact.put_seal(path, intact.CLOSED)
+    intact.seal_closed(path)
     other = path.with_name("restored.db")
     other.write_bytes(b"other content")
     other.replace(path)
@@ -92,7 +92,8 @@ def test_another_file_in_its_place_needs_no_seal(path):
 def test_a_file_in_use_counts_as_long_as_its_log_is_there(path):
     """Whoever else closed it moved the log into it, as SQLite does, and removed the log."""
     wal_of(path).touch()
-    intact.put_seal(path, intact.IN_USE)
+    with path.open("rb") as file:
+        intact.seal_in_use(path, file)
     assert intact.check(path, log=True)
     flip(path, 3)
     with pytest.raises(StoreDamaged):
@@ -103,13 +104,13 @@ def test_a_file_in_use_counts_as_long_as_its_log_is_there(path):
 
 def test_a_large_file_gets_no_seal(path, monkeypatch):
     monkeypatch.setattr(intact, "SEALED_UP_TO", 6)
-    intact.put_seal(path, intact.CLOSED)
+    intact.seal_closed(path)
     assert not intact.seal_of(path).exists()
 
 
 def test_a_file_with_a_log_gets_no_seal(path):
     path.with_name("mesh.db-wal").write_bytes(b"frames")
-    intact.put_seal(path, intact.CLOSED)
+    intact.seal_closed(path)
     assert not intact.seal_of(path).exists()
 
 

@@ -307,8 +307,8 @@ class TestSeal:
     async def test_it_holds_through_use_growth_and_close(self, tmp_path, open_database):
         path = tmp_path / "mesh.db"
         database = await open_database()
-        assert intact.check(path, log=True)
         await database.migrate()
+        assert intact.check(path, log=True)
         before = path.stat().st_size
         for number in range(9):
             name = f"{number}" * 600_000
@@ -322,6 +322,24 @@ class TestSeal:
         await database.close()
         assert intact.check(path, log=True)
         assert intact.seal_of(path).read_text().startswith("closed ")
+
+    async def test_sqlites_locks_outlive_it(self, tmp_path, open_database):
+        """A process that thought itself alone would remove the log under the daemon."""
+        database = await open_database()
+        await database.migrate()
+        for number in range(9):
+            name = f"{number}" * 600_000
+            await database.write(Step("thing.add", {"name": name, "count": 1}))
+        before = (tmp_path / "mesh.db-wal").stat().st_ino
+        code = (
+            "import sqlite3, sys; link = sqlite3.connect(sys.argv[1]);"
+            "print(link.execute('SELECT count(*) FROM things').fetchone()[0]); link.close()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "mesh.db")], capture_output=True, check=True
+        )
+        assert done.stdout == b"9\n"
+        assert (tmp_path / "mesh.db-wal").stat().st_ino == before
 
     async def test_a_changed_file_is_not_opened(self, tmp_path, open_database):
         database = await open_database()
