@@ -113,14 +113,18 @@ def _flips(
     chance: random.Random, count: int, found: Outcome,
 ) -> dict[str, object]:  # fmt: skip
     """Flip and start so many times, each time from the same files; leaves the daemon running."""
-    daemon.add_key(f"last-{end.__name__}-{names[0].replace('.', '-')}")
+    last = f"last-{end.__name__}-{names[0].replace('.', '-')}"
+    daemon.add_key(last)
     expected = tell()
     end()
     files, ends = Files.of(daemon), Counter[str]()
     what = f"{names[0]}, daemon {end.__name__}"
-    for _ in range(count):
+    for number in range(count):
         path = daemon.home / "data" / chance.choice(names)
-        bit = chance.randrange(len(files.content[path]) * 8)
+        content = files.content[path]
+        bit = chance.randrange(len(content) * 8)
+        if number == 0:  # surely inside a value, where SQLite sees nothing
+            bit = 8 * max(content.find(b"nowhere-1"), content.find(last.encode()))
         files.put_back()
         files.flip(path, bit)
         verdict = _start(daemon, tell, expected)
