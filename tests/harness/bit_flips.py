@@ -7,6 +7,7 @@ the credentials that their upstream gets, events, tools.
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,10 +124,13 @@ def _flips(
         path = daemon.home / "data" / chance.choice(names)
         content = files.content[path]
         bit = chance.randrange(len(content) * 8)
-        if number == 0:  # surely inside a value, where SQLite sees nothing
-            bit = 8 * max(content.find(b"nowhere-1"), content.find(last.encode()))
+        places = [bit]
+        if number == 0:  # surely inside a value, wherever it stands: SQLite sees nothing there
+            found_at = re.finditer(rb"key\.list", content)
+            places = [8 * match.start() for match in found_at] or places
         files.put_back()
-        files.flip(path, bit)
+        for place in places:
+            files.flip(path, place)
         verdict = _start(daemon, tell, expected)
         ends[verdict.partition(":")[0]] += 1
         ok = verdict in {"intact", "refused"}
