@@ -24,6 +24,8 @@ from meshd.core.log import close_log, open_log
 from meshd.core.process import close_to_others, notify, raise_file_limit
 from meshd.core.tasks import TaskGroup
 from meshd.core.watchdog import Watchdog
+from meshd.services.failures import failure
+from meshd.store.db import StoreDamaged
 from meshd.wire.errors import Conflict, Internal, MeshError
 from meshd.wire.version import VERSION
 
@@ -55,7 +57,8 @@ def run() -> None:
         else:
             answer = _examine(config) if asked.command == "doctor" else to_builtins(config.shown())
             print(json.dumps(answer, indent=None if asked.json else 2))  # noqa: T201 - the answer
-    except MeshError as error:
+    except (MeshError, StoreDamaged) as cause:
+        error = failure(cause, "the start")
         _tell(asked.ready_fd, error.body())
         sys.stderr.write(json.dumps(error.body()) + "\n" if asked.json else _text(error))
         raise SystemExit(error.exit_code) from None

@@ -20,7 +20,14 @@ def json_answer(body: Any, status: int = 200) -> web.Response:
 
 def error_answer(error: MeshError) -> web.Response:
     """The error with its own HTTP status."""
-    return json_answer(error.body(), error.status)
+    return hinted(json_answer(error.body(), error.status), error)
+
+
+def hinted(answer: web.Response, error: MeshError) -> web.Response:
+    """The answer to an error, with when to try again where that helps (RFC 9110, 10.2.3)."""
+    if wait := error.facts.get("retry_after_s", "1" if error.status == 503 else ""):
+        answer.headers["Retry-After"] = wait
+    return answer
 
 
 class Request(web.BaseRequest):

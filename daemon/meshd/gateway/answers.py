@@ -3,13 +3,13 @@
 import msgspec
 from aiohttp import web
 
-from meshd.core.answers import JSON
+from meshd.core.answers import JSON, hinted
 from meshd.protocol import jsonrpc
 from meshd.services.access import Decision
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
 from meshd.services.refusals import fix_for
-from meshd.wire.errors import MeshError, RateLimited
+from meshd.wire.errors import MeshError
 
 _JSON_HEADERS = {"Content-Type": JSON}
 SSE_HEADERS = {
@@ -42,10 +42,7 @@ def rpc_error(
     error: MeshError, ident: bytes = b"", code: int = jsonrpc.INVALID_REQUEST
 ) -> web.Response:
     """A refusal with its HTTP status, its body a JSON-RPC error with code and next step."""
-    answer = message(_failure(error, ident, code), status=error.status)
-    if isinstance(error, RateLimited):
-        answer.headers["Retry-After"] = error.facts["retry_after_s"]
-    return answer
+    return hinted(message(_failure(error, ident, code), status=error.status), error)
 
 
 def rpc_failure(error: MeshError, ident: bytes) -> web.Response:

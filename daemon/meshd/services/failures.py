@@ -4,13 +4,14 @@ import logging
 
 from aiohttp import web
 
-from meshd.store.db import ExpectFailed, StoreUnavailable
+from meshd.store.db import ExpectFailed, StoreDamaged, StoreUnavailable
 from meshd.vault.errors import VaultError
 from meshd.wire.errors import BadRequest, Conflict, Internal, MeshError, TooLarge, Unavailable
 
 log = logging.getLogger(__name__)
 
 LOGS = "meshctl daemon logs"
+RESTORE = "meshctl db restore FILE"
 
 
 def failure(error: Exception, what: str) -> MeshError:
@@ -24,6 +25,8 @@ def failure(error: Exception, what: str) -> MeshError:
     if isinstance(error, ExpectFailed):
         return Conflict("it changed meanwhile")
     log.error("%s failed", what, exc_info=error)
+    if isinstance(error, StoreDamaged):
+        return Unavailable("the database is damaged", facts={"why": str(error)}, next=RESTORE)
     if isinstance(error, StoreUnavailable):
         return Unavailable("the database cannot be used right now", next=LOGS)
     if isinstance(error, VaultError):

@@ -53,6 +53,10 @@ class StoreUnavailable(StoreError):
     """
 
 
+class StoreDamaged(StoreUnavailable):
+    """The database's file holds what nobody wrote. Only a backup helps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One named statement of an atomic unit.

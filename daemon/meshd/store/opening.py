@@ -12,7 +12,8 @@ from pathlib import Path
 
 from meshd.core.config import Config
 from meshd.core.database_url import RECORDS, PostgresServer, SqliteFile
-from meshd.store.db import Database, StoreError
+from meshd.store.data_place import refuse_network
+from meshd.store.db import Database, StoreDamaged, StoreError
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.scoped import ScopedDatabase
@@ -91,6 +92,8 @@ def explained(config: Config) -> Iterator[None]:
     """
     try:
         yield
+    except StoreDamaged:
+        raise
     except StoreError as error:
         what = "Postgres" if isinstance(config.database, PostgresServer) else "the database"
         failure = Unavailable(
@@ -119,6 +122,7 @@ async def _open_file(place: SqliteFile, queries: Queries, *, records: bool) -> D
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: {error.strerror}") from None
+    refuse_network(path.parent)
     return await SqliteDatabase.open(
         path, queries, migrations=CALLS if records else MAIN,
         durable=not records,

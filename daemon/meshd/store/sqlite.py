@@ -10,19 +10,28 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import aiosqlite
 
-from meshd.store import migrate
-from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError, StoreUnavailable
+from meshd.store import intact, migrate
+from meshd.store.db import (
+    Dialect,
+    ExpectFailed,
+    Row,
+    Step,
+    StoreDamaged,
+    StoreError,
+    StoreUnavailable,
+)
 from meshd.store.migrate import Migration
 from meshd.store.queries import Queries, Query
 from meshd.store.slow import watched
-from meshd.store.writer import Writer, fault, is_unavailable
+from meshd.store.writer import When, Writer, fault, is_unavailable, out_of_order
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +39,15 @@ READERS = 2
 """Read-only connections, each with its thread: a long list does not hold up the other."""
 BUSY_MS = 5_000
 """How long SQLite waits for a lock that another process holds."""
+LOG_LIMIT = 4 * 1024 * 1024
+"""Bytes of the write-ahead log from which on it is moved into the file."""
+CHECK_SECONDS = 1.0
+"""How long a start looks for damage in a file that no daemon closed in order."""
 _CACHED_STATEMENTS = 512
 _OLDEST = (3, 35)  # the first with RETURNING
 
 _READER_PRAGMAS = (f"busy_timeout={BUSY_MS}", "mmap_size=0", "query_only=ON")
-_WRITER_PRAGMAS = ("mmap_size=0", "foreign_keys=ON", "secure_delete=ON")
+_WRITER_PRAGMAS = ("mmap_size=0", "foreign_keys=ON", "secure_delete=ON", "wal_autocheckpoint=0")
 # On macOS fsync() leaves data in the drive's cache; fullfsync flushes that too.
 _DURABLE_PRAGMAS = ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON")
 _LOSSY_PRAGMAS = ("synchronous=NORMAL",)
@@ -76,16 +89,19 @@ class SqliteDatabase:
 
         Raises:
             StoreError: SQLite is too old.
-            StoreUnavailable: the file cannot be made, or is not a database.
+            StoreUnavailable: the file cannot be made.
+            StoreDamaged: it is not a database, or not as the last daemon left it.
         """
         async with AsyncExitStack() as resources:
-            writer = await Writer.open(partial(connect_writer, path, durable=durable))
+            connect = partial(connect_writer, path, durable=durable)
+            checkpoints = _Checkpoints(path)
+            writer = await Writer.open(connect, checkpoints)
             # Readers close first: the last connection to close must be the one that may checkpoint.
-            resources.push_async_callback(writer.close)
+            resources.push_async_callback(_close_writer, writer, checkpoints, path)
             try:
                 readers = [await _open_reader(path, resources) for _ in range(READERS)]
             except sqlite3.Error as error:
-                raise StoreUnavailable(f"{path}: {error}") from error
+                raise out_of_order(str(path), error) from error
             return cls(queries, migrations, writer, readers, resources.pop_all())
 
     @property
@@ -163,13 +179,16 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqli
 
     Raises:
         StoreError: SQLite is too old.
-        StoreUnavailable: the file cannot be made, or is not a database.
+        StoreUnavailable: the file cannot be made.
+        StoreDamaged: it is not a database, or not as the last daemon left it.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise StoreError(
             f"SQLite {sqlite3.sqlite_version} is too old; 3.35 is the oldest that does"
         )
     try:
+        sealed = intact.check(path, log=durable)
+        intact.forget(path)
         _create(path)
         connection = sqlite3.connect(
             _uri(path, "rw"),
@@ -181,10 +200,77 @@ def connect_writer(path: Path, *, durable: bool, busy_ms: int = BUSY_MS) -> sqli
         raise StoreUnavailable(f"{path}: {error}") from error
     try:
         _prepare(connection, durable, busy_ms)
+        if not sealed:
+            _check_structure(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise StoreUnavailable(f"{path}: {error}") from error
+        raise out_of_order(f"{path}: {error}", error) from error
+    except StoreError:
+        connection.close()
+        raise
     return connection
+
+
+async def _close_writer(writer: Writer, checkpoints: "_Checkpoints", path: Path) -> None:
+    await writer.close()
+    checkpoints.close()
+    if not writer.failed:
+        with suppress(OSError):  # without a seal the next start checks what it can
+            await asyncio.to_thread(intact.seal_closed, path)
+
+
+class _Checkpoints:
+    """Moves a grown log into its file, which is without a seal for that time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
+        self._next = 0
+        self._file: FileIO | None = None
+
+    def close(self) -> None:
+        """End it, once no connection in this process has the file open."""
+        if self._file is not None:
+            self._file.close()
+
+    def __call__(self, connection: sqlite3.Connection, when: When) -> bool:
+        """Do it the first and the last time, when it is wished for, and when the log is large."""
+        if when == "after" and self._log.stat().st_size < self._next:
+            return False
+        intact.forget(self._path)
+        patience = connection.execute("PRAGMA busy_timeout").fetchone()["timeout"]
+        connection.execute("PRAGMA busy_timeout=0")  # a reader is not worth waiting for
+        try:
+            done = not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()["busy"]
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={patience}")
+        self._next = LOG_LIMIT if done else self._log.stat().st_size + LOG_LIMIT
+        if done and when != "end":
+            # Not buffered: what was read once would hide what is there now.
+            self._file = self._file or self._path.open("rb", buffering=0)
+            intact.seal_in_use(self._path, self._file)
+        return done
+
+
+def _check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Read the whole file for pages that make no sense, for as long as a start may take.
+
+    Raises:
+        StoreDamaged: there is one.
+    """
+    deadline = time.monotonic() + CHECK_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        (row,) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        log.warning("%s is large: only a part of it was checked", path)
+        return
+    finally:
+        connection.set_progress_handler(None, 0)
+    if row["quick_check"] != "ok":
+        raise StoreDamaged(f"{path}: {row['quick_check'].splitlines()[-1]}")
 
 
 def _prepare(connection: sqlite3.Connection, durable: bool, busy_ms: int) -> None:

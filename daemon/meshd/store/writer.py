@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from meshd.store.db import StoreError, StoreUnavailable, UniqueViolation
+from meshd.store.db import StoreDamaged, StoreError, StoreUnavailable, UniqueViolation
 
 T = TypeVar("T")
 
@@ -26,7 +26,8 @@ QUEUE_LIMIT = 10_000
 
 # After these nothing that the connection says can be relied on. A failed sync in particular may
 # leave pages marked clean that never reached the disk, so trying again would seem to work.
-_FATAL = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FATAL = {sqlite3.SQLITE_IOERR, *_DAMAGED}
 _UNAVAILABLE = _FATAL | {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_FULL,
@@ -45,6 +46,12 @@ def is_unavailable(error: BaseException) -> bool:
     return _primary(error) in _UNAVAILABLE
 
 
+def out_of_order(what: str, error: BaseException) -> StoreUnavailable:
+    """The store's error for a database that failed: damaged, or not to be had right now."""
+    kind = StoreDamaged if _primary(error) in _DAMAGED else StoreUnavailable
+    return kind(f"{what}: {_name(error)}")
+
+
 def fault(query: str, error: Exception, flaw: str = "") -> StoreError:
     """The store's error for what the library raised while it ran a query.
 
@@ -52,7 +59,7 @@ def fault(query: str, error: Exception, flaw: str = "") -> StoreError:
     runtime errors may quote a value, so the error's name stands for it.
     """
     if is_unavailable(error):
-        return StoreUnavailable(f"{query}: {_name(error)}")
+        return out_of_order(query, error)
     if _code(error) in _TAKEN:
         return UniqueViolation(query, str(error).partition(": ")[2])
     if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
@@ -71,10 +78,23 @@ def _primary(error: BaseException) -> int:
     return _code(error) & 0xFF
 
 
-def _name(error: Exception) -> str:
+def _name(error: BaseException) -> str:
     """`SQLITE_BUSY` and the like, or the exception's type."""
     name: str = getattr(error, "sqlite_errorname", type(error).__name__)
     return name
+
+
+When = Literal["after", "now", "end"]
+"""After a group of units; because somebody wishes it; once there will be no more units."""
+Upkeep = Callable[[sqlite3.Connection, When], bool]
+"""Called on the thread. Whether the log is empty now, which only `after` may leave as it was."""
+
+
+def empty_log(connection: sqlite3.Connection, when: When) -> bool:
+    """The least upkeep: SQLite's own checkpoints, and one when it is wished for or the last."""
+    if when == "after":
+        return False
+    return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()["busy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +113,11 @@ class Writer:
     database. An exception undoes it alone.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], queue_limit: int) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], upkeep: Upkeep, queue_limit: int
+    ) -> None:
         self._connect = connect
+        self._upkeep = upkeep
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -108,10 +131,14 @@ class Writer:
 
     @classmethod
     async def open(
-        cls, connect: Callable[[], sqlite3.Connection], *, queue_limit: int = QUEUE_LIMIT
+        cls,
+        connect: Callable[[], sqlite3.Connection],
+        upkeep: Upkeep = empty_log,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
     ) -> Self:
         """Start the thread, which makes and keeps the connection. Raises what `connect` raises."""
-        writer = cls(connect, queue_limit)
+        writer = cls(connect, upkeep, queue_limit)
         writer._thread.start()
         try:
             await writer._opened
@@ -157,6 +184,11 @@ class Writer:
         await asyncio.shield(self._closed)
         self._thread.join()
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing that the connection said last can be relied on."""
+        return self._failed
+
     # On the event loop, called by the thread.
 
     def _deliver(self, units: Sequence[_Unit], outcomes: Sequence[object]) -> None:
@@ -176,8 +208,7 @@ class Writer:
         try:
             while self._serve(connection):
                 pass
-            # If it fails the log stays and is read at the next open: nothing is lost.
-            _empty_log(connection)
+            self._keep_up(connection, "end")
         finally:
             connection.close()
             self._tell(_resolve, self._closed, None)
@@ -191,9 +222,16 @@ class Writer:
         units = [item for item in asked if item.work is not None]
         if units:
             self._tell(self._deliver, units, self._settle(connection, units))
+            self._keep_up(connection, "after")
         if wishes := [item for item in asked if item.work is None]:
-            self._tell(self._deliver, wishes, [_empty_log(connection)] * len(wishes))
+            self._tell(self._deliver, wishes, [self._keep_up(connection, "now")] * len(wishes))
         return len(asked) == len(items)
+
+    def _keep_up(self, connection: sqlite3.Connection, when: When) -> bool:
+        try:
+            return self._upkeep(connection, when)
+        except (sqlite3.Error, OSError):
+            return False  # the log stays and is read at the next open: nothing is lost
 
     def _settle(self, connection: sqlite3.Connection, units: Sequence[_Unit]) -> list[object]:
         """Each unit's answer or its exception, after all that succeeded are committed.
@@ -209,7 +247,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - every exception belongs to some caller
             self._failed = _primary(error) in _FATAL or connection.in_transaction
             if self._failed or is_unavailable(error):
-                return [StoreUnavailable(f"the write failed: {_name(error)}") for _ in units]
+                return [out_of_order("the write failed", error) for _ in units]
             if len(units) == 1:
                 # An error of the library itself is one of COMMIT: a deferred constraint.
                 return [fault("commit", error) if isinstance(error, sqlite3.Error) else error]
@@ -237,15 +275,6 @@ class Writer:
         # A closed loop has nobody left who could be told.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *args)
-
-
-def _empty_log(connection: sqlite3.Connection) -> bool:
-    """Whether the log is empty now."""
-    try:
-        (blocked, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone().values()
-    except sqlite3.Error:
-        return False
-    return not blocked
 
 
 def _resolve(future: asyncio.Future[Any], outcome: object) -> None:

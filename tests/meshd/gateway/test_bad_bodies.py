@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import random
 from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -12,15 +11,12 @@ import pytest
 
 from tests.support import stdio_server
 from tests.support.daemon import Daemon
+from tests.support.mutant import CALL, mutant
 from tests.support.upstream import Upstream, upstream
 
 SEED = 20_261_123
 MUTANTS = int(os.environ.get("MUTANTS", "400"))
 """Bodies for each of four paths. More: `MUTANTS=2500 pytest tests/meshd/gateway/test_bad_bodies.py`"""
-CALL = (
-    b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo",'
-    b'"_meta":{"progressToken":1},"arguments":{"text":"\\u00e9","n":[1,2.5e3,{"deep":null}]}}}'
-)
 
 
 @pytest.fixture(scope="module")
@@ -135,28 +131,6 @@ def test_what_only_looks_odd_passes(
     answer = shared_daemon.tcp("POST", f"/mcp/{connection}", body, key=key)
     assert answer.status == 200
     assert "result" in answer.json()
-
-
-def mutant(seed: int) -> bytes:
-    """A damaged call: bytes flipped, dropped, doubled, moved or replaced by JSON's own signs."""
-    chance = random.Random(seed)
-    body = bytearray(CALL)
-    for _ in range(chance.randint(1, 6)):
-        at = chance.randrange(len(body)) if body else 0
-        upto = at + chance.randint(0, 12)
-        match chance.randrange(5):
-            case 0:
-                body[at:upto] = b""
-            case 1:
-                body[at:at] = bytes(body[at:upto]) * chance.randint(1, 40)
-            case 2:
-                body[at:at] = chance.choice([b'"', b"\\", b"{", b"[", b"}", b"]", b",", b":", b"-"])
-            case 3:
-                body[at : at + 1] = bytes([chance.randrange(256)])
-            case _:
-                odd = [b"null", b"1e999", b"true", b'""', b"\xff", b"\\ud800", b"[" * 80, b"\x00"]
-                body[at:upto] = chance.choice(odd)
-    return bytes(body)
 
 
 @pytest.mark.parametrize("path", ["/mcp/stdio", "/mcp/http", "/v1/keys", "/v1/connections"])

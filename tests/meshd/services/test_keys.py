@@ -56,6 +56,33 @@ async def test_who_a_key_is(house: Floors) -> None:
         assert house.keys.authenticate(wrong) is None
 
 
+async def test_authentication_never_reads_the_database(
+    house: Floors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for 10,000 wrong checksums, not for keys that nobody issued, not for a right one."""
+    made = await house.keys.add(house.owner, KeyAdd(name="laptop"))
+    reads: list[str] = []
+    read = house.db.all
+
+    async def counted(query: str, /, **params: object) -> list[dict[str, object]]:
+        reads.append(query)
+        return await read(query, **params)
+
+    monkeypatch.setattr(house.db, "all", counted)
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    for number in range(10_000):
+        at = 5 + number % (len(made.key) - 5)
+        other = digits[(digits.index(made.key[at]) + 1 + number // 100 % 61) % 62]
+        assert house.keys.authenticate(made.key[:at] + other + made.key[at + 1 :]) is None
+    for _ in range(100):
+        assert house.keys.authenticate(apikey.mint("s").secret.reveal()) is None
+    assert house.keys.authenticate(made.key) is not None
+    await asyncio.sleep(0)
+    assert reads == []
+    await house.db.one("meta.get", name="port")
+    assert reads == ["meta.get"], "the counter counts"
+
+
 async def test_an_expired_key_is_nobody_from_that_moment_on(house: Floors) -> None:
     made = await house.keys.add(house.owner, KeyAdd(name="short", expires="1h"))
     who = house.keys.authenticate(made.key)

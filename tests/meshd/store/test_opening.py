@@ -53,7 +53,8 @@ async def test_a_file_lies_where_it_is_asked_for(tmp_path: Path) -> None:
     environ = {"MESHCTL_HOME": str(tmp_path), "DATABASE_URL": "sqlite:deep/all.db"}
     async with open_databases(read_config(environ)) as databases:
         await databases.migrate()
-    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"all.db", "calls.db"}
+    names = {path.name for path in (tmp_path / "deep").iterdir()}
+    assert names == {"all.db", "all.db.seal", "calls.db", "calls.db.seal"}
     assert not (tmp_path / "data").exists()
 
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshd.store.db import Step, StoreError, StoreUnavailable, UniqueViolation
+from meshd.store import intact, sqlite
+from meshd.store.db import Step, StoreDamaged, StoreError, StoreUnavailable, UniqueViolation
 from meshd.store.queries import Queries
 from meshd.store.sqlite import READERS, SqliteDatabase
 from tests.meshd.store.model import UNITS, add, as_step, bump, modelled, outcomes, things
@@ -108,6 +110,7 @@ class TestFiles:
         files = sorted(tmp_path.glob("mesh.db*"))
         assert {path.name: mode(path) for path in files} == {
             "mesh.db": 0o600,
+            "mesh.db.seal": 0o600,
             "mesh.db-shm": 0o600,
             "mesh.db-wal": 0o600,
         }
@@ -119,10 +122,10 @@ class TestFiles:
         fsync = os.fsync
         monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), fsync(fd)))
         database = await open_database()
+        assert synced[0] == tmp_path.stat().st_ino
         await database.close()
-        assert synced == [tmp_path.stat().st_ino]
 
-    async def test_close_leaves_one_file_and_no_thread(self, tmp_path, open_database):
+    async def test_close_leaves_one_file_with_its_seal_and_no_thread(self, tmp_path, open_database):
         before = set(threading.enumerate())
         database = await open_database()
         await database.migrate()
@@ -133,7 +136,7 @@ class TestFiles:
             if "asyncio" not in thread.name:  # the loop's own executor outlives us
                 thread.join(5)
                 assert not thread.is_alive()
-        assert [path.name for path in tmp_path.glob("mesh.db*")] == ["mesh.db"]
+        assert {path.name for path in tmp_path.glob("mesh.db*")} == {"mesh.db", "mesh.db.seal"}
 
     async def test_a_path_is_no_uri(self, tmp_path, open_database):
         path = tmp_path / "a?mode=memory#b%20c d.db"
@@ -166,7 +169,7 @@ class TestConnections:
             "foreign_keys": 1,
             "secure_delete": 1,
             "busy_timeout": 5000,
-            "wal_autocheckpoint": 1000,
+            "wal_autocheckpoint": 0,
         }
         found = {name: await pragma(database, name) for name in always | expected}
         assert found == always | expected
@@ -296,3 +299,110 @@ class TestCrashes:
         ]
         database = await open_database()
         assert [row["name"] for row in await database.all("thing.all")] == ["before"]
+
+
+class TestSeal:
+    """A seal stands beside the file whenever the file is not being written to."""
+
+    async def test_it_holds_through_use_growth_and_close(self, tmp_path, open_database):
+        path = tmp_path / "mesh.db"
+        database = await open_database()
+        await database.migrate()
+        assert intact.check(path, log=True)
+        before = path.stat().st_size
+        for number in range(9):
+            name = f"{number}" * 600_000
+            await database.write(Step("thing.add", {"name": name, "count": 1}))
+        await database.write(Step("thing.add", {"name": "last", "count": 1}))
+        await database.write(Step("thing.add", {"name": "and after it", "count": 1}))
+        assert path.stat().st_size > before + 4_000_000, "the log was moved into the file"
+        assert path.with_name("mesh.db-wal").stat().st_size < 4_000_000
+        assert intact.check(path, log=True)
+        assert intact.seal_of(path).read_text().startswith("in-use ")
+        await database.close()
+        assert intact.check(path, log=True)
+        assert intact.seal_of(path).read_text().startswith("closed ")
+
+    async def test_sqlites_locks_outlive_it(self, tmp_path, open_database):
+        """A process that thought itself alone would remove the log under the daemon."""
+        database = await open_database()
+        await database.migrate()
+        for number in range(9):
+            name = f"{number}" * 600_000
+            await database.write(Step("thing.add", {"name": name, "count": 1}))
+        before = (tmp_path / "mesh.db-wal").stat().st_ino
+        code = (
+            "import sqlite3, sys; link = sqlite3.connect(sys.argv[1]);"
+            "print(link.execute('SELECT count(*) FROM things').fetchone()[0]); link.close()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "mesh.db")], capture_output=True, check=True
+        )
+        assert done.stdout == b"9\n"
+        assert (tmp_path / "mesh.db-wal").stat().st_ino == before
+
+    async def test_a_changed_file_is_not_opened(self, tmp_path, open_database):
+        database = await open_database()
+        await database.migrate()
+        await database.write(Step("thing.add", {"name": "canary", "count": 1}))
+        await database.close()
+        path = tmp_path / "mesh.db"
+        raw = path.read_bytes()
+        at = raw.index(b"canary")
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"C")
+        with pytest.raises(StoreDamaged, match=r"mesh\.db: a bit of it changed"):
+            await open_database()
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"c")
+        assert await (await open_database()).one("thing.get", name="canary")
+
+    async def test_a_page_that_makes_no_sense_is_found_without_a_seal(
+        self, tmp_path, open_database
+    ):
+        database = await open_database()
+        await database.migrate()
+        await database.close()
+        path = tmp_path / "mesh.db"
+        intact.forget(path)
+        with path.open("r+b") as file:
+            file.seek(4096 + 2)
+            file.write(b"\xff\xff\xff")
+        with pytest.raises(StoreDamaged, match=r"mesh\.db: "):
+            await open_database()
+
+    async def test_a_check_that_takes_too_long_ends(
+        self, tmp_path, open_database, monkeypatch, caplog
+    ):
+        database = await open_database()
+        await database.migrate()
+        rows = [{"name": f"{number}", "count": 1} for number in range(20_000)]
+        await database.write_many("thing.add", rows)
+        await database.close()
+        intact.forget(tmp_path / "mesh.db")
+        monkeypatch.setattr(sqlite, "CHECK_SECONDS", 0.0)
+        assert await (await open_database()).one("thing.get", name="1")
+        assert "only a part of it was checked" in caplog.text
+
+    async def test_a_reader_in_the_way_holds_up_nobody(self, tmp_path, open_database):
+        """The log is moved later then, and the writer waits for no reader."""
+        database = await open_database()
+        await database.migrate()
+        other = sqlite3.connect(tmp_path / "mesh.db", isolation_level=None)
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM things").fetchall()
+        began = time.monotonic()
+        for number in range(9):
+            name = f"{number}" * 600_000
+            await database.write(Step("thing.add", {"name": name, "count": 1}))
+        assert time.monotonic() - began < 5
+        assert (tmp_path / "mesh.db-wal").stat().st_size > 4_000_000
+        other.close()
+        for number in range(9, 18):
+            name = f"{number}" * 600_000
+            await database.write(Step("thing.add", {"name": name, "count": 1}))
+        await database.write(Step("thing.add", {"name": "last", "count": 1}))
+        await database.write(Step("thing.add", {"name": "and after it", "count": 1}))
+        assert (tmp_path / "mesh.db-wal").stat().st_size < 6_000_000

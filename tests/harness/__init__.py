@@ -1,0 +1,1 @@
+"""Acceptance runs: what the daemon promises, under kills, locks, damage and floods."""
