@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from meshd.api import connection, daemon, key, record, tool
+from meshd.api import connection, daemon, db, key, record, tool
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
@@ -28,6 +28,7 @@ from meshd.gateway.site import TcpSite, bind
 from meshd.proxy import orphans
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.backups import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.directory import Directory
@@ -81,6 +82,7 @@ class _House:
     rules: OutboundRules
     keep: Retention
     limit: RateLimit
+    backups: Backups
 
 
 @asynccontextmanager
@@ -166,6 +168,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         Keys(main, directory, events, clock), upstreams, tools, connections, rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
+        Backups(config, databases, events, clock),
     )  # fmt: skip
 
 
@@ -248,6 +251,7 @@ def _open_dispatcher(
             **key.handlers(house.keys),
             **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
+            **db.handlers(house.backups),
             **about_daemon,
         },
         lambda who, name: name in {who.org, orgs.view.orgs[who.org]},

@@ -12,16 +12,18 @@ from pathlib import Path
 
 from meshd.core.config import Config
 from meshd.core.database_url import RECORDS, PostgresServer, SqliteFile
-from meshd.store.db import Database, StoreError
+from meshd.store.db import Database, SchemaNewer, StoreError
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.sqlite import SqliteDatabase
 from meshd.wire.errors import Unavailable
+from meshd.wire.version import VERSION
 
 _STORE = Path(str(files("meshd.store")))
 SQL = _STORE / "sql"
 MIGRATIONS = _STORE / "migrations"
 MAIN, CALLS = MIGRATIONS / "main", MIGRATIONS / "calls"
+FOLDERS = (MAIN, CALLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ def explained(config: Config) -> Iterator[None]:
     """
     try:
         yield
+    except SchemaNewer as error:
+        failure = Unavailable(
+            "the data belongs to a later release of meshctl than this one",
+            facts={"why": str(error), "this release": VERSION},
+            next="pip install --upgrade meshctl",
+        )
     except StoreError as error:
         what = "Postgres" if isinstance(config.database, PostgresServer) else "the database"
         failure = Unavailable(
@@ -100,13 +108,22 @@ def explained(config: Config) -> Iterator[None]:
     raise failure  # not in the except clause: the store's error would be printed as well
 
 
+async def open_server(config: Config, place: PostgresServer, *, relaxed: bool) -> PostgresDatabase:
+    """The database on a server. What `relaxed` means is told at `PostgresDatabase.open`.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    return await PostgresDatabase.open(
+        place.dsn.reveal(), Queries.load(SQL, "postgres"), migrations=FOLDERS,
+        ssl=config.database_ssl, relaxed=relaxed,
+    )  # fmt: skip
+
+
 async def _open(config: Config, *, records: bool) -> Database:
     place = config.database
     if isinstance(place, PostgresServer):
-        return await PostgresDatabase.open(
-            place.dsn.reveal(), Queries.load(SQL, "postgres"), migrations=[MAIN, CALLS],
-            ssl=config.database_ssl, relaxed=records,
-        )  # fmt: skip
+        return await open_server(config, place, relaxed=records)
     return await _open_file(place, records=records)
 
 
