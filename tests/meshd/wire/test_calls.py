@@ -63,4 +63,4 @@ def test_a_call_that_answers_with_a_secret_says_so(call: Call) -> None:
 def test_what_concerns_the_instance_needs_an_instance_admin(call: Call) -> None:
     ours = call.name.startswith(("daemon.", "db.")) or call.name.endswith("_stdio")
     assert (call.right == "instance") == ours
-    assert call.socket_only == call.name.startswith("daemon.")
+    assert call.socket_only == call.name.startswith(("daemon.", "db."))
