@@ -72,7 +72,7 @@ async def make(
 
 def _check(path: Path, *, replace: bool) -> None:
     about = {"file": str(path)}
-    if not path.is_absolute():
+    if not path.is_absolute() or "\0" in str(path):
         raise BadRequest("a backup's file is named by its whole path", facts=about)
     if path.is_dir():
         raise BadRequest("a backup is a file, and this is a folder", facts=about)

@@ -135,11 +135,15 @@ async def _ask(config: Config, file: Path, other_key: str | None, manifest: Mani
 
 async def _place(config: Config, folder: Path, clock: Clock) -> Path | None:
     """Put the checked copy in place; where the data is now that was there."""
-    name = "before-restore-" + iso(clock.now())[:19].replace("-", "").replace(":", "")
+    name = "before-restore-" + iso(clock.now()).replace("-", "").replace(":", "")
     place = config.database
     if isinstance(place, SqliteFile):
         kept = place.path.parent / name
-        found = await asyncio.to_thread(swap, folder, *whole.files(place), kept)
+        try:
+            found = await asyncio.to_thread(swap, folder, *whole.files(place), kept)
+        except OSError as error:
+            about = {"into": where(config), "why": error.strerror or type(error).__name__}
+            raise Unavailable("the data cannot be replaced", facts=about) from None
         return kept if found else None
     await refuse_daemons(config, place)
     backup: Path | None = None
