@@ -74,8 +74,8 @@ def _check(path: Path, *, replace: bool) -> None:
     about = {"file": str(path)}
     if not path.is_absolute() or "\0" in str(path):
         raise BadRequest("a backup's file is named by its whole path", facts=about)
-    if path.is_dir():
-        raise BadRequest("a backup is a file, and this is a folder", facts=about)
+    if path.exists() and not path.is_file():
+        raise BadRequest("a backup is a file, and this is something else", facts=about)
     if path.exists() and not replace:
         raise Unconfirmed(
             f"{path} is there already, and would be replaced",

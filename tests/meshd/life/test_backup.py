@@ -30,6 +30,16 @@ def fresh() -> Iterator[Daemon]:
     made.remove()
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def loaded(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """A daemon on either kind of database."""
+    made = Daemon.fresh()
+    if request.param == "postgres":
+        made.env["DATABASE_URL"] = request.getfixturevalue("dsn")
+    yield made.start()
+    made.remove()
+
+
 def meshctl(daemon: Daemon, *argv: str) -> Ran:
     return run(*argv, home=Home(daemon.home), **daemon.env)
 
@@ -49,19 +59,19 @@ class Writer:
             self.acknowledged.append(self._daemon.add_key(name))
 
 
-def test_every_key_acknowledged_before_is_in_the_backup(daemon: Daemon, fresh: Daemon) -> None:
+def test_every_key_acknowledged_before_is_in_the_backup(loaded: Daemon, fresh: Daemon) -> None:
     """Writers go on meanwhile, and no secret of anything is in the file in the clear."""
     server = (sys.executable, "-m", "meshd.example")
-    daemon.connect("example", *server, env={"TOKEN": CANARY})
-    daemon.connect_http("web", "https://u:p@example.invalid/?t=" + CANARY, Authorization=CANARY)
-    writers = [Writer(daemon, f"w{number}") for number in range(WRITERS)]
+    loaded.connect("example", *server, env={"TOKEN": CANARY})
+    loaded.connect_http("web", "https://u:p@example.invalid/?t=" + CANARY, Authorization=CANARY)
+    writers = [Writer(loaded, f"w{number}") for number in range(WRITERS)]
     for writer in writers:
         writer.thread.start()
     until(lambda: all(len(writer.acknowledged) >= EACH for writer in writers))
     before = [secret for writer in writers for secret in [*writer.acknowledged]]
     file = fresh.home / "a.backup"
     old = os.umask(0)
-    ran = meshctl(daemon, "db", "backup", str(file))
+    ran = meshctl(loaded, "db", "backup", str(file))
     os.umask(old)
     counts = [len(writer.acknowledged) for writer in writers]
     until(lambda: all(len(w.acknowledged) > n for w, n in zip(writers, counts, strict=True)))
@@ -72,14 +82,14 @@ def test_every_key_acknowledged_before_is_in_the_backup(daemon: Daemon, fresh: D
     assert file.stat().st_mode & 0o777 == 0o600
 
     content = file.read_bytes()
-    for secret in (CANARY, (daemon.home / "keys" / "master.key").read_text().strip(), *before):
+    for secret in (CANARY, (loaded.home / "keys" / "master.key").read_text().strip(), *before):
         assert secret.encode() not in content
 
     ran = meshctl(fresh, "db", "restore", str(file))
     assert ran.code == 0, ran.err
     assert "put that at" in ran.err, "the key is missing here"
     (fresh.home / "keys").mkdir(mode=0o700)
-    shutil.copy2(daemon.home / "keys" / "master.key", fresh.home / "keys")
+    shutil.copy2(loaded.home / "keys" / "master.key", fresh.home / "keys")
     fresh.start()
     for secret in before:
         assert fresh.tcp("GET", "/v1/unknown", key=secret).status == 404, "401 is a lost key"

@@ -95,7 +95,7 @@ async def test_a_file_that_is_there_is_replaced_only_by_agreement(
     assert {path.name for path in backup.parent.iterdir()} == {"home", "a.backup"}
 
 
-@pytest.mark.parametrize("name", ["missing/b", "home/data/mesh.db/b", "home", "\0"])
+@pytest.mark.parametrize("name", ["missing/b", "home/data/mesh.db/b", "home", "\0", "/dev/null"])
 async def test_a_place_that_takes_no_file_is_told(
     filled: Config, tmp_path: Path, name: str
 ) -> None:
