@@ -41,9 +41,8 @@ class Backups:
         """
         done = await make(self._config, asked, self._clock, self._databases)
         told = {"file": done.file, "bytes": done.bytes}
-        await self._databases.main.write(
-            remembered(done), self._events.step(who, "db.backed_up", "database", told)
-        )
+        await self._databases.main.write(remembered(done))
+        await self._databases.main.write(self._events.step(who, "db.backed_up", "database", told))
         self._events.bell.ring()
         return done
 
