@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from meshd.api import connection, daemon, key, org, record, tool, vault
+from meshd.api import connection, daemon, db, key, org, record, tool, vault
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
@@ -31,6 +31,7 @@ from meshd.gateway.site import TcpSite, bind
 from meshd.proxy import orphans
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.backups import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.data_keys import DataKeys
@@ -100,6 +101,7 @@ class _House:
     keep: Retention
     limit: RateLimit
     following: Following
+    backups: Backups
 
 
 @asynccontextmanager
@@ -226,6 +228,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
         Following(directory, upstreams, tools, health),
+        Backups(config, databases, events, clock),
     )  # fmt: skip
 
 
@@ -319,6 +322,7 @@ def _open_dispatcher(
             **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
             **vault.handlers(unlocking, report, note_unlocked),
+            **db.handlers(house.backups),
             **about_daemon,
         },
         _choosing(house),

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,20 @@ from meshd.core.tasks import TaskGroup
 from meshd.core.watchdog import Watchdog
 from meshd.services.failures import failure
 from meshd.store.db import StoreDamaged
-from meshd.wire.errors import Conflict, Internal, MeshError
+from meshd.wire.errors import Conflict, Internal, MeshError, Usage
 from meshd.wire.version import VERSION
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("serve", "doctor", "config")
+COMMANDS = ("serve", "doctor", "config", "db")
 
 HURRY = 1.5
 """Seconds from the second signal to the end, whatever hangs then."""
 
 
 def run() -> None:
-    """`meshd`: serve until told to stop. `doctor` and `config` answer and end, daemon or not."""
-    asked = _arguments().parse_args()
+    """`meshd`: serve until told to stop. The other commands answer and end, daemon or not."""
+    asked = _asked()
     if asked.dev:
         from meshd.dev import supervise
 
@@ -55,7 +55,7 @@ def run() -> None:
             with _only_one(config):
                 _serve(config, read, asked.ready_fd)
         else:
-            answer = _examine(config) if asked.command == "doctor" else to_builtins(config.shown())
+            answer = _answer(config, asked)
             print(json.dumps(answer, indent=None if asked.json else 2))  # noqa: T201 - the answer
     except (MeshError, StoreDamaged) as cause:
         error = failure(cause, "the start")
@@ -67,9 +67,24 @@ def run() -> None:
         raise
 
 
+def _asked() -> argparse.Namespace:
+    """The command line. Only `db` has further words."""
+    parser = _arguments()
+    asked = parser.parse_args()
+    if asked.words and asked.command != "db":
+        parser.error(f"unrecognized arguments: {' '.join(asked.words)}")
+    return asked
+
+
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="meshd", description="The daemon of meshctl.")
     parser.add_argument("command", nargs="?", choices=COMMANDS, default="serve")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD",
+        help="db: status, migrate, backup FILE, restore FILE, or move with --to",
+    )  # fmt: skip
+    parser.add_argument("--to", metavar="URL", help="db move: the other database; - reads stdin")
+    parser.add_argument("--yes", action="store_true", help="db: replace what is there")
     parser.add_argument("--port", type=int, help="TCP port; 0 picks a free one")
     parser.add_argument(
         "--env-file", type=Path, action="append", default=[], metavar="FILE",
@@ -79,9 +94,33 @@ def _arguments() -> argparse.ArgumentParser:
         "--dev", action="store_true", help="start afresh whenever a file of the program changes"
     )
     parser.add_argument("--ready-fd", type=int, help="write one JSON line here once it serves")
-    parser.add_argument("--json", action="store_true", help="doctor, config: answer in JSON")
+    parser.add_argument("--json", action="store_true", help="other than serve: answer in JSON")
     parser.add_argument("--version", action="version", version=VERSION)
     return parser
+
+
+def _answer(config: Config, asked: argparse.Namespace) -> Any:
+    if asked.command == "db":
+        return to_builtins(_of_database(config, asked))
+    return _examine(config) if asked.command == "doctor" else to_builtins(config.shown())
+
+
+def _of_database(config: Config, asked: argparse.Namespace) -> Any:
+    """What a command about the database answers; but for `status` no daemon may run meanwhile."""
+    from meshd.services.offline import COMMANDS as KNOWN
+    from meshd.services.offline import Asked
+
+    word, *rest = asked.words or [""]
+    to = sys.stdin.readline().strip() if asked.to == "-" else asked.to or ""
+    said = Asked(file=" ".join(rest), to=to, agreed=asked.yes)
+    known = KNOWN.get(word)
+    if known is None or len(rest) != (known.takes == "file") or (known.takes == "to") != bool(to):
+        raise Usage("meshd db status|migrate|backup FILE|restore FILE|move --to URL")
+    with ExitStack() as stack:
+        if known.alone:
+            _harden(config)
+            stack.enter_context(_only_one(config, "meshctl daemon stop"))
+        return asyncio.run(known.work(config, said, SystemClock()))
 
 
 def _examine(config: Config) -> list[dict[str, str | None]]:
@@ -108,8 +147,10 @@ def _harden(config: Config) -> None:
 class _only_one:  # noqa: N801 - reads as what it does
     """Holds the home's lock; the kernel releases it when the process ends, however it ends."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, otherwise: str = "meshctl status") -> None:
+        """`otherwise` is the command that helps when another process holds it."""
         self._path = config.lock
+        self._otherwise = otherwise
         self._fd = -1
 
     def __enter__(self) -> None:
@@ -120,7 +161,7 @@ class _only_one:  # noqa: N801 - reads as what it does
             holder = _holder(self._path)
             os.close(self._fd)
             raise Conflict(
-                "another meshd runs in this home", facts={"pid": holder}, next="meshctl status"
+                "another meshd runs in this home", facts={"pid": holder}, next=self._otherwise
             ) from None
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())

@@ -215,6 +215,24 @@ arrays, an empty one is [] and no error. Tails print one object a line. An error
 
   meshctl key list --quiet | xargs -n 1 meshctl key show --json"""
 
+_BACKUP = """\
+A backup is one file (mode 0600) with everything: connections, keys, events, calls, and the vault's
+data keys as the master key sealed them. The master key itself is never in it. Keep that elsewhere:
+without it the secrets of a backup are lost, together they open everything.
+
+  meshctl db backup mesh.backup             also while meshd runs; prints which key it needs
+  meshctl daemon stop
+  meshctl db restore mesh.backup            what is there is kept aside
+  meshctl db status                         the key it was sealed with, and the key here
+
+The file is a tar of manifest.json, two SQLite databases and SHA256SUMS, whatever the data is on. So
+it can be restored to the other kind of database too, and ordinary tools can look into it.
+
+  meshctl db move --to env:TEAM_DATABASE    copy to Postgres (or back), and prove it
+
+A move reads the source and fills an empty target in one transaction; then it counts and sums the
+rows of both. Text with U+0000, which Postgres cannot hold, gets U+FFFD there and is counted."""
+
 _SECRETS = """\
 Values of --header and --env may stand elsewhere than on the command line, which other users of the
 machine can see and the shell keeps:
@@ -266,6 +284,7 @@ TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
     "json": ("Output for programs.", lambda _: _JSON),
+    "backup": ("Copies of everything, and another database.", lambda _: _BACKUP),
     "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),
     "vault": ("Where the master key comes from, and a locked start.", lambda _: _VAULT),
     "names": ("Names of connections and keys.", lambda _: names()),

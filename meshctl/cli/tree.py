@@ -48,6 +48,7 @@ NOUNS: Mapping[str, str] = {
     "client": "Programs on this machine that use MCP servers.",
     "vault": "The keys that stored credentials are sealed with.",
     "config": "The daemon's settings.",
+    "db": "The database: migrations, backups, another place.",
     "daemon": "The process in the middle.",
 }
 
@@ -189,6 +190,36 @@ ROWS: tuple[Row, ...] = (
         start=False,
     ),
     Row("config get", f"{_CLI}.config:get", "Print the value of one setting.", start=False),
+    Row(
+        "db status",
+        f"{_CLI}.db:status",
+        "Show how the database stands: migrations, rows, keys, and the last backup.",
+        start=False,
+    ),
+    Row(
+        "db migrate",
+        f"{_CLI}.db:migrate",
+        "Apply the migrations that are missing, as the next start of meshd would.",
+        start=False,
+    ),
+    Row(
+        "db backup",
+        f"{_CLI}.db:backup",
+        "Write everything but the master key into one file, also while meshd runs.",
+        start=False,
+    ),
+    Row(
+        "db restore",
+        f"{_CLI}.db:restore",
+        "Put a backup in place of the data; what is there is kept aside. meshd must not run.",
+        start=False,
+    ),
+    Row(
+        "db move",
+        f"{_CLI}.db:move",
+        "Copy everything to another database, and prove it; meshd must not run.",
+        start=False,
+    ),
     Row("daemon start", f"{_CLI}.daemon:start", "Start meshd, and wait until it serves."),
     Row(
         "daemon stop",

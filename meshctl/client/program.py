@@ -11,8 +11,8 @@ from meshd.wire.errors import MeshError, Unavailable, from_body
 PATIENCE = 30.0
 
 
-def ask(home: Home, *words: str) -> Any:
-    """What `meshd WORDS --json` answers.
+def ask(home: Home, *words: str, stdin: str = "", patience: float = PATIENCE) -> Any:
+    """What `meshd WORDS --json` answers within `patience` seconds.
 
     Raises:
         MeshError: its own error, or it answered nothing that can be read.
@@ -21,10 +21,11 @@ def ask(home: Home, *words: str) -> Any:
     try:
         asked = subprocess.run(
             meshd(*words, "--json"),
-            capture_output=True, check=False, timeout=PATIENCE, env=environment(home),
+            input=stdin.encode(),
+            capture_output=True, check=False, timeout=patience, env=environment(home),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"meshd {words[0]} did not answer within {PATIENCE:g} s") from None
+        raise Unavailable(f"meshd {words[0]} did not answer within {patience:g} s") from None
     said = asked.stderr.decode("utf-8", "replace").strip().splitlines() or [""]
     try:
         if asked.returncode:

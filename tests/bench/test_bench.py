@@ -77,3 +77,14 @@ def test_wrk_makes_and_checks_the_same_calls(upstream):
     done = load.for_seconds(asked, 4, 1)
     assert done.errors == 0
     assert done.calls <= came(upstream.url, "tools/call") - before <= done.calls + 4
+
+
+def test_a_move_is_counted_on_both_sides(dsn):
+    """`python -m tests.bench.move`, small."""
+    command = ["-m", "tests.bench.move", "--records", "200", "--with-nul", "3", "--to", dsn]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    row = next(line.split() for line in done.stdout.splitlines() if line.startswith("calls "))
+    assert row[1:3] == ["200", "200"]
+    assert row[3] == row[4]
+    assert row[5] == "3"

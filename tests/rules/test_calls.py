@@ -35,7 +35,7 @@ def flaws(calls: Iterable[Call]) -> Iterator[str]:
             yield f"{call.name} has {missing} in its path and not in its request"
         if call.right not in get_args(Right):
             yield f"{call.name} says of nobody that they may"
-        if call.name.startswith("daemon.") and not call.socket_only:
+        if call.name.startswith(("daemon.", "db.")) and not call.socket_only:
             yield f"{call.name} belongs on the socket alone"
         if call.secret != ("key" in getattr(call.answers, "__struct_fields__", ())):
             yield f"{call.name} is wrong about a secret in its answer"
@@ -69,6 +69,7 @@ LIST = Call("key.list", "GET", "/v1/keys", Nothing, Nothing, "org", "List keys."
         [Call("key.show", "GET", "/v1/keys/{key}", Nothing, Nothing, "org", "")],
         [Call("key.list", "GET", "/v1/keys", Nothing, Nothing, "everybody", "")],
         [Call("daemon.stop", "POST", "/v1/stop", Nothing, Nothing, "instance", "")],
+        [Call("db.backup", "POST", "/v1/backup", Nothing, Nothing, "instance", "")],
         [Call("key.list", "GET", "/v1/keys", Nothing, Nothing, "org", "", secret=True)],
     ],
 )

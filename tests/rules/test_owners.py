@@ -103,6 +103,8 @@ RULES = {
         {
             "meshd.store.sqlite": "one writing connection a file, or the log corrupts",
             "meshd.store.postgres_pool": "the pool, and the connection that listens",
+            "meshd.store.sqlite_file": "a new file that nobody has open",
+            "meshd.store.sqlite_reading": "reads beside the writer, and cannot write",
         },
     ),
     "starts processes": Rule(

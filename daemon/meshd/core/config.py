@@ -229,6 +229,16 @@ class Config:
         """What a setting means."""
         return _BY_NAME[env].kind.value(self.given[env].text)
 
+    def at(self, url: str, source: str) -> "Config":
+        """These settings with the data elsewhere; `source` says who said so.
+
+        Raises:
+            BadRequest: `url` is no valid DATABASE_URL.
+        """
+        setting, given = _BY_NAME["DATABASE_URL"], Given(url, source)
+        place = _database(self.home, _value(setting, given))
+        return replace(self, database=place, given={**self.given, "DATABASE_URL": given})
+
     def with_live(self, read: Self) -> Self:
         """These settings with the live ones of `read`."""
         live = {setting.env: read.given[setting.env] for setting in SETTINGS if setting.live}

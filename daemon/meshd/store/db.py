@@ -22,6 +22,10 @@ class QueryUnknown(StoreError):
     """No `.sql` file holds a query of this name."""
 
 
+class SchemaNewer(StoreError):
+    """A later release migrated the database; this one does not know what it finds."""
+
+
 class UniqueViolation(StoreError):
     """A row of this key exists already.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshd.store.db import Dialect, StoreError
+from meshd.store.db import Dialect, SchemaNewer, StoreError
 
 TABLE = "schema_migrations"
 LEDGER = """CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -78,12 +78,13 @@ def plan(known: Sequence[Migration], applied: Mapping[int, str]) -> list[Migrati
     """The migrations to run, in order; `applied` maps numbers to checksums.
 
     Raises:
-        StoreError: a file changed after it was applied, or the database has a migration that no
-            file describes, so that a later release (or another schema) made it.
+        SchemaNewer: the database has a migration that no file describes, so that a later release
+            (or another schema) made it.
+        StoreError: a file changed after it was applied.
     """
     unknown = sorted(applied.keys() - {migration.number for migration in known})
     if unknown:
-        raise StoreError(
+        raise SchemaNewer(
             f"migration {unknown[0]:04} is in the database but not in this release: "
             "the database belongs to a later one"
         )

@@ -13,17 +13,19 @@ from pathlib import Path
 from meshd.core.config import Config
 from meshd.core.database_url import RECORDS, PostgresServer, SqliteFile
 from meshd.store.data_place import refuse_network
-from meshd.store.db import Database, StoreDamaged, StoreError
+from meshd.store.db import Database, SchemaNewer, StoreDamaged, StoreError
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
 from meshd.wire.errors import Unavailable
+from meshd.wire.version import VERSION
 
 _STORE = Path(str(files("meshd.store")))
 SQL = _STORE / "sql"
 MIGRATIONS = _STORE / "migrations"
 MAIN, CALLS = MIGRATIONS / "main", MIGRATIONS / "calls"
+FOLDERS = (MAIN, CALLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Databases:
 
     main: ScopedDatabase
     calls: ScopedDatabase
+    whole: Database
+    """The main database past the orgs, for what reads all of it."""
 
     @property
     def shared(self) -> bool:
@@ -76,7 +80,7 @@ async def open_databases(config: Config) -> AsyncIterator[Databases]:
         with explained(config):
             calls = await _open(config, queries, records=True)
         try:
-            yield Databases(ScopedDatabase(main, queries), ScopedDatabase(calls, queries))
+            yield Databases(ScopedDatabase(main, queries), ScopedDatabase(calls, queries), main)
         finally:
             await calls.close()
     finally:
@@ -94,6 +98,12 @@ def explained(config: Config) -> Iterator[None]:
         yield
     except StoreDamaged:
         raise
+    except SchemaNewer as error:
+        failure = Unavailable(
+            "the data belongs to a later release of meshctl than this one",
+            facts={"why": str(error), "this release": VERSION},
+            next="pip install --upgrade meshctl",
+        )
     except StoreError as error:
         what = "Postgres" if isinstance(config.database, PostgresServer) else "the database"
         failure = Unavailable(
@@ -106,13 +116,23 @@ def explained(config: Config) -> Iterator[None]:
     raise failure  # not in the except clause: the store's error would be printed as well
 
 
+async def open_server(
+    config: Config, place: PostgresServer, queries: Queries, *, relaxed: bool
+) -> PostgresDatabase:
+    """The database on a server. What `relaxed` means is told at `PostgresDatabase.open`.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    return await PostgresDatabase.open(
+        place.dsn.reveal(), queries, migrations=FOLDERS, ssl=config.database_ssl, relaxed=relaxed
+    )
+
+
 async def _open(config: Config, queries: Queries, *, records: bool) -> Database:
     place = config.database
     if isinstance(place, PostgresServer):
-        return await PostgresDatabase.open(
-            place.dsn.reveal(), queries, migrations=[MAIN, CALLS],
-            ssl=config.database_ssl, relaxed=records,
-        )  # fmt: skip
+        return await open_server(config, place, queries, relaxed=records)
     return await _open_file(place, queries, records=records)
 
 

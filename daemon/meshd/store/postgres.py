@@ -6,8 +6,13 @@ Connections, errors and hints between daemons have files of their own.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -17,7 +22,7 @@ from meshd.store import migrate
 from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError
 from meshd.store.migrate import Migration
 from meshd.store.postgres_dsn import read_dsn
-from meshd.store.postgres_faults import Undone, fault
+from meshd.store.postgres_faults import RAISED, Undone, fault
 from meshd.store.postgres_pool import EVERY, QUEUE_LIMIT, Pool, connect
 from meshd.store.postgres_signals import Signals
 from meshd.store.queries import Queries, Query, statement
@@ -168,6 +173,22 @@ class PostgresDatabase:
         work = partial(_fetch, query=_UNGUARDED, values=())
         rows = await _mapped(_UNGUARDED.name, self._pool.connection(), work)
         return not any(row["passes"] for row in rows)
+
+    @asynccontextmanager
+    async def at_length(self, name: str, *, frozen: bool) -> AsyncIterator[Any]:
+        """A connection to the whole database in one transaction: see `Pool.unhurried`.
+
+        Raises:
+            StoreError: what the server or its library refuses in the block; `name` says of what.
+        """
+        try:
+            async with self._pool.unhurried(frozen=frozen) as connection:
+                yield connection
+        except RAISED as error:
+            failure = fault(name, error)
+        else:
+            return
+        raise failure  # not in the except clause: see _attempt
 
     async def close(self) -> None:
         """See `Database.close`."""

@@ -21,6 +21,8 @@ ACQUIRE = 30.0
 RELEASE = 5.0
 """Seconds for a call that was given up to be cancelled on the server; then its connection goes."""
 CLOSE = 5.0
+UNHURRIED = 86_400.0
+"""Seconds for one statement of what goes through the whole database."""
 QUEUE_LIMIT = 10_000
 """Calls that may be under way or wait; one more is refused."""
 EVERY = "*"
@@ -28,6 +30,12 @@ EVERY = "*"
 _ORG = re.compile(r"[A-Za-z0-9_]{1,64}|\*")
 _KEEP_ALIVE = 10
 """Seconds of silence after which TCP asks whether the other side is there, and between two asks."""
+# Row security, where a migration turns it on, lets an org's rows through by this name.
+_PATIENT = """
+SET LOCAL statement_timeout = 0;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SELECT set_config('meshctl.org', '*', true);
+"""
 
 
 class Pool:
@@ -107,6 +115,27 @@ class Pool:
                         await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")
+
+    @asynccontextmanager
+    async def unhurried(self, *, frozen: bool) -> AsyncIterator[Any]:
+        """As `transaction`, for as long as it takes and over the rows of every org.
+
+        A `frozen` one sees the database as of its first statement, and changes nothing.
+        """
+        async with self.connection() as connection:
+            transaction = connection.transaction(
+                isolation="repeatable_read" if frozen else None, readonly=frozen
+            )
+            await transaction.start()
+            try:
+                await connection.execute(_PATIENT)
+                yield connection
+            except BaseException:
+                with suppress(*RAISED):
+                    async with asyncio.timeout(RELEASE):
+                        await transaction.rollback()
+                raise
+            await transaction.commit()
 
     async def close(self) -> None:
         """Refuse what comes, finish what is there, then disconnect. Twice does no harm."""

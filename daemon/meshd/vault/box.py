@@ -30,6 +30,7 @@ __all__ = [
     "Tampered",
     "UnknownKey",
     "VaultError",
+    "key_id",
     "new_data_key",
     "open_",
     "seal",
@@ -124,6 +125,15 @@ def unwrap(master: MasterKey, installation: str, org: str, version: int, wrapped
         raise UnknownKey(master_id)
     raw = master.wrapping_key().unlock(locked, _wrapping(installation, org, version))
     return DataKey(org, version, Key(raw))
+
+
+def key_id(blob: bytes) -> bytes:
+    """The id of the key that a blob names: a data key's, or a master key's for a wrapped one.
+
+    Raises:
+        BadFormat: too short, or of a format or an algorithm that is not known here.
+    """
+    return _split(blob)[0]
 
 
 def _split(blob: bytes) -> tuple[bytes, bytes]:

@@ -162,3 +162,12 @@ class Vault:
         if ring is None:
             raise NoKey(f"No data key is loaded for {org}.")
         return ring
+
+
+def wrapped_under(wrapped: bytes) -> str:
+    """The id of the master key that a stored data key needs, in hexadecimal digits.
+
+    Raises:
+        BadFormat: it is not a wrapped key.
+    """
+    return box.key_id(wrapped).hex()

@@ -86,6 +86,12 @@ class Conflict(MeshError):
     code, status, exit_code = "conflict", 409, 6
 
 
+class Unconfirmed(Conflict):
+    """This replaces something, and nobody agreed to that."""
+
+    code = "unconfirmed"
+
+
 class TooLarge(MeshError):
     """The request is too large."""
 
@@ -168,8 +174,8 @@ KINDS: Mapping[str, type[MeshError]] = {
     kind.code: kind
     for kind in (
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
-        TooSlow, Conflict, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia, WrongHost,
-        RateLimited,
+        TooSlow, Conflict, Unconfirmed, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia,
+        WrongHost, RateLimited,
         UpstreamFailed, NeedsLogin, UpstreamTimeout, Unavailable, Locked, DaemonDown, Usage,
     )
 }  # fmt: skip

@@ -14,6 +14,7 @@ from meshctl.render import (
     client,
     connection,
     daemon,
+    db,
     doctor,
     event,
     key,
@@ -330,6 +331,51 @@ VERIFIED = {
 }  # fmt: skip
 RUNNING = {**CLOCK, "state": "ready", "idle_s": 600, "child": SHOWN["children"][0]}
 
+TABLES = [{"table": "calls", "rows": 120_345}, {"table": "keys", "rows": 2}]
+DATABASE = {
+    "engine": "postgres",
+    "where": "postgres://mesh:***@db.example/mesh\x1b[2J",
+    "exists": True,
+    "size_bytes": 123_456_789,
+    "installation": "mesh_8fk2m4p6q8r0s2t4",
+    "flaw": None,
+    "applied": [{"migration": "0200_foundation", "at": "2026-11-20T14:58:00Z"}],
+    "pending": ["0300_idle", "0310_editions"],
+    "tables": TABLES,
+    "sealed_with": ["bc0dfcd491d104c4"],
+    "key_here": None,
+    "last_backup": {"file": "/b/mesh.backup", "at": "2026-11-22T15:00:00Z", "bytes": 1},
+}
+BACKUP = {
+    "file": "/b/mesh.backup",
+    "at": "2026-11-23T14:59:00Z",
+    "bytes": 34_567,
+    "engine": "postgres",
+    "sealed_with": ["bc0dfcd491d104c4"],
+    "tables": [*TABLES, {"table": "events", "rows": 0}],
+}
+RESTORED = {
+    "where": "file:/h/data/mesh.db",
+    "key_here": "bc0dfcd491d104c4",
+    "kept": "/h/data/before-restore-20261123T150000",
+    "pending": ["0310_editions"],
+}
+MOVED = {
+    "source": "file:/h/data/mesh.db",
+    "target": "postgres://mesh:***@db.example/mesh",
+    "seconds": 8.06,
+    "tables": [
+        {
+            "table": "calls", "rows": 120_345, "rows_there": 120_345, "checksum": "0f" * 32,
+            "checksum_there": "0f" * 32, "replaced_nul": 3,
+        },
+        {
+            "table": "keys", "rows": 2, "rows_there": 2, "checksum": "a1" * 32,
+            "checksum_there": "a1" * 32, "replaced_nul": 0,
+        },
+    ],
+}  # fmt: skip
+
 
 def screens() -> dict[str, list[str]]:
     """Every picture by its name, as lines."""
@@ -369,6 +415,13 @@ def screens() -> dict[str, list[str]]:
         "status": status.lines(STATUS, LOOK),
         "daemon-show": aligned(daemon.card(SHOWN, LOOK)),
         "daemon-children": plain(child.table(), SHOWN["children"]),
+        "db-status": [*aligned(db.card(DATABASE, LOOK)), "", *plain(db.tables(), TABLES)],
+        "db-status-empty": aligned(db.card({**DATABASE, "exists": False}, LOOK)),
+        "db-migrate": db.migrated({"where": "file:/h/x.db", "applied": DATABASE["pending"]}),
+        "db-migrate-nothing": db.migrated({"where": "file:/h/x.db", "applied": []}),
+        "db-backup": aligned(db.backed_up(BACKUP, LOOK)),
+        "db-restore": aligned(db.restored({**BACKUP, **RESTORED}, LOOK)),
+        "db-move": [*plain(db.moved(), MOVED["tables"]), *db.proved(MOVED)],
         "quickstart": aligned(quickstart.card(VISIT)),
         "client-list": plain(client.table(LOOK), CLIENTS),
         "vault-status": aligned(vault.card(VAULT)) + plain(vault.table(LOOK), vault.keys(VAULT)),

@@ -198,7 +198,8 @@ async def test_what_is_for_the_socket_only_does_not_exist_on_tcp(
     door.on_socket = False
     assert await door.ask(method, call.path) == await door.ask(method, "/v1/no-such-call")
     door.on_socket = True
-    assert (await door.ask(call.method, call.path))[0] == 200
+    status, _ = await door.ask(call.method, call.path)
+    assert status in {200, 400}, "it is there, though one asks for something"
 
 
 async def test_unknown_paths_and_methods(door: Door) -> None:

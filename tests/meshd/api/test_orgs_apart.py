@@ -115,7 +115,7 @@ def test_what_names_something_is_replayed() -> None:
     assert left == {
         "status", "whoami", "daemon.show", "daemon.stop", "org.list", "org.create",
         "connection.list", "connection.add", "connection.add_stdio", "key.list", "call.tail",
-        "vault.status", "vault.verify", "vault.unlock",
+        "vault.status", "vault.verify", "vault.unlock", "db.backup",
     }  # fmt: skip
 
 

@@ -63,7 +63,8 @@ def test_a_call_that_answers_with_a_secret_says_so(call: Call) -> None:
 
 @ROWS
 def test_what_concerns_the_instance_needs_an_instance_admin(call: Call) -> None:
-    ours = call.name.startswith(("daemon.", "vault.")) or call.name.endswith("_stdio")
+    ours = call.name.startswith(("daemon.", "db.", "vault."))
+    ours = ours or call.name == "org.create" or call.name.endswith("_stdio")
     assert (call.right == "instance") == ours
-    alone = call.name.startswith("daemon.") or call.name == "vault.unlock"
+    alone = call.name.startswith(("daemon.", "db.")) or call.name == "vault.unlock"
     assert call.socket_only == alone

@@ -1,0 +1,11 @@
+"""Handlers of calls about the database."""
+
+from collections.abc import Mapping
+
+from meshd.api.dispatch import Handler
+from meshd.services.backups import Backups
+
+
+def handlers(backups: Backups) -> Mapping[str, Handler]:
+    """By call name."""
+    return {"db.backup": backups.make}

@@ -1,0 +1,58 @@
+"""What can be told of a database as a whole: rows, migrations, the master keys that it needs."""
+
+from dataclasses import dataclass
+
+from meshd.core.config import Config
+from meshd.store.reading import Applied, Reading, counts
+from meshd.vault.errors import VaultError
+from meshd.vault.sources.chain import sources
+from meshd.vault.vault import wrapped_under
+from meshd.wire.db import TableRows
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Read from the database itself."""
+
+    tables: list[TableRows]
+    applied: list[Applied]
+    installation: str | None
+    last_backup: str | None
+    sealed_with: list[str]
+
+
+async def facts(reading: Reading) -> Facts:
+    """All of them.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    rows = await counts(reading)
+    about: dict[str, str] = {}
+    if "meta" in rows:
+        about = dict(await reading.fetch("SELECT name, value FROM meta"))
+    return Facts(
+        [TableRows(table=name, rows=count) for name, count in rows.items()],
+        await reading.applied(),
+        about.get("installation"),
+        about.get("last_backup"),
+        await _sealed_with(reading) if "data_keys" in rows else [],
+    )
+
+
+async def key_here(config: Config) -> str | None:
+    """The id of the master key that the vault has here; None if there is none, or none to use."""
+    try:
+        return (await sources(config)[0].key(create=False)).id.hex()
+    except VaultError:
+        return None
+
+
+async def _sealed_with(reading: Reading) -> list[str]:
+    ids = set()
+    for (wrapped,) in await reading.fetch("SELECT wrapped FROM data_keys"):
+        try:
+            ids.add(wrapped_under(bytes(wrapped)))
+        except VaultError:
+            ids.add("unknown")
+    return sorted(ids)
