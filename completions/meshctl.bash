@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--bodies|--connection|--cwd|--env|--env-file|--expires|--file|--filter|--header|--idle|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--transport|--url) skip=1 ;;
+            --after|--allow|--args|--bodies|--connection|--cwd|--env|--env-file|--expires|--file|--filter|--header|--idle|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--to|--transport|--url) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -18,7 +18,7 @@ _meshctl() {
     COMPREPLY=()
     [[ -n $skip ]] && return
     case "$first $second" in
-        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org key tool call event client vault config daemon' ;;
+        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org key tool call event client vault config db daemon' ;;
         'connection ') words='list show add edit remove enable disable test' ;;
         'org ') words='list show create use rename remove' ;;
         'key ') words='list show add edit rotate revoke' ;;
@@ -28,8 +28,9 @@ _meshctl() {
         'client ') words='list install uninstall' ;;
         'vault ') words='status verify unlock' ;;
         'config ') words='list get' ;;
+        'db ') words='status migrate backup restore move' ;;
         'daemon ') words='start stop restart show logs install uninstall' ;;
-        'help ') words='quickstart permissions orgs events json secrets vault names flags environment exit-codes files' ;;
+        'help ') words='quickstart permissions orgs events json backup secrets vault names flags environment exit-codes files' ;;
         'status '*) depth=1 options='--help' names='' ;;
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
         'tui '*) depth=1 options='--help' names='' ;;
@@ -76,6 +77,11 @@ _meshctl() {
         'vault unlock') depth=2 options='--from-stdin --help' names='' ;;
         'config list') depth=2 options='--env-file --help' names='' ;;
         'config get') depth=2 options='--env-file --help' names='' ;;
+        'db status') depth=2 options='--env-file --help' names='' ;;
+        'db migrate') depth=2 options='--env-file --help' names='' ;;
+        'db backup') depth=2 options='--env-file --help' names='' ;;
+        'db restore') depth=2 options='--env-file --help' names='' ;;
+        'db move') depth=2 options='--to --env-file --help' names='' ;;
         'daemon start') depth=2 options='--port --env-file --foreground --help' names='' ;;
         'daemon stop') depth=2 options='--help' names='' ;;
         'daemon restart') depth=2 options='--env-file --help' names='' ;;

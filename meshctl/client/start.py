@@ -52,17 +52,10 @@ def running(home: Home) -> dict[str, Any] | None:
     A daemon that holds the lock but does not serve yet is waited for.
     """
     try:
-        status = Client(home.at("meshd.sock"), timeout=10.0).get("/v1/status")
+        daemon = Client(home.at("meshd.sock"), timeout=10.0).get("/v1/daemon")
     except DaemonDown:
         return None
-    daemon = status["daemon"]
-    return {
-        "pid": daemon["pid"],
-        "socket": daemon["socket"],
-        "url": status["url"],
-        "version": daemon["version"],
-        "state": daemon["state"],
-    }
+    return {name: daemon[name] for name in ("pid", "socket", "url", "version", "state")}
 
 
 def ensure(home: Home) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class StatusReport:
             child.connection = names.get(child.connection, child.connection)
         config = self.config()
         return DaemonShown(
+            state="locked" if self.locked() else "running",
             pid=os.getpid(), version=VERSION, python=platform.python_version(),
             started_at=iso(self.started_at), socket=str(config.socket), url=self.url(),
             home=str(config.home), log=str(config.log), rss_bytes=_rss(),

@@ -56,6 +56,7 @@ class Status(Struct, kw_only=True):
 class DaemonShown(Struct, kw_only=True):
     """The inside of the daemon: files, children, queues, settings and where each came from."""
 
+    state: Literal["running", "locked"] = "running"
     pid: int
     version: str
     python: str

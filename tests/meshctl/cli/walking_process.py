@@ -36,6 +36,14 @@ LINES = {
     "call show": "CALL",
     "call tail": "--no-follow",
     "event tail": "--no-follow",
+    "org show": "team",
+    "org create": "team",
+    "org use": "default",
+    "org rename": "team crew --yes",
+    "org remove": "crew --yes",
+    "db backup": "mesh.backup",
+    "db restore": "mesh.backup --yes",
+    "db move": "--to sqlite:moved/mesh.db",
     "client install": "cursor --yes",
     "client uninstall": "cursor --yes",
     "config get": "PORT",
@@ -46,9 +54,12 @@ LINES = {
     "stdio": "example",
 }
 """What follows the words of a command. One that is not here runs with nothing behind it."""
-LATER = ("connection remove", "key revoke", "daemon stop")
-"""They take away what others need."""
-FIRST = ("quickstart", "key add", "connection add")
+LATER = (
+    "org remove", "connection remove", "key revoke", "daemon stop", "db migrate", "db restore",
+    "db move",
+)  # fmt: skip
+"""They take away what others need, or need it taken away."""
+FIRST = ("quickstart", "key add", "connection add", "org create")
 
 
 def in_order() -> list[str]:

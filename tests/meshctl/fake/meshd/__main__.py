@@ -18,7 +18,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        self._answer({"daemon": STATE, "url": URL, "problems": []})
+        if self.path == "/v1/daemon":
+            self._answer({**STATE, "url": URL})
+        else:
+            self._answer({"daemon": STATE, "url": URL, "problems": []})
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
