@@ -22,6 +22,7 @@ from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.passing import HttpPassing
+from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.site import TcpSite, bind
@@ -35,6 +36,7 @@ from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
+from meshd.services.management import Management
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
@@ -98,14 +100,13 @@ async def serving(
             log.warning("ended %d orphans of the daemon before", len(killed))
         house = await _open_house(config, clock, stack)
         await _start_tasks(house, clock, stack)
-        endpoint, sessions = _open_endpoint(house, clock)
-
         certificate = Certificate(*config.tls) if config.tls else None
         listener = await _listen(config, house.main)
         port = listener.getsockname()[1]
         url = config.base_url or _url(config, port)
         gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
         peers = Peers(config.trusted_proxies, everybody=certificate is not None)
+        sessions = _open_sessions(house, clock)
         settings = _open_settings(config, house, gate, peers)
         report = StatusReport(
             lambda: settings.config, clock, house.directory, house.connections, house.records,
@@ -116,7 +117,15 @@ async def serving(
             stopping.set()
             return os.getpid()
 
-        dispatcher = _open_dispatcher(house, daemon.handlers(report, stop), stopping)
+        async def perform(who: Principal, name: str, given: bytes) -> object:
+            return await dispatcher.call(who, name, given)
+
+        management = Management(CALLS, perform, house.records, clock)
+        dispatcher = _open_dispatcher(
+            house, {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)},
+            stopping,
+        )  # fmt: skip
+        endpoint = _open_endpoint(house, sessions, management, clock)
         tcp = TcpSite(
             house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
             lambda: _is_ready(house), clock, peers,
@@ -186,22 +195,27 @@ async def _write_rest(tasks: TaskGroup, house: _House) -> None:
     await house.keys.write_last_used()
 
 
-def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
+def _open_sessions(house: _House, clock: Clock) -> Sessions:
     key, name = house.founding.vault.derive("session"), house.founding.daemon
-    sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
+    return Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
+
+
+def _open_endpoint(
+    house: _House, sessions: Sessions, management: Management, clock: Clock
+) -> Endpoint:
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
     children = StdioServing(house.upstreams, sessions, house.health, house.tools)
-    endpoint = Endpoint(
+    return Endpoint(
         house.directory,
         sessions,
         house.tools,
         house.records,
         passing,
         children,
+        SelfServing(sessions, management),
         clock,
         house.limit,
     )
-    return endpoint, sessions
 
 
 async def _open_debug(port: int, house: _House, clock: Clock, stack: AsyncExitStack) -> None:
@@ -238,7 +252,7 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
 
 
 def _open_dispatcher(
-    house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
+    house: _House, others: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
     orgs = house.directory
     return Dispatcher(
@@ -246,9 +260,8 @@ def _open_dispatcher(
         {
             **connection.handlers(house.connections),
             **key.handlers(house.keys),
-            **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
-            **about_daemon,
+            **others,
         },
         lambda who, name: name in {who.org, orgs.view.orgs[who.org]},
         stopping=stopping.is_set,

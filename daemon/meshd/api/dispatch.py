@@ -1,13 +1,14 @@
 """Control calls: who asks, may they, read the request, ask the service, write the answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
 
+from meshd.api import openapi
 from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
@@ -20,6 +21,7 @@ from meshd.services.refusals import denied_call
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import (
     BadRequest,
+    MethodNotAllowed,
     NotFound,
     TooSlow,
     Unauthenticated,
@@ -59,6 +61,7 @@ class Dispatcher:
         rows = {call.name: call for call in calls}
         if rows.keys() != handlers.keys():
             raise ValueError(f"calls without a partner: {sorted(rows.keys() ^ handlers.keys())}")
+        self._rows = rows
         self._handlers = handlers
         self._org_of = org_of
         self._stopping = stopping
@@ -81,23 +84,48 @@ class Dispatcher:
     async def _answer(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
     ) -> web.StreamResponse:
+        if request.rel_url.raw_path == openapi.PATH:
+            if request.method != "GET":
+                raise MethodNotAllowed
+            return json_answer(openapi.document(self._rows.values(), on_socket=on_socket))
         routes = self._routes if on_socket else self._tcp_routes
         call, fields = routes.find(request.method, request.rel_url.raw_path)
         org = request.headers.get("Meshctl-Org")
         if org is not None and not self._org_of(principal, org):
             raise NotFound(f'there is no org "{ascii(org[:60])[1:-1]}"')
-        principal = _admit(principal, call)
-        if call.method in {"GET", "DELETE"}:
-            asked = _from_query(request, call, fields)
-        else:
-            asked = _from_body(call, await self._body(request), fields)
-            principal = _admit(principal, call)  # a body may be long in coming
-        answer = self._handlers[call.name](principal, asked)
+
+        async def read() -> Any:
+            if call.method in {"GET", "DELETE"}:
+                return _from_query(request, call, fields)
+            return _from_body(call, await self._body(request), fields)
+
+        answer = await self._perform(principal, call, read)
         if isinstance(answer, AsyncIterator):
             return await self._stream(request, answer, partial(self._readmit, principal, call))
-        if hasattr(answer, "__await__"):
-            answer = await answer
         return json_answer(answer)
+
+    async def call(self, principal: Principal, name: str, arguments: bytes) -> Any:
+        """Make the call of that name for who holds its arguments as one JSON object.
+
+        Raises:
+            MeshError and the like: whatever `failure` makes an error of.
+        """
+        call = self._rows[name]
+
+        async def read() -> Any:
+            return _from_body(call, arguments, {})
+
+        return await self._perform(principal, call, read)
+
+    async def _perform(
+        self, principal: Principal, call: Call, read: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """Make one call: under every face it is this that admits, and this that asks a handler."""
+        _admit(principal, call)
+        asked = await read()
+        principal = _admit(principal, call)  # a body may be long in coming
+        answer = self._handlers[call.name](principal, asked)
+        return await answer if hasattr(answer, "__await__") else answer
 
     def _readmit(self, principal: Principal, call: Call) -> None:
         if self._stopping():

@@ -33,6 +33,8 @@ from meshd.wire.errors import (
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 3000
+DOCUMENT = "/openapi.json"
+"""What the control calls are, for who does not know them; served like one of them."""
 TRIES = 100
 
 Control = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
@@ -103,7 +105,7 @@ class TcpSite:
             if path == "/ready" and not await self._ready():
                 raise Unavailable("the daemon is not ready")
             return json_answer({"status": "ok"})
-        if path.startswith(("/mcp/", "/v1/")) and "/.well-known" not in path:
+        if (path == DOCUMENT or path.startswith(("/mcp/", "/v1/"))) and "/.well-known" not in path:
             principal = self._authenticate(request)
             if path.startswith("/mcp/"):
                 if request.method != "GET":

@@ -145,6 +145,15 @@ def decide_call(principal: Principal, call: Call) -> Decision:
     return Decision(False, f"no grant of {principal.name} covers {call.name}", call.name)
 
 
+def holds_self(principal: Principal) -> bool:
+    """Whether it has any part in management."""
+    return principal.kind == "local" or any(map(_has_self, _sources(principal)))
+
+
+def _has_self(permissions: Permissions) -> bool:
+    return bool(permissions.get(SELF))
+
+
 def check_role(role: str | None) -> str | None:
     """The role, if there is one of that name.
 

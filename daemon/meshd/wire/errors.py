@@ -134,6 +134,12 @@ class NeedsLogin(UpstreamFailed):
     code = "needs_login"
 
 
+class UpstreamRefused(UpstreamFailed):
+    """The MCP server refused the request, as one for a tool that it does not have."""
+
+    code, status = "upstream_refused", 422
+
+
 class UpstreamTimeout(MeshError):
     """The MCP server did not answer in time."""
 
@@ -164,7 +170,8 @@ KINDS: Mapping[str, type[MeshError]] = {
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
         TooSlow, Conflict, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia, WrongHost,
         RateLimited,
-        UpstreamFailed, NeedsLogin, UpstreamTimeout, Unavailable, DaemonDown, Usage,
+        UpstreamFailed, NeedsLogin, UpstreamRefused, UpstreamTimeout, Unavailable, DaemonDown,
+        Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

@@ -29,3 +29,5 @@ class Call:
     streams: bool = False
     socket_only: bool = False
     secret: bool = False  # the answer holds a new secret: only an exact grant allows it
+    destroys: bool = False  # takes something away, although its method does not say so
+    idempotent: bool = False  # the same again changes nothing, although its method does not say so
