@@ -22,7 +22,6 @@ from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.passing import HttpPassing
-from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.site import TcpSite, bind
@@ -212,7 +211,7 @@ def _open_endpoint(
         house.records,
         passing,
         children,
-        SelfServing(sessions, management),
+        management,
         clock,
         house.limit,
     )

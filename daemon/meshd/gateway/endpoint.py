@@ -15,6 +15,7 @@ from meshd.core.clock import Clock
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.passing import HttpPassing
+from meshd.gateway.plain import WORD, PlainCalls
 from meshd.gateway.policy import DECIDING, judge, wish
 from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import StdioServing
@@ -26,7 +27,7 @@ from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.failures import failure
 from meshd.services.grants import SELF
 from meshd.services.lookup import find_connection
-from meshd.services.management import check_holds_self, self_row
+from meshd.services.management import Management, check_holds_self, self_row
 from meshd.services.principal import Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.record_rows import Stopwatch
@@ -60,7 +61,7 @@ class Endpoint:
         records: Records,
         passing: HttpPassing,
         serving: StdioServing,
-        selfs: SelfServing,
+        management: Management,
         clock: Clock,
         limit: RateLimit,
     ) -> None:
@@ -70,7 +71,8 @@ class Endpoint:
         self._records = records
         self._passing = passing
         self._serving = serving
-        self._selfs = selfs
+        self._selfs = SelfServing(sessions, management)
+        self._plain = PlainCalls(self.find, tools, management, limit)
         self._clock = clock
         self._limit = limit
 
@@ -82,6 +84,8 @@ class Endpoint:
         Raises:
             MeshError: it is refused before a message was read.
         """
+        if WORD in raw_name:
+            return await self._plain.handle(request, who, raw_name)
         if request.method == "POST":
             self._limit.check(who)
         row = self.find(who, raw_name)

@@ -17,6 +17,7 @@ from meshd.gateway.answers import gone, rpc_error
 from meshd.gateway.bearer import CHALLENGE, authenticate
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
+from meshd.gateway.plain import is_plain
 from meshd.gateway.streams import OpenStreams
 from meshd.services.failures import failure
 from meshd.services.keys import Keys
@@ -77,7 +78,7 @@ class TcpSite:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
         path = request.rel_url.raw_path
-        is_mcp = path.startswith("/mcp")
+        is_mcp = path.startswith("/mcp") and not is_plain(path)
         try:
             return await self._route(request, path, started)
         except MeshError as error:

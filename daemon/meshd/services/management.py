@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshd.core.clock import Clock
-from meshd.services.access import Decision, decide_call, holds_self
+from meshd.services.access import Decision, decide_as_tool, holds_self
 from meshd.services.definitions import Definition, from_entries
 from meshd.services.directory import ConnectionRow
 from meshd.services.failures import failure
@@ -88,7 +88,7 @@ class Management:
         """
         check_holds_self(who)
         tool = self._find(asked.tool)
-        decision = _decide(who, tool.call)
+        decision = decide_as_tool(who, tool.call)
         if not decision:
             raise _refusal(who, tool.call, decision)
         return to_wire(self_row(who.org), tool.read, tool.tokens)
@@ -111,7 +111,7 @@ class Management:
             Unauthenticated: its key was revoked meanwhile.
         """
         tool = self._find(name)
-        decision = _decide(who, tool.call)
+        decision = decide_as_tool(who, tool.call)
         watch.decided = time.perf_counter()
         error: MeshError | None = None
         try:
@@ -154,7 +154,7 @@ class Management:
         return tool
 
     def _allowed(self, who: Principal) -> list[ManagementTool]:
-        return [tool for tool in self._tools.values() if _decide(who, tool.call)]
+        return [tool for tool in self._tools.values() if decide_as_tool(who, tool.call)]
 
 
 def tool_name(call: Call) -> str:
@@ -199,16 +199,6 @@ def error_result(error: MeshError) -> bytes:
 
 def _recorded(error: MeshError) -> str:
     return f"denied: {error.message}" if isinstance(error, Denied) else error.message
-
-
-def _decide(who: Principal, call: Call) -> Decision:
-    """Decide about a call as a tool: it must be allowed, and what holds of tools holds of it."""
-    if call.secret and who.kind == "local":
-        # The owner's right is no grant that names it, and tools answer to models.
-        return Decision(False, f"{tool_name(call)} answers with a secret: only a key may call it")
-    if who.read_only and call.method != "GET":
-        return Decision(False, f"{who.name} is read-only")
-    return decide_call(who, call)
 
 
 def _refusal(who: Principal, call: Call, decision: Decision) -> Denied:
