@@ -9,6 +9,7 @@ has its HTTP status, as every control call.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import unquote
 
 import msgspec
@@ -42,9 +43,14 @@ WORD = "/call-tool/"
 """Parts the connection from the tool in a path."""
 BODY_DEADLINE = 30.0
 """Seconds in which a body has to arrive."""
-KEEP_ALIVE = 15.0
+GLANCE = 1.0
+"""Seconds after which it is seen that a client went away."""
+KEEP_ALIVE = 15
+"""Glances after which a silent stream says something."""
 MAX_WAITING = 1000
 """Notifications that wait for a slow reader; the oldest give way."""
+
+_HEADERS = {"Content-Type": JSON, "Cache-Control": "no-store"}
 
 Find = Callable[[Principal, str], ConnectionRow]
 Hear = Callable[[bytes], None]
@@ -101,35 +107,39 @@ class PlainCalls:
                 return await self._management.call_for(present, asked, client=client)
             return await self._tools.call(present, asked, client=client, hear=hear)
 
-        if answers.EVENT_STREAM in request.headers.get("Accept", ""):
-            return await _Streamed(request, call).answer()
-        result = await call(None)
-        return web.Response(body=bytes(result.result), headers=_headers(JSON))
+        return await _UnderWay(request, call).answer()
 
 
-class _Streamed:
-    """A call whose answer is an event stream. It is cancelled when nobody reads any more."""
+class _UnderWay:
+    """A call and its answer. It is cancelled when nobody waits for it any more."""
 
     def __init__(
         self, request: web.BaseRequest, call: Callable[[Hear | None], Awaitable[ToolResult]]
     ) -> None:
         self._request = request
         self._call = call
+        self._streams = answers.EVENT_STREAM in request.headers.get("Accept", "")
         self._heard: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._wake = asyncio.Event()
         self._answer = web.StreamResponse(headers=answers.SSE_HEADERS)
 
     async def answer(self) -> web.StreamResponse:
-        """The whole stream. What fails before anything was written keeps its HTTP status."""
+        """The whole answer. What fails before anything was written keeps its HTTP status.
+
+        Raises:
+            ConnectionError: the client went away.
+        """
         calling = asyncio.create_task(self._run(), name="gateway.plain")
         try:
             while not calling.done():
                 said = await self._next()
-                if said or not calling.done():
+                if self._streams and (said or not calling.done()):
                     await self._write(said or [sse.COMMENT])
             outcome = calling.result()
             if isinstance(outcome, MeshError) and not self._answer.prepared:
                 return _refused(outcome)
+            if isinstance(outcome, ToolResult) and not self._streams:
+                return web.Response(body=bytes(outcome.result), headers=_HEADERS)
             await self._write([*self._taken(), _last(outcome)])
             await self._answer.write_eof()
         finally:
@@ -139,7 +149,7 @@ class _Streamed:
 
     async def _run(self) -> ToolResult | MeshError:
         try:
-            return await self._call(self._hear)
+            return await self._call(self._hear if self._streams else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return failure(error, f"{self._request.method} {self._request.path}")
         finally:
@@ -151,13 +161,15 @@ class _Streamed:
 
     async def _next(self) -> list[bytes]:
         """The events that came; none once the call has ended, or nothing came for a while."""
-        try:
-            async with asyncio.timeout(KEEP_ALIVE):
-                await self._wake.wait()
-        except TimeoutError:
-            return []
-        self._wake.clear()
-        return self._taken()
+        for _ in range(KEEP_ALIVE):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GLANCE):
+                    await self._wake.wait()
+                self._wake.clear()
+                return self._taken()
+            if self._request.transport is None:
+                raise ConnectionResetError
+        return []
 
     def _taken(self) -> list[bytes]:
         taken = [sse.message(said) for said in self._heard]
@@ -182,10 +194,6 @@ def _refused(error: MeshError) -> web.Response:
     if isinstance(error, RateLimited):
         answer.headers["Retry-After"] = error.facts["retry_after_s"]
     return answer
-
-
-def _headers(kind: str) -> dict[str, str]:
-    return {"Content-Type": kind, "Cache-Control": "no-store"}
 
 
 def _tool(raw: str) -> str:

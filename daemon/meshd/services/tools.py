@@ -251,6 +251,9 @@ class Tools:
         except MeshError as failure:
             error = failure.message
             raise
+        except asyncio.CancelledError:
+            error = "cancelled by the client"
+            raise
         finally:
             watch.upstream = watch.answered = time.perf_counter()
             call_id = self._records.take(
