@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from meshd.core.answers import JSON, error_answer
 from meshd.gateway import answers
+from meshd.gateway.bearer import CHALLENGE
 from meshd.protocol import sse
 from meshd.protocol.jsonrpc import BadMessage, check_depth
 from meshd.services.directory import ConnectionRow
@@ -82,7 +83,7 @@ class PlainCalls:
         """
         try:
             return await self._answer(request, who, raw_path)
-        except (ConnectionError, Unauthenticated):
+        except ConnectionError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return _refused(failure(error, f"{request.method} {request.path}"))
@@ -107,11 +108,14 @@ class PlainCalls:
                 return await self._management.call_for(present, asked, client=client)
             return await self._tools.call(present, asked, client=client, hear=hear)
 
-        return await _UnderWay(request, call).answer()
+        made = _UnderWay(request, call)
+        if row.id == SELF:  # a control call takes effect whole or not at all, whoever waits
+            return await made.finish(await made.run())
+        return await made.answer()
 
 
 class _UnderWay:
-    """A call and its answer. It is cancelled when nobody waits for it any more."""
+    """A call and its answer."""
 
     def __init__(
         self, request: web.BaseRequest, call: Callable[[Hear | None], Awaitable[ToolResult]]
@@ -124,30 +128,34 @@ class _UnderWay:
         self._answer = web.StreamResponse(headers=answers.SSE_HEADERS)
 
     async def answer(self) -> web.StreamResponse:
-        """The whole answer. What fails before anything was written keeps its HTTP status.
+        """Make the call, which is cancelled when nobody waits for it any more; the whole answer.
 
         Raises:
             ConnectionError: the client went away.
         """
-        calling = asyncio.create_task(self._run(), name="gateway.plain")
+        calling = asyncio.create_task(self.run(), name="gateway.plain")
         try:
             while not calling.done():
                 said = await self._next()
                 if self._streams and (said or not calling.done()):
                     await self._write(said or [sse.COMMENT])
-            outcome = calling.result()
-            if isinstance(outcome, MeshError) and not self._answer.prepared:
-                return _refused(outcome)
-            if isinstance(outcome, ToolResult) and not self._streams:
-                return web.Response(body=bytes(outcome.result), headers=_HEADERS)
-            await self._write([*self._taken(), _last(outcome)])
-            await self._answer.write_eof()
+            return await self.finish(calling.result())
         finally:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
+
+    async def finish(self, outcome: ToolResult | MeshError) -> web.StreamResponse:
+        """Answer with how it went. What fails before anything was written has its HTTP status."""
+        if isinstance(outcome, MeshError) and not self._answer.prepared:
+            return _refused(outcome)
+        if isinstance(outcome, ToolResult) and not self._streams:
+            return web.Response(body=bytes(outcome.result), headers=_HEADERS)
+        await self._write([*self._taken(), _last(outcome)])
+        await self._answer.write_eof()
         return self._answer
 
-    async def _run(self) -> ToolResult | MeshError:
+    async def run(self) -> ToolResult | MeshError:
+        """Make the call; what fails is its outcome."""
         try:
             return await self._call(self._hear if self._streams else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
@@ -193,6 +201,8 @@ def _refused(error: MeshError) -> web.Response:
     answer = error_answer(error)
     if isinstance(error, RateLimited):
         answer.headers["Retry-After"] = error.facts["retry_after_s"]
+    if isinstance(error, Unauthenticated):
+        answer.headers.update(CHALLENGE)
     return answer
 
 
