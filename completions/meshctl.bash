@@ -18,16 +18,18 @@ _meshctl() {
     COMPREPLY=()
     [[ -n $skip ]] && return
     case "$first $second" in
-        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection key tool call event client config daemon' ;;
+        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org key tool call event client vault config daemon' ;;
         'connection ') words='list show add edit remove enable disable test' ;;
+        'org ') words='list show create use rename remove' ;;
         'key ') words='list show add edit rotate revoke' ;;
         'tool ') words='list show call' ;;
         'call ') words='list show tail' ;;
         'event ') words='tail' ;;
         'client ') words='list install uninstall' ;;
+        'vault ') words='status verify unlock' ;;
         'config ') words='list get' ;;
         'daemon ') words='start stop restart show logs install uninstall' ;;
-        'help ') words='quickstart permissions events json secrets names flags environment exit-codes files' ;;
+        'help ') words='quickstart permissions orgs events json secrets vault names flags environment exit-codes files' ;;
         'status '*) depth=1 options='--help' names='' ;;
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
         'tui '*) depth=1 options='--help' names='' ;;
@@ -45,6 +47,12 @@ _meshctl() {
         'connection enable') depth=2 options='--help' names='connection' ;;
         'connection disable') depth=2 options='--help' names='connection' ;;
         'connection test') depth=2 options='--help' names='connection' ;;
+        'org list') depth=2 options='--help' names='' ;;
+        'org show') depth=2 options='--help' names='org' ;;
+        'org create') depth=2 options='--help' names='' ;;
+        'org use') depth=2 options='--help' names='org' ;;
+        'org rename') depth=2 options='--help' names='org' ;;
+        'org remove') depth=2 options='--help' names='org' ;;
         'key list') depth=2 options='--help' names='' ;;
         'key show') depth=2 options='--help' names='key' ;;
         'key add') depth=2 options='--allow --role --expires --read-only --help' names='' ;;
@@ -63,6 +71,9 @@ _meshctl() {
         'client list') depth=2 options='--help' names='' ;;
         'client install') depth=2 options='--key --file --help' names='' ;;
         'client uninstall') depth=2 options='--file --help' names='' ;;
+        'vault status') depth=2 options='--help' names='' ;;
+        'vault verify') depth=2 options='--help' names='' ;;
+        'vault unlock') depth=2 options='--from-stdin --help' names='' ;;
         'config list') depth=2 options='--env-file --help' names='' ;;
         'config get') depth=2 options='--env-file --help' names='' ;;
         'daemon start') depth=2 options='--port --env-file --foreground --help' names='' ;;

@@ -7,13 +7,15 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from meshd.api import connection, daemon, key, record, tool
+from meshd.api import connection, daemon, key, org, record, tool, vault
 from meshd.api.dispatch import Dispatcher, Handler
+from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
 from meshd.core.clock import Clock
 from meshd.core.config import Config
+from meshd.core.home import Remembered
 from meshd.core.http_peers import Peers
 from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
@@ -21,6 +23,7 @@ from meshd.core.tls import Certificate
 from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
+from meshd.gateway.inside import LockedHouse, OpenHouse
 from meshd.gateway.passing import HttpPassing
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
@@ -30,23 +33,31 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
+from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
 from meshd.services.management import Management
+from meshd.services.org_choice import in_org
+from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
+from meshd.services.seals import Seals
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
+from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
-from meshd.store.db import Database, Step
+from meshd.services.vault_report import VaultReport
 from meshd.store.opening import explained, open_databases
+from meshd.store.scoped import ScopedDatabase
 from meshd.vault.seal import Sealer
+from meshd.vault.sources.chain import sources
 from meshd.wire.calls import CALLS
 
 log = logging.getLogger(__name__)
@@ -57,10 +68,14 @@ READY_DEADLINE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the daemon tells once it serves, and how settings that were read again reach it."""
+    """What the daemon tells once it serves, and how settings that were read again reach it.
+
+    `state` is `running`, or `locked` when the vault is.
+    """
 
     url: str
     socket: str
+    state: str
     reload: Callable[[Config], Awaitable[Reloaded]]
 
 
@@ -68,9 +83,11 @@ class Serving:
 class _House:
     """Everything that decides and everything that reaches out, wired together."""
 
-    main: Database
-    calls: Database
+    main: ScopedDatabase
+    calls: ScopedDatabase
     founding: Founding
+    unlocking: Unlocking
+    credentials: Credentials
     directory: Directory
     events: Events
     health: Health
@@ -79,9 +96,11 @@ class _House:
     upstreams: Upstreams
     tools: Tools
     connections: Connections
+    orgs: Orgs
     rules: OutboundRules
     keep: Retention
     limit: RateLimit
+    following: Following
 
 
 @asynccontextmanager
@@ -100,16 +119,16 @@ async def serving(
         house = await _open_house(config, clock, stack)
         await _start_tasks(house, clock, stack)
         certificate = Certificate(*config.tls) if config.tls else None
-        listener = await _listen(config, house.main)
+        listener, name = await _listen(config, house.main)
         port = listener.getsockname()[1]
         url = config.base_url or _url(config, port)
         gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
         peers = Peers(config.trusted_proxies, everybody=certificate is not None)
-        sessions = _open_sessions(house, clock)
         settings = _open_settings(config, house, gate, peers)
         report = StatusReport(
             lambda: settings.config, clock, house.directory, house.connections, house.records,
-            house.upstreams, lambda: url, lambda: sessions.count_ended, clock.now(),
+            house.upstreams, lambda: url, lambda: entrance.sessions_ended, clock.now(),
+            lambda: house.unlocking.why,
         )  # fmt: skip
 
         def stop() -> int:
@@ -120,17 +139,12 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
-        dispatcher = _open_dispatcher(
-            house, {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)},
-            stopping,
-        )  # fmt: skip
-        endpoint = _open_endpoint(house, sessions, management, clock)
-        tcp = TcpSite(
-            house.keys, endpoint, lambda r, who: dispatcher.handle(r, who, on_socket=False),
-            lambda: _is_ready(house), clock, peers,
-        )  # fmt: skip
-        owner = _owner(house.founding)
-        unix = SocketSite(dispatcher, house.keys, lambda: owner, endpoint.handle_local, clock)
+        others = {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)}
+        dispatcher = _open_dispatcher(house, others, stopping)
+        entrance = _Entrance(house, dispatcher, management, clock, peers, name)
+        tcp, unix = entrance.tcp, entrance.unix
+        house.unlocking.opened = entrance.open
+        await house.unlocking.begin()
         stack.push_async_callback(_stop_sites, house, tcp, unix, hurry)
         await tcp.start(listener, gate, certificate.context if certificate else None)
         await unix.start(config.socket)
@@ -143,24 +157,75 @@ async def serving(
 
         if config.debug_port is not None:
             await _open_debug(config.debug_port, house, clock, stack)
-        yield Serving(url, str(config.socket), reload)
+        state = "running" if house.unlocking.why is None else "locked"
+        yield Serving(url, str(config.socket), state, reload)
+
+
+class _Entrance:
+    """The two doors and where they lead: to what says that the vault is locked, or inside.
+
+    A daemon that could not be unlocked at its start is unlocked while it runs. Nothing in the house
+    asks which it is: without the vault's key nobody comes in.
+    """
+
+    def __init__(
+        self,
+        house: _House,
+        dispatcher: Dispatcher,
+        management: Management,
+        clock: Clock,
+        peers: Peers,
+        name: str,
+    ) -> None:
+        """`name` is how sessions name this daemon."""
+        self._management = management
+        self._house, self._dispatcher, self._clock, self._name = house, dispatcher, clock, name
+        self._sessions: Sessions | None = None
+        why = house.unlocking.locked
+        locked = LockedHouse(why)
+        self.tcp = TcpSite(locked, clock, peers)
+        self.unix = SocketSite(
+            LockedControl(dispatcher, why), locked.answer_mcp, house.keys, lambda: _owner(house),
+            _choosing(house), clock,
+        )  # fmt: skip
+
+    @property
+    def sessions_ended(self) -> int:
+        """How many sessions are known to have ended."""
+        return self._sessions.count_ended if self._sessions else 0
+
+    def open(self) -> None:
+        """Let everybody in; from the vault comes the key of the sessions."""
+        endpoint, self._sessions = _open_endpoint(
+            self._house, self._management, self._clock, self._name
+        )
+        inside = OpenHouse(
+            self._house.keys, endpoint,
+            lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
+            lambda: _is_ready(self._house),
+        )  # fmt: skip
+        self.tcp.lead_to(inside)
+        self.unix.lead_to(self._dispatcher, inside.answer_mcp)
 
 
 async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _House:
     databases = await stack.enter_async_context(open_databases(config))
     main, calls = databases.main, databases.calls
-    directory = Directory(main, clock)
+    directory, events = Directory(main, clock), Events(main, clock, Bell())
+    main.on_change(directory.bell.ring)
+    main.on_change(events.bell.ring)
     with explained(config):
         applied = await databases.migrate()
         if applied:
             log.info("applied migrations %s", applied)
-        founding = await found(main, config.master_key, clock, getpass.getuser)
+        founding = await found(main, clock, getpass.getuser)
+        directory.on_orgs(DataKeys(main, founding.vault).follow)
         await directory.refresh()
-    events = Events(main, clock, Bell())
+    unlocking = Unlocking(main, founding.vault, founding.installation, sources(config), clock)
     health = Health(main, directory, events, clock)
     records = Records(calls, directory, clock)
     rules = OutboundRules(config.outbound_allow)
-    credentials = Credentials(founding.vault)
+    credentials = Credentials(founding.vault, Seals(main, founding.vault))
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
@@ -170,21 +235,24 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         main, directory, events, credentials, upstreams, tools, health, rules, clock
     )
     return _House(
-        main, calls, founding, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections, rules,
+        main, calls, founding, unlocking, credentials, directory, events, health, records,
+        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
+        Following(directory, upstreams, tools, health),
     )  # fmt: skip
 
 
 async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> None:
     tasks = TaskGroup("meshd")
     stack.push_async_callback(_write_rest, tasks, house)
-    sweeper = Sweeper(house.main, house.calls, house.keys, clock, house.keep)
+    sweeper = Sweeper(house.main, house.calls, house.keys, house.records, clock, house.keep)
     tasks.start("records", house.records.write_batches())
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
+    tasks.start("following", house.following.run())
 
 
 async def _write_rest(tasks: TaskGroup, house: _House) -> None:
@@ -194,17 +262,14 @@ async def _write_rest(tasks: TaskGroup, house: _House) -> None:
     await house.keys.write_last_used()
 
 
-def _open_sessions(house: _House, clock: Clock) -> Sessions:
-    key, name = house.founding.vault.derive("session"), house.founding.daemon
-    return Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
-
-
 def _open_endpoint(
-    house: _House, sessions: Sessions, management: Management, clock: Clock
-) -> Endpoint:
+    house: _House, management: Management, clock: Clock, name: str
+) -> tuple[Endpoint, Sessions]:
+    key = house.founding.vault.derive("session")
+    sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
     children = StdioServing(house.upstreams, sessions, house.health, house.tools)
-    return Endpoint(
+    endpoint = Endpoint(
         house.directory,
         sessions,
         house.tools,
@@ -215,6 +280,7 @@ def _open_endpoint(
         clock,
         house.limit,
     )
+    return endpoint, sessions
 
 
 async def _open_debug(port: int, house: _House, clock: Clock, stack: AsyncExitStack) -> None:
@@ -236,7 +302,7 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
         config,
         house.main,
         house.events,
-        _owner(house.founding),
+        lambda: _owner(house),
         {
             "TRUSTED_PROXIES": lambda config: peers.trust(config.trusted_proxies),
             "ALLOWED_HOSTS": lambda config: gate.allow_hosts(config.allowed_hosts),
@@ -253,16 +319,26 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
 def _open_dispatcher(
     house: _House, others: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
-    orgs = house.directory
+    unlocking = house.unlocking
+    report = VaultReport(house.main, house.founding.vault, unlocking, house.credentials)
+
+    async def note_unlocked(who: Principal) -> None:
+        about = {"master_key": house.founding.vault.master_id.hex()}
+        event = house.events.step(who, "vault.unlocked", "vault", about)
+        await house.main.org(who.org).write(event)
+        house.events.bell.ring()
+
     return Dispatcher(
         CALLS,
         {
             **connection.handlers(house.connections),
+            **org.handlers(house.orgs),
             **key.handlers(house.keys),
             **record.handlers(house.records, house.events),
+            **vault.handlers(unlocking, report, note_unlocked),
             **others,
         },
-        lambda who, name: name in {who.org, orgs.view.orgs[who.org]},
+        _choosing(house),
         stopping=stopping.is_set,
     )
 
@@ -275,12 +351,12 @@ async def _stop_sites(house: _House, tcp: TcpSite, unix: SocketSite, hurry: asyn
 
 
 async def _is_ready(house: _House) -> bool:
-    """Whether both databases answer; the vault is open since the founding."""
+    """Whether both databases answer; the vault is open, or nobody would ask."""
     try:
         async with asyncio.timeout(READY_DEADLINE):
             await asyncio.gather(
-                house.main.one("meta.get", name="port"),
-                house.calls.one("call.last", org_id=house.founding.org),
+                house.main.one("revision.sum"),
+                house.calls.org(house.founding.org).one("call.last"),
             )
     except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
         log.warning("not ready: %s", type(error).__name__)
@@ -288,21 +364,33 @@ async def _is_ready(house: _House) -> bool:
     return True
 
 
-async def _listen(config: Config, main: Database) -> socket.socket:
-    """The port that was asked for, else the one used last time, else the next free one."""
-    row = await main.one("meta.get", name="port")
-    listener = bind(config.host, config.port, int(row["value"]) if row else None)
-    port = str(listener.getsockname()[1])
-    if row is None or row["value"] != port:
-        await main.write(Step("meta.put", {"name": "port", "value": port}))
-    return listener
+async def _listen(config: Config, main: ScopedDatabase) -> tuple[socket.socket, str]:
+    """The port that was asked for, else the one used last time, else the next free one.
+
+    Told beside it is how sessions name this daemon.
+    """
+    before = await asyncio.to_thread(Remembered.read, config.remembered)
+    if before.port is None and main.dialect == "sqlite":  # where older homes kept it
+        row = await main.one("meta.get", name="port")
+        before = replace(before, port=int(row["value"]) if row else None)
+    listener = bind(config.host, config.port, before.port)
+    now = replace(before, port=listener.getsockname()[1])
+    await asyncio.to_thread(now.write, config.remembered)
+    return listener, now.daemon
 
 
-def _owner(founding: Founding) -> Principal:
+def _owner(house: _House) -> Principal:
+    """The local owner, in the oldest org as long as none is named."""
+    founding = house.founding
     return Principal(
-        id=founding.owner, name=founding.owner_name, kind="local", org=founding.org,
+        id=founding.owner, name=founding.owner_name, kind="local",
+        org=next(iter(house.directory.view.orgs)),
         owner=founding.owner, permissions=EVERYTHING, role="owner", instance_admin=True,
     )  # fmt: skip
+
+
+def _choosing(house: _House) -> Callable[[Principal, str | None], Principal]:
+    return lambda who, named: in_org(house.directory.view, who, named)
 
 
 def _url(config: Config, port: int) -> str:

@@ -18,7 +18,7 @@ from msgspec import to_builtins
 
 from meshd.app import Serving, serving
 from meshd.core.clock import SystemClock
-from meshd.core.config import Config, read_config
+from meshd.core.config import MASTER_KEY, Config, read_config
 from meshd.core.http_server import check_parser
 from meshd.core.log import close_log, open_log
 from meshd.core.process import close_to_others, notify, raise_file_limit
@@ -43,7 +43,9 @@ def run() -> None:
 
         raise SystemExit(supervise(sys.argv[1:], asked.ready_fd))
     try:
-        read = partial(read_config, os.environ, port=asked.port, env_files=asked.env_file)
+        environ = dict(os.environ)
+        os.environ.pop(MASTER_KEY, None)  # no child is to inherit it
+        read = partial(read_config, environ, port=asked.port, env_files=asked.env_file)
         config = read()
         if asked.command == "serve":
             check_parser()
@@ -175,7 +177,7 @@ async def _until_stopped(config: Config, read: Callable[[], Config], ready_fd: i
     ):
         tasks.start("settings", _keep_reloading(served, read, reloading))
         ready = {"pid": os.getpid(), "socket": served.socket, "url": served.url}
-        _tell(ready_fd, {**ready, "version": VERSION})
+        _tell(ready_fd, {**ready, "version": VERSION, "state": served.state})
         notify(manager, "READY=1")
         await stopping.wait()
         notify(manager, "STOPPING=1")

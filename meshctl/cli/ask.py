@@ -25,16 +25,31 @@ def confirm(me: Ctx, question: str) -> None:
     """
     if me.flags.yes:
         return
+    _need_terminal(question)
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise MeshError("nothing was done")
+
+
+def confirm_by_name(me: Ctx, question: str, name: str) -> None:
+    """As `confirm`, for what cannot be undone: a person types the name of what goes."""
+    if me.flags.yes:
+        return
+    _need_terminal(question)
+    sys.stderr.write(f"{question} type {name} to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != name:
+        raise MeshError("nothing was done")
+
+
+def _need_terminal(question: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Usage(
             "this asks first, and there is no terminal to ask on; nothing was done",
             facts={"question": question},
             next="the same command with --yes",
         )
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise MeshError("nothing was done")
 
 
 def secret(question: str) -> str:

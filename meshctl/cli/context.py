@@ -47,6 +47,11 @@ class Ctx:
         """What drawing depends on besides the data."""
         return self.out.look
 
+    @property
+    def org(self) -> str | None:
+        """The org to ask in; None where none was said or chosen."""
+        return self.home.org(self.flags.org)
+
     def client(self) -> Client:
         """The client of a daemon, which is started first where the command may and none runs.
 
@@ -59,7 +64,7 @@ class Ctx:
                 from meshctl.client.start import ensure
 
                 ensure(self.home)
-            self._client = Client(self.home.socket, org=self.flags.org, warn=self.out.note)
+            self._client = Client(self.home.socket, org=self.org, warn=self.out.note)
         return self._client
 
     def call(self, row: Call, asks: Struct | None = None, *, timeout: float | None = None) -> Any:

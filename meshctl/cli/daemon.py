@@ -87,5 +87,9 @@ def logs(
 
 
 def _serves(me: Ctx, serving: dict[str, Any]) -> None:
-    text = f"meshd {serving['version']} running  pid {serving['pid']}  {serving['url']}"
+    state = serving["state"]
+    text = f"meshd {serving['version']} {state}  pid {serving['pid']}  {serving['url']}"
     me.out.done(serving, text, key="pid")
+    if state == "locked":
+        me.out.note("the vault is locked: nothing is served before it is open")
+        me.out.next("meshctl vault unlock")

@@ -151,8 +151,8 @@ def _chosen(me: Ctx, names: list[str]) -> list[str]:
 def _entry(me: Ctx, name: str, key: str) -> dict[str, Any]:
     """What a client runs. Clients start programs without a shell's PATH, so it is absolute."""
     args = ["stdio", name, "--key", key]
-    if me.flags.org:
-        args += ["--org", me.flags.org]
+    if me.org:
+        args += ["--org", me.org]
     entry: dict[str, Any] = {"command": _program(), "args": args}
     usual = Home.find({**me.environ, "MESHCTL_HOME": ""})
     if me.home.text != usual.text:

@@ -65,7 +65,8 @@ def _stdio(flags: Flags, words: Sequence[str], environ: Mapping[str, str]) -> in
     from meshctl.client.bridge import bridge
     from meshctl.client.home import Home
 
-    return bridge(Home.find(environ), name, key=key, org=flags.org, start=not flags.no_start)
+    home = Home.find(environ)
+    return bridge(home, name, key=key, org=home.org(flags.org), start=not flags.no_start)
 
 
 def _names(kind: str, flags: Flags, environ: Mapping[str, str]) -> int:
@@ -80,4 +81,5 @@ def _asking(flags: Flags, environ: Mapping[str, str]) -> tuple[Client, Output]:
     from meshctl.client.home import Home
 
     out = Output(flags, environ)
-    return Client(Home.find(environ).at("meshd.sock"), org=flags.org, warn=out.note), out
+    home = Home.find(environ)
+    return Client(home.at("meshd.sock"), org=home.org(flags.org), warn=out.note), out

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 LIMIT_SECONDS = 0.3
 
-PATHS = {"connection": "/v1/connections", "key": "/v1/keys"}
+PATHS = {"connection": "/v1/connections", "key": "/v1/keys", "org": "/v1/orgs"}
 """What can be completed, with the control call that lists it."""
 
 
@@ -39,7 +39,8 @@ def _ask(path: str, org: str | None, environ: Mapping[str, str]) -> list[str]:
     from meshctl.client.client import Client
     from meshctl.client.home import Home
 
-    client = Client(Home.find(environ).at("meshd.sock"), org=org, timeout=LIMIT_SECONDS)
+    home = Home.find(environ)
+    client = Client(home.at("meshd.sock"), org=home.org(org), timeout=LIMIT_SECONDS)
     # A name that is none would be completed into somebody's command line.
     return [name for item in client.get(path) if (name := str(item["name"])).isprintable()]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Tree = tuple[Command, ...]
 
-KINDS: Mapping[str, str] = {"CONNECTION": "connection", "KEY": "key"}
+KINDS: Mapping[str, str] = {"CONNECTION": "connection", "KEY": "key", "ORG": "org"}
 """A first argument's name in the help, and the kind of names that completes it."""
 
 FLAGS = tuple(word for word, *_ in GLOBAL)

@@ -20,4 +20,4 @@ def stdio(
     """Serve a connection on stdin and stdout, for clients that know nothing else."""
     me = Ctx.of(ctx)
     start = not me.flags.no_start
-    raise typer.Exit(bridge(me.home, connection, key=key, org=me.flags.org, start=start))
+    raise typer.Exit(bridge(me.home, connection, key=key, org=me.org, start=start))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VARIABLES: tuple[tuple[str, str], ...] = (
     ("MESHCTL_HOME", "The folder that holds everything; the platform's state folder by default."),
-    ("MESHCTL_ORG", "The org to ask in; --org beats it."),
+    ("MESHCTL_ORG", "The org to ask in; --org beats it, and it beats meshctl org use."),
     ("MESHCTL_ASCII", "Draw with ASCII characters only."),
     ("NO_COLOR", "No colours (no-color.org)."),
     ("FORCE_COLOR", "Colours even where nobody seems to look."),
@@ -32,18 +32,18 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     (
         "CONFIG_PATH",
         "config.json in MESHCTL_HOME",
-        "JSON file of settings, names in lower case.",
+        "JSON file of settings in lower case.",
     ),
-    ("PORT", "3000, else the next free one", "TCP port of the MCP endpoint; 0 picks one."),
+    ("PORT", "3000, else the next free one", "TCP port for MCP; 0 picks one."),
     (
         "HOST",
         "127.0.0.1",
-        "Address to listen on; beyond loopback with TLS or proxies alone.",
+        "Where to listen; beyond loopback with TLS or proxies alone.",
     ),
     (
         "TLS_CERT",
         "plain HTTP",
-        "PEM file of the certificate and its chain; SIGHUP reads it.",
+        "PEM file of the certificate chain; SIGHUP reads it.",
     ),
     ("TLS_KEY", "", "PEM file of the certificate's key, not encrypted."),
     (
@@ -63,7 +63,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     (
         "DATABASE_URL",
         "file:data/mesh.db",
-        "postgres://…, or file:PATH, with calls.db beside it.",
+        "postgres://… or file:PATH, calls.db beside it.",
     ),
     ("DATABASE_PG_SSL", "false", "Whether Postgres must prove over TLS who it is."),
     ("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),
@@ -71,6 +71,14 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
     ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
     ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
+    (
+        "MESHCTL_MASTER_KEY_COMMAND",
+        "",
+        "Program that prints the vault's master key; run without a shell.",
+    ),
+    ("CREDENTIALS_DIRECTORY", "", "Set by systemd: meshctl-master-key in it is the master key."),
+    ("MESHCTL_KEYRING", "0", "Keep the master key in the system's keyring."),
+    ("MESHCTL_MASTER_KEY", "", "The master key itself, where nothing better can keep it."),
 )
 """Variable, default, help of every setting of the daemon.
 
@@ -92,6 +100,7 @@ FILES: tuple[tuple[str, str], ...] = (
     ("meshd.lock", "Held by the running daemon; its holder is the only one."),
     ("logs/meshd.log", "What the daemon says about itself: meshctl daemon logs."),
     ("keys/", "The vault's keys. Without them the stored credentials cannot be read."),
+    ("org", "The org in use: meshctl org use."),
     ("config.json", "Settings, if you write it: meshctl help environment."),
     ("data/", "Connections, keys, events and call records."),
     ("clients/", "What was changed in the settings of other programs, to undo it."),
@@ -179,6 +188,18 @@ and end with one that is removed.
   meshctl add-key ci --allow github/search_* --expires 90d
   meshctl key edit ci --allow jira --revoke github/search_*"""
 
+_ORGS = """\
+An org owns connections, keys, events, records and credentials; nothing of another org can be seen
+or named in it. There is one to begin with, called default, and nobody needs to think of it.
+
+  meshctl org create team                   make another; the one in use stays in use
+  meshctl org use team                      the following commands ask in it
+  meshctl key list --org default            one command in another; MESHCTL_ORG does the same
+
+A key belongs to the org it was made in, and that decides. You, at the socket, own every org. Each
+has a data key of its own; removing an org destroys it, and with it every credential sealed for the
+org, also in copies of the database that were made without that key."""
+
 _EVENTS = """\
 Events are CloudEvents 1.0. meshctl tail-events follows them until Ctrl-C, across restarts of the
 daemon, without losing one: meshseq is the cursor.
@@ -209,6 +230,34 @@ machine can see and the shell keeps:
 In a header that is the part behind "NAME: ", in --env the part behind "NAME=". What is given is
 sealed in the vault; it is shown nowhere again."""
 
+_VAULT = """\
+Stored credentials are sealed with a data key of their org, and that with the master key of this
+machine. The master key comes from the first of these that is configured; the others are never
+asked, whatever that one says:
+
+  1 command      MESHCTL_MASTER_KEY_COMMAND prints it within 5 s; no shell, stderr is dropped
+  2 credential   meshctl-master-key among systemd's credentials of the service
+  3 keyring      MESHCTL_KEYRING=1: macOS Keychain, Secret Service or KWallet, and no other
+  4 file         keys/master.key in the home, yours alone
+  5 environment  MESHCTL_MASTER_KEY; it works, and every other source keeps the key better
+
+The first start makes a key in the file, or in the keyring when that is asked for; the other
+sources have to supply one. A key is one line, meshctl-master-key-1: and the base64 of 32 bytes:
+
+  printf 'meshctl-master-key-1:%s\\n' "$(head -c 32 /dev/urandom | base64)"
+
+Keep a copy of it: without it nothing that is sealed can be read. When the key is missing, wrong or
+cannot be asked for, the daemon serves, locked: status, vault and daemon commands answer, and
+everything else says so. Ids of keys are no secrets and tell which key is needed.
+
+  meshctl vault status
+  meshctl vault unlock                 ask the source again, or type the key
+  meshctl vault unlock @FILE           a key from elsewhere; it is written nowhere
+  meshctl vault verify                 does everything open?
+
+A sealed value that was altered or moved does not open, and costs only itself. That the whole
+database was put back to an older state cannot be seen from inside it."""
+
 _NAMES = """\
 Connections and keys have names of 1 to 40 characters out of a-z, 0-9 and -, not beginning with -.
 Capitals are folded. Wherever a name is asked for, an id does as well.
@@ -218,9 +267,11 @@ Kept for the product: {reserved}"""
 TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
     "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
+    "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
     "json": ("Output for programs.", lambda _: _JSON),
     "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),
+    "vault": ("Where the master key comes from, and a locked start.", lambda _: _VAULT),
     "names": ("Names of connections and keys.", lambda _: names()),
     "flags": ("Options of every command.", lambda _: flags()),
     "environment": ("Variables, of meshctl and of meshd.", lambda _: environment()),

@@ -40,11 +40,13 @@ class Row(NamedTuple):
 
 NOUNS: Mapping[str, str] = {
     "connection": "MCP servers behind the daemon.",
+    "org": "Tenants of one daemon, with nothing in common.",
     "key": "What clients authenticate with.",
     "tool": "The tools that connections offer.",
     "call": "Records of the calls that went through.",
     "event": "What happens, as it happens.",
     "client": "Programs on this machine that use MCP servers.",
+    "vault": "The keys that stored credentials are sealed with.",
     "config": "The daemon's settings.",
     "daemon": "The process in the middle.",
 }
@@ -111,6 +113,16 @@ ROWS: tuple[Row, ...] = (
         f"{_CLI}.connection:test",
         "Reach the MCP server and list its tools afresh.",
     ),
+    Row("org list", f"{_CLI}.org:list_", "List orgs; the one in use is marked."),
+    Row("org show", f"{_CLI}.org:show", "Show one org."),
+    Row("org create", f"{_CLI}.org:create", "Make an org; the one in use stays in use."),
+    Row("org use", f"{_CLI}.org:use", "Choose the org that the following commands ask in."),
+    Row("org rename", f"{_CLI}.org:rename", "Give an org another name; what it owns stays."),
+    Row(
+        "org remove",
+        f"{_CLI}.org:remove",
+        "Remove an org with its connections, keys, events, records and credentials.",
+    ),
     Row("key list", f"{_CLI}.key:list_", "List keys."),
     Row("key show", f"{_CLI}.key:show", "Show one key, never its secret."),
     Row(
@@ -154,6 +166,21 @@ ROWS: tuple[Row, ...] = (
         "client uninstall",
         f"{_CLI}.desktop:uninstall",
         "Take meshctl's entries out of a client's settings, and revoke the key made for it.",
+    ),
+    Row(
+        "vault status",
+        f"{_CLI}.vault:status",
+        "Show the vault's keys by id, and whether it is open.",
+    ),
+    Row(
+        "vault verify",
+        f"{_CLI}.vault:verify",
+        "Open everything that is sealed, and count; nothing of it is shown.",
+    ),
+    Row(
+        "vault unlock",
+        f"{_CLI}.vault:unlock",
+        "Open a locked vault with a key, or with what the daemon's own source has by now.",
     ),
     Row(
         "config list",

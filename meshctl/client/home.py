@@ -4,7 +4,7 @@ Paths are computed as strings and become `Path` on demand: importing pathlib cos
 a fast command may take, platformdirs more than half.
 """
 # Hence no pathlib below.
-# ruff: noqa: PTH100, PTH102, PTH103, PTH111, PTH117, PTH118, PTH120
+# ruff: noqa: PTH100, PTH102, PTH103, PTH105, PTH108, PTH110, PTH111, PTH117, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SOCKET_BYTES = 100
 """The longest path of a Unix socket; macOS ends at 104 bytes, Linux at 108."""
+
+
+_ORG_BYTES = 200
 
 
 class Home:
@@ -75,6 +78,27 @@ class Home:
     def keys(self) -> Path:
         """The vault's keys."""
         return _path(self.at("keys"))
+
+    def org(self, said: str | None) -> str | None:
+        """The org to ask in: the one that was said, else the one chosen, else the daemon's only."""
+        if said:
+            return said
+        try:
+            with open(self.at("org"), encoding="utf-8") as file:
+                return file.read(_ORG_BYTES).strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def choose(self, org: str | None) -> None:
+        """Remember the org to ask in; None forgets it. Another command never sees half a name."""
+        if org is None:
+            if os.path.exists(self.at("org")):
+                os.unlink(self.at("org"))
+            return
+        new = self.at(f"org.{os.getpid()}")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(org + "\n")
+        os.replace(new, self.at("org"))
 
     def prepare(self) -> None:
         """Make the folder and its `logs`, for this user alone.

@@ -47,7 +47,7 @@ def environment(home: Home) -> dict[str, str]:
 
 
 def running(home: Home) -> dict[str, Any] | None:
-    """`{"pid", "socket", "url", "version"}` of the daemon that serves, or None.
+    """`{"pid", "socket", "url", "version", "state"}` of the daemon that serves, or None.
 
     A daemon that holds the lock but does not serve yet is waited for.
     """
@@ -61,6 +61,7 @@ def running(home: Home) -> dict[str, Any] | None:
         "socket": daemon["socket"],
         "url": status["url"],
         "version": daemon["version"],
+        "state": daemon["state"],
     }
 
 

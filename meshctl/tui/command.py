@@ -14,16 +14,11 @@ if TYPE_CHECKING:
     from meshctl.render.look import Look
 
 
-class _Flags(Protocol):
-    @property
-    def org(self) -> str | None: ...
-
-
 class _Context(Protocol):
     """What the dashboard needs of the command line's context."""
 
     @property
-    def flags(self) -> _Flags: ...
+    def org(self) -> str | None: ...
     @property
     def home(self) -> Home: ...
     @property
@@ -52,7 +47,7 @@ def tui(ctx: typer.Context) -> None:
     # A client of its own: the command line's would write its warning across the screen.
     app = Dashboard(
         lambda post: Feed(
-            Client(me.home.socket, org=me.flags.org, warn=lambda text: post(Said(text))), post
+            Client(me.home.socket, org=me.org, warn=lambda text: post(Said(text))), post
         ),
         me.look,
     )

@@ -44,6 +44,7 @@ RULES = {
         {
             "meshctl.cli.output": "the one writer of answers",
             "meshctl.main": "flushes it, and closes it for a reader that left",
+            "meshd.vault.sources.keyring_process": "a pipe to the daemon that asked it",
             "meshd.main": "prints what `meshd doctor` and `meshd config` found",
         },
         called=False,
@@ -77,6 +78,8 @@ RULES = {
             "meshd.proxy.environment": "the environment of one child",
             "meshd.proxy.child": "what must never be told from that child's stderr",
             "meshd.vault.box": "keys into the cipher",
+            "meshd.services.unlocking": "a master key that somebody gave",
+            "meshd.vault.sources.environment": "the master key that was a variable",
             "meshd.vault.master": "the key into its own file and derivations",
             "meshd.vault.vault": "values into the cipher",
         },
@@ -108,6 +111,7 @@ RULES = {
         r"|asyncio\.create_subprocess_\w+|os\.(exec\w+|spawn\w+|posix_spawnp?|fork\w*|system|popen)",
         {
             "meshd.proxy.child": "stdio servers: a group each, reaped, recorded",
+            "meshd.vault.sources.program": "what prints the master key, for one answer",
             "meshd.proxy.watchdog": "the helper that kills what a killed daemon leaves",
             "meshd.dev": "the daemon, again and again",
             "meshd.proxy.process_table": "asks ps where there is no /proc",

@@ -15,24 +15,31 @@ from meshd.core.answers import requests_up_to
 from meshd.core.http_server import MAX_BODY
 from meshd.services.principal import Principal
 from meshd.wire.calls import CALLS
+from meshd.wire.errors import NotFound
 from tests.support.principals import local_principal
 
 
 @dataclass
 class Door:
-    """One dispatcher. `asked` has every request that reached a handler."""
+    """One dispatcher. `asked` has every request that reached a handler, `gone` orgs that went."""
 
     client: aiohttp.ClientSession
     principal: Principal = field(default_factory=local_principal)
     on_socket: bool = True
     url: str = ""
     port: int = 0
+    gone: set[str] = field(default_factory=set)
     asked: list[Any] = field(default_factory=list)
     handlers: dict[str, Callable[[Principal, Any], Any]] = field(default_factory=dict)
 
     def handle(self, name: str, who: Principal, asked: Any) -> Any:
         self.asked.append(asked)
         return self.handlers.get(name, lambda _who, _asked: {"done": name})(who, asked)
+
+    def in_org(self, who: Principal, named: str | None) -> Principal:
+        if named not in {None, who.org, "default"} or named in self.gone:
+            raise NotFound(f'there is no org "{named}"')
+        return who
 
     async def ask(
         self, method: str, path: str, body: Any = None, data: bytes | None = None, **headers: str
@@ -63,7 +70,7 @@ async def open_door() -> AsyncIterator[Door]:
         dispatcher = Dispatcher(
             CALLS,
             {c.name: lambda who, asked, n=c.name: made.handle(n, who, asked) for c in CALLS},
-            lambda who, name: name in {who.org, "default"},
+            made.in_org,
             body_deadline=0.2,
         )
         server = web.Server(

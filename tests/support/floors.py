@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from meshd.core.config import read_config
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
@@ -18,24 +19,29 @@ from meshd.services.health import Health
 from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.records import Records
+from meshd.services.seals import Seals
 from meshd.services.tools import Tools
+from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
-from meshd.store.db import Step
-from meshd.store.queries import Queries
+from meshd.store.db import Database, Step
+from meshd.store.opening import open_databases
+from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
+from meshd.vault.sources.file import FileSource
 from meshd.wire.key import KeyAdd
 from tests.support.clock import FakeClock
-
-STORE = Path(str(files("meshd.store")))
 
 
 @dataclass
 class Floors:
     """Every service, and the principal at the socket."""
 
+    folder: Path
     clock: FakeClock
-    db: SqliteDatabase
-    calls: SqliteDatabase
+    db: Database
+    calls: Database
+    scoped: ScopedDatabase
+    scoped_calls: ScopedDatabase
     founding: Founding
     directory: Directory
     events: Events
@@ -69,6 +75,7 @@ class Floors:
         def run(connection: Any) -> None:
             connection.execute(sql, params)
 
+        assert isinstance(self.db, SqliteDatabase)
         await self.db._writer.submit(run)
         await self.db.write(Step("revision.bump", {"topic": "keys"}))
         await self.directory.refresh()
@@ -80,30 +87,26 @@ class Floors:
 
 
 @asynccontextmanager
-async def floors(folder: Path) -> AsyncIterator[Floors]:
-    """Open them in a folder, and close them."""
+async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
+    """Open them in a folder, and close them. `url` says where the data is if not there."""
     async with AsyncExitStack() as stack:
         clock = FakeClock()
-        queries = Queries.load(STORE / "sql")
-        databases = []
-        for name, kind in (("mesh.db", "main"), ("calls.db", "calls")):
-            migrations = STORE / "migrations" / kind
-            db = await SqliteDatabase.open(
-                folder / name, queries, migrations=migrations, durable=False
-            )
-            stack.push_async_callback(db.close)
-            await db.migrate()
-            databases.append(db)
-        main, calls = databases
-        founding = await found(main, folder / "keys" / "master.key", clock, lambda: "ada")
+        config = read_config({"MESHCTL_HOME": str(folder), "DATABASE_URL": url})
+        databases = await stack.enter_async_context(open_databases(config))
+        await databases.migrate()
+        main, calls = databases.main, databases.calls
+        founding = await found(main, clock, lambda: "ada")
+        file = FileSource(folder / "keys" / "master.key")
+        await Unlocking(main, founding.vault, founding.installation, [file], clock).begin()
         directory = Directory(main, clock)
+        directory.on_orgs(DataKeys(main, founding.vault).follow)
         await directory.refresh()
         events = Events(main, clock, Bell())
         health = Health(main, directory, events, clock)
         records = Records(calls, directory, clock)
         keys = Keys(main, directory, events, clock)
         rules = OutboundRules()
-        credentials = Credentials(founding.vault)
+        credentials = Credentials(founding.vault, Seals(main, founding.vault))
         client = await stack.enter_async_context(open_session(rules))
         upstreams = Upstreams(client, StdioPool(folder / "children"), credentials, health)
         stack.push_async_callback(upstreams.close)
@@ -116,6 +119,7 @@ async def floors(folder: Path) -> AsyncIterator[Floors]:
             permissions=EVERYTHING, role="owner", instance_admin=True,
         )  # fmt: skip
         yield Floors(
-            clock, main, calls, founding, directory, events, health, records, keys, upstreams,
+            folder, clock, main._database, calls._database, main, calls, founding, directory,
+            events, health, records, keys, upstreams,
             tools, connections, owner,
         )  # fmt: skip

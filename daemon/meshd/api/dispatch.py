@@ -22,7 +22,6 @@ from meshd.wire.calls.row import Call
 from meshd.wire.errors import (
     BadRequest,
     MethodNotAllowed,
-    NotFound,
     TooSlow,
     Unauthenticated,
     Unavailable,
@@ -46,12 +45,12 @@ class Dispatcher:
         self,
         calls: Iterable[Call],
         handlers: Mapping[str, Handler],
-        org_of: Callable[[Principal, str], bool],
+        in_org: Callable[[Principal, str | None], Principal],
         *,
         stopping: Callable[[], bool] = lambda: False,
         body_deadline: float = BODY_DEADLINE,
     ) -> None:
-        """`org_of(principal, name)` says whether a `Meshctl-Org` header names the principal's org.
+        """`in_org(principal, named)` gives the principal in the org that `Meshctl-Org` names.
 
         Streams are cut once `stopping` is true; who follows one resumes at the next daemon.
 
@@ -63,7 +62,7 @@ class Dispatcher:
             raise ValueError(f"calls without a partner: {sorted(rows.keys() ^ handlers.keys())}")
         self._rows = rows
         self._handlers = handlers
-        self._org_of = org_of
+        self._in_org = in_org
         self._stopping = stopping
         self._body_deadline = body_deadline
         self._routes = Routes(rows.values())
@@ -90,9 +89,7 @@ class Dispatcher:
             return json_answer(openapi.document(self._rows.values(), on_socket=on_socket))
         routes = self._routes if on_socket else self._tcp_routes
         call, fields = routes.find(request.method, request.rel_url.raw_path)
-        org = request.headers.get("Meshctl-Org")
-        if org is not None and not self._org_of(principal, org):
-            raise NotFound(f'there is no org "{ascii(org[:60])[1:-1]}"')
+        principal = self._within(principal, call, request.headers.get("Meshctl-Org"))
 
         async def read() -> Any:
             if call.method in {"GET", "DELETE"}:
@@ -115,7 +112,12 @@ class Dispatcher:
         async def read() -> Any:
             return _from_body(call, arguments, {})
 
-        return await self._perform(principal, call, read)
+        return await self._perform(self._within(principal, call, principal.org), call, read)
+
+    def _within(self, principal: Principal, call: Call, org: str | None) -> Principal:
+        if call.in_org or principal.kind != "local":
+            return self._in_org(principal, org)
+        return principal
 
     async def _perform(
         self, principal: Principal, call: Call, read: Callable[[], Awaitable[Any]]
@@ -125,12 +127,24 @@ class Dispatcher:
         asked = await read()
         principal = _admit(principal, call)  # a body may be long in coming
         answer = self._handlers[call.name](principal, asked)
-        return await answer if hasattr(answer, "__await__") else answer
+        if hasattr(answer, "__await__"):
+            return await self._awaited(answer, principal, call)
+        return answer
+
+    async def _awaited(self, answer: Awaitable[Any], principal: Principal, call: Call) -> Any:
+        try:
+            return await answer
+        except Exception:
+            if call.in_org:
+                self._in_org(principal, principal.org)  # if it is gone, that is the reason
+            raise
 
     def _readmit(self, principal: Principal, call: Call) -> None:
         if self._stopping():
             raise ConnectionAbortedError
         _admit(principal, call)
+        if call.in_org:
+            self._in_org(principal, principal.org)  # it may be gone
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.body_exists and request.content_type != JSON:

@@ -8,10 +8,10 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
-from meshd.api.dispatch import Dispatcher
 from meshd.core.answers import error_answer
 from meshd.core.clock import Clock
 from meshd.core.http_server import HttpServer
@@ -26,22 +26,38 @@ HOST = "meshd"
 McpHandler = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
 
 
+class Control(Protocol):
+    """What answers control calls."""
+
+    async def handle(
+        self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
+    ) -> web.StreamResponse:
+        """Answer one. Never raises but for a connection that broke."""
+        ...
+
+
 class SocketSite:
     """Serves control calls, and MCP for bridges that name the key they act as."""
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        control: Control,
+        mcp: McpHandler,
         keys: Keys,
         owner: Callable[[], Principal],
-        mcp: McpHandler,
+        in_org: Callable[[Principal, str | None], Principal],
         clock: Clock,
     ) -> None:
-        self._dispatcher = dispatcher
+        self.lead_to(control, mcp)
         self._keys = keys
         self._owner = owner
-        self._mcp = mcp
+        self._in_org = in_org
         self._server = HttpServer(self._handle, clock, strangers=False)
+
+    def lead_to(self, control: Control, mcp: McpHandler) -> None:
+        """From now on, what the owner asks comes there."""
+        self._control = control
+        self._mcp = mcp
 
     async def start(self, path: Path) -> None:
         """Listen on `path`. A stale socket is removed: the caller holds the daemon's lock."""
@@ -52,16 +68,20 @@ class SocketSite:
         await self._server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        is_mcp = request.path.startswith("/mcp/")
         try:
             _check_peer(request)
             principal = self._owner()
-            if (acting := request.headers.get("Meshctl-Key")) is not None:
+            acting = request.headers.get("Meshctl-Key")
+            if acting is not None or is_mcp:
+                principal = self._in_org(principal, request.headers.get("Meshctl-Org"))
+            if acting is not None:
                 principal = self._keys.acting_as(acting, principal)
         except MeshError as error:
             return error_answer(error)
-        if request.path.startswith("/mcp/"):
+        if is_mcp:
             return await self._mcp(request, principal)
-        return await self._dispatcher.handle(request, principal, on_socket=True)
+        return await self._control.handle(request, principal, on_socket=True)
 
 
 def _bind(path: Path) -> socket.socket:

@@ -10,6 +10,7 @@ from meshd.core import config_values as kinds
 from meshd.core.config_file import Line, read_env, read_json, shown, wrong
 from meshd.core.config_values import Kind
 from meshd.core.database_url import PostgresServer, SqliteFile
+from meshd.core.secret import Secret
 from meshd.wire.config import SettingShown
 from meshd.wire.errors import BadRequest
 
@@ -20,7 +21,8 @@ class Setting:
 
     `unset` says in words what holds where the default is empty. What is `live` is taken over by a
     running daemon when it reads its settings again. In `config.json` the name is in lower case;
-    what says where the files are (`located`) stands in no file.
+    what says where the files are (`located`) stands in no file, and neither does a `secret`: its
+    text is kept apart, and a table of settings has `***` of it.
     """
 
     env: str
@@ -30,6 +32,7 @@ class Setting:
     unset: str = ""
     live: bool = False
     located: bool = False
+    secret: bool = False
 
     @property
     def shown_default(self) -> str:
@@ -43,19 +46,19 @@ SETTINGS: tuple[Setting, ...] = (
         unset="the platform's state folder", located=True,
     ),
     Setting(
-        "CONFIG_PATH", kinds.PATH, "", "JSON file of settings, names in lower case.",
+        "CONFIG_PATH", kinds.PATH, "", "JSON file of settings in lower case.",
         unset="config.json in MESHCTL_HOME", located=True,
     ),
     Setting(
-        "PORT", kinds.PORT, "", "TCP port of the MCP endpoint; 0 picks one.",
+        "PORT", kinds.PORT, "", "TCP port for MCP; 0 picks one.",
         unset="3000, else the next free one",
     ),
     Setting(
         "HOST", kinds.ADDRESS, "127.0.0.1",
-        "Address to listen on; beyond loopback with TLS or proxies alone.",
+        "Where to listen; beyond loopback with TLS or proxies alone.",
     ),
     Setting(
-        "TLS_CERT", kinds.PATH, "", "PEM file of the certificate and its chain; SIGHUP reads it.",
+        "TLS_CERT", kinds.PATH, "", "PEM file of the certificate chain; SIGHUP reads it.",
         unset="plain HTTP",
     ),
     Setting("TLS_KEY", kinds.PATH, "", "PEM file of the certificate's key, not encrypted."),
@@ -82,11 +85,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "DATABASE_URL", kinds.DATABASE, "",
-        "postgres://…, or file:PATH, with calls.db beside it.",
+        "postgres://… or file:PATH, calls.db beside it.",
         unset="file:data/mesh.db",
     ),
     Setting(
-        "DATABASE_PG_SSL", kinds.FLAG, "false",
+        "DATABASE_PG_SSL", kinds.SWITCH, "false",
         "Whether Postgres must prove over TLS who it is.",
     ),
     Setting(
@@ -104,8 +107,27 @@ SETTINGS: tuple[Setting, ...] = (
         "MESHCTL_RATE_LIMIT", kinds.RATE, "", "Calls a minute that each key may make.",
         unset="no limit", live=True,
     ),
+    Setting(
+        "MESHCTL_MASTER_KEY_COMMAND", kinds.COMMAND, "",
+        "Program that prints the vault's master key; run without a shell.",
+    ),
+    Setting(
+        "CREDENTIALS_DIRECTORY", kinds.PATH, "",
+        "Set by systemd: meshctl-master-key in it is the master key.", located=True,
+    ),
+    Setting(
+        "MESHCTL_KEYRING", kinds.SWITCH, "", "Keep the master key in the system's keyring.",
+        unset="0",
+    ),
+    Setting(
+        "MESHCTL_MASTER_KEY", kinds.SECRET, "",
+        "The master key itself, where nothing better can keep it.", secret=True,
+    ),
 )  # fmt: skip
 """The table that help topics, `config list` and `daemon show` are made from."""
+
+MASTER_KEY = "MESHCTL_MASTER_KEY"
+"""The one setting that is a secret; whoever reads the environment takes it out of there."""
 
 _BY_NAME: Mapping[str, Setting] = {setting.env: setting for setting in SETTINGS}
 
@@ -151,6 +173,10 @@ class Config:
     keep_events: int
     keep_calls: int
     rate_limit: int | None
+    master_key_command: tuple[str, ...]
+    credentials: Path | None
+    keyring: bool
+    master_key_value: Secret | None
     given: Mapping[str, Given]
     env_files: tuple[Path, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -186,13 +212,18 @@ class Config:
         return self.home / "data"
 
     @property
+    def remembered(self) -> Path:
+        """What this home remembers of its daemon."""
+        return self.home / "run" / "daemon.json"
+
+    @property
     def children(self) -> Path:
         """One record per running child, so that a successor can end orphans."""
         return self.home / "run" / "children"
 
     def text(self, env: str) -> str:
-        """What a setting says now, as it would be written; what looks like a secret is masked."""
-        return _shown(_BY_NAME[env], self.given[env])
+        """What a setting says now, as it would be written; what is or looks secret is masked."""
+        return _shown(_BY_NAME[env], self.given[env].text)
 
     def value(self, env: str) -> Any:
         """What a setting means."""
@@ -241,7 +272,9 @@ def read_config(
     if port is not None:
         layers.add("PORT", Given(str(port), "command line"))
     for setting in SETTINGS:
-        layers.add(setting.env, Given(environ.get(setting.env, ""), "environment"))
+        said = environ.get(setting.env, "")
+        kept = _shown(setting, said) if setting.secret else said
+        layers.add(setting.env, Given(kept, "environment"))
     paths = tuple(path.absolute() for path in env_files)
     ignored = [name for path in reversed(paths) for name in layers.add_env(path)]
     home = _home(layers)
@@ -273,6 +306,10 @@ def read_config(
         keep_events=value["MESHCTL_KEEP_EVENTS"],
         keep_calls=value["MESHCTL_KEEP_CALLS"],
         rate_limit=value["MESHCTL_RATE_LIMIT"],
+        master_key_command=value["MESHCTL_MASTER_KEY_COMMAND"],
+        credentials=value["CREDENTIALS_DIRECTORY"],
+        keyring=value["MESHCTL_KEYRING"],
+        master_key_value=_secret(environ.get(MASTER_KEY, "")),
         given=given,
         env_files=paths,
         ignored=tuple(ignored),
@@ -326,7 +363,7 @@ class _Layers:
         for line in lines:
             name = line.name.upper()
             if name not in _BY_NAME or line.name != line.name.lower():
-                valid = " ".join(s.env.lower() for s in SETTINGS if not s.located)
+                valid = " ".join(s.env.lower() for s in SETTINGS if not (s.located or s.secret))
                 raise wrong(path, line.line, "no setting has this name", key=shown(line.name),
                             valid=valid)  # fmt: skip
             self._add_line(path, line, name)
@@ -335,7 +372,18 @@ class _Layers:
         if _BY_NAME[name].located:
             why = "this says where files are, and stands in no file"
             raise wrong(path, line.line, why, key=line.name)
+        if _BY_NAME[name].secret:
+            why = "a secret stands in no file of settings"
+            raise wrong(path, line.line, why, key=line.name)
         self.add(name, Given(line.text, f"{path}:{line.line}", path, line.line))
+
+
+def _shown(setting: Setting, text: str) -> str:
+    return setting.kind.show(text.strip()) if text.strip() else text
+
+
+def _secret(text: str) -> Secret | None:
+    return Secret(text) if text.strip() else None
 
 
 def _home(layers: _Layers) -> Path:
@@ -355,16 +403,12 @@ def _database(home: Path, place: SqliteFile | PostgresServer | None) -> SqliteFi
     return SqliteFile(home / (place.path if place else Path("data", "mesh.db")))
 
 
-def _shown(setting: Setting, given: Given) -> str:
-    return setting.kind.show(given.text.strip()) if given.text.strip() else given.text
-
-
 def _value(setting: Setting, given: Given) -> Any:
     try:
         return setting.kind.value(given.text)
     except ValueError:
         pass
-    text = shown(_shown(setting, given)[:100])
+    text = shown(_shown(setting, given.text)[:100])
     valid = {"valid": setting.kind.form}
     if given.path is not None:
         why = f'{setting.env} "{text}" is not valid'

@@ -85,11 +85,11 @@ def _past(mark: str, text: str, at: int) -> int:
 def _text(path: Path, line: int, name: str, value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    if isinstance(value, int):
+        return str(value).lower()  # a flag as it is written here
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         return ",".join(value)
-    why = "a string, a whole number or a list of strings is expected"
+    why = "a string, a whole number, true, false or a list of strings is expected"
     raise wrong(path, line, why, key=shown(name))
 
 

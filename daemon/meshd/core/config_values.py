@@ -1,6 +1,7 @@
 """What the values of settings look like, and how their text is read. Pure; knows no setting."""
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -10,6 +11,7 @@ from typing import Any
 from meshd.core.clock import MICROSECONDS, seconds
 from meshd.core.database_url import read_database, shown_database
 from meshd.core.redact import redact_text
+from meshd.core.secret import MASK
 from meshd.wire.errors import BadRequest
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -19,7 +21,8 @@ SHORTEST_KEEP, LONGEST_KEEP = 60, 36500 * 86400
 _AUTHORITY = re.compile(r"[^/\s?#@,]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True,
+           "0": False, "false": False, "no": False, "off": False}  # fmt: skip
 _URL = re.compile(r"https?://[^/\s?#@]+")
 
 
@@ -75,12 +78,6 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or ip_address(host).is_loopback
 
 
-def _switch(text: str) -> bool:
-    if text.lower() not in {"true", "false"}:
-        raise ValueError
-    return text.lower() == "true"
-
-
 def _url(text: str) -> str:
     if not _URL.fullmatch(text.rstrip("/")):
         raise ValueError
@@ -106,10 +103,22 @@ def _rate(text: str) -> int:
     return int(text)
 
 
-def _flag(text: str) -> bool:
-    if text.lower() not in _FLAGS:
+def _switch(text: str) -> bool:
+    if text.lower() not in _SWITCH:
         raise ValueError
-    return _FLAGS[text.lower()]
+    return _SWITCH[text.lower()]
+
+
+def _argv(text: str) -> tuple[str, ...]:
+    words = tuple(shlex.split(text))  # quotes as in a shell; nothing is expanded
+    if not words or not words[0]:
+        raise ValueError
+    return words
+
+
+def _hidden(text: str) -> str:
+    del text
+    return MASK
 
 
 def _words(is_valid: Callable[[str], object]) -> Callable[[str], tuple[str, ...]]:
@@ -140,12 +149,15 @@ URL = Kind("url", "http(s)://HOST[:PORT] without a path", _url)
 HOSTS = Kind("list", "HOST[:PORT], comma-separated", _words(_AUTHORITY.fullmatch), ())
 ORIGINS = Kind("list", "https://HOST[:PORT], comma-separated", _words(_ORIGIN.fullmatch), ())
 NETWORKS = Kind("list", "addresses or CIDRs, comma-separated", _words(_is_network), ())
-SWITCH = Kind("switch", "true or false", _switch, False)
 REACHABLE = Kind("list", "hosts, addresses or CIDRs, comma-separated", _words(_is_reachable), ())
 LEVEL = Kind("level", " ".join(LEVELS), _level)
+SWITCH = Kind("switch", "1 or 0, true or false, yes or no, on or off", _switch, False)
+COMMAND = Kind(
+    "command", "a program and its arguments, quoted as in a shell", _argv, (), show=_hidden
+)
+SECRET = Kind("secret", "a secret text", str, show=_hidden)
 RATE = Kind("number", "a whole number from 1 to 1000000", _rate)
 KEEP = Kind("duration", "a duration such as 12h or 30d, from 1m to 36500d", _keep)
-FLAG = Kind("flag", "true or false", _flag, False)
 DATABASE = Kind(
     "database",
     "file:PATH, sqlite:PATH, postgres://… or postgresql://…; special characters as %40",

@@ -1,11 +1,10 @@
-"""The TCP site: gate, authentication, and the way to MCP or to the control calls."""
+"""The TCP site: the gate, health, and the way to what stands behind it."""
 
 import asyncio
 import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -14,19 +13,15 @@ from meshd.core.clock import Clock
 from meshd.core.http_peers import Peers
 from meshd.core.http_server import HttpServer
 from meshd.gateway.answers import gone, rpc_error
-from meshd.gateway.bearer import CHALLENGE, authenticate
-from meshd.gateway.endpoint import Endpoint
+from meshd.gateway.bearer import CHALLENGE
 from meshd.gateway.gate import Gate
+from meshd.gateway.inside import Inside
 from meshd.gateway.plain import is_plain
-from meshd.gateway.streams import OpenStreams
 from meshd.services.failures import failure
-from meshd.services.keys import Keys
-from meshd.services.principal import Principal
 from meshd.wire.errors import (
     Conflict,
     MeshError,
     MethodNotAllowed,
-    NotFound,
     Unauthenticated,
     Unavailable,
 )
@@ -34,34 +29,20 @@ from meshd.wire.errors import (
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 3000
-DOCUMENT = "/openapi.json"
-"""What the control calls are, for who does not know them; served like one of them."""
 TRIES = 100
-
-Control = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
-Ready = Callable[[], Awaitable[bool]]
 
 
 class TcpSite:
     """Serves clients over TCP. Nothing but `/health` and `/ready` answers without a key."""
 
-    def __init__(
-        self,
-        keys: Keys,
-        endpoint: Endpoint,
-        control: Control,
-        ready: Ready,
-        clock: Clock,
-        peers: Peers,
-    ) -> None:
-        """`ready` says whether calls can be served, not only answered."""
-        self._keys = keys
-        self._endpoint = endpoint
-        self._control = control
-        self._ready = ready
+    def __init__(self, inside: Inside, clock: Clock, peers: Peers) -> None:
+        self._inside = inside
         self._gate: Gate | None = None
-        self._streams = OpenStreams()
         self._server = HttpServer(self._handle, clock, peers=peers)
+
+    def lead_to(self, inside: Inside) -> None:
+        """From now on, what passes the gate comes there."""
+        self._inside = inside
 
     async def start(
         self, listener: socket.socket, gate: Gate, tls: ssl.SSLContext | None = None
@@ -72,7 +53,7 @@ class TcpSite:
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Stop listening; calls under way get their time, open streams end at once."""
-        self._streams.end()
+        self._inside.end_streams()
         await self._server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -103,23 +84,10 @@ class TcpSite:
         if path in {"/health", "/ready"}:
             if request.method not in {"GET", "HEAD"}:
                 raise MethodNotAllowed
-            if path == "/ready" and not await self._ready():
-                raise Unavailable("the daemon is not ready")
+            if path == "/ready":
+                await self._inside.check_ready()
             return json_answer({"status": "ok"})
-        if (path == DOCUMENT or path.startswith(("/mcp/", "/v1/"))) and "/.well-known" not in path:
-            principal = self._authenticate(request)
-            if path.startswith("/mcp/"):
-                if request.method != "GET":
-                    return await self._endpoint.handle(request, principal, path[5:], started)
-                with self._streams.one(principal.id):
-                    return await self._endpoint.handle(request, principal, path[5:], started)
-            return await self._control(request, principal)
-        raise NotFound("nothing is here")
-
-    def _authenticate(self, request: web.BaseRequest) -> Principal:
-        principal = authenticate(self._keys, request.headers)
-        self._server.trust(request)
-        return principal
+        return await self._inside.answer(request, started, self._server.trust)
 
 
 def bind(host: str, port: int | None, remembered: int | None) -> socket.socket:

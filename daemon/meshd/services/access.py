@@ -19,7 +19,7 @@ Kind = Literal["tool", "resource", "prompt", "other"]
 ROLES: dict[str, Permissions] = {
     "owner": EVERYTHING,
     "admin": EVERYTHING,
-    "user": {ANY: (ANY,), SELF: ("status", "whoami")},
+    "user": {ANY: (ANY,), SELF: ("status", "whoami", "org.list", "org.show")},
 }
 """The built-in roles. Admins differ from owners in the calls that are for owners only."""
 
@@ -138,9 +138,11 @@ def decide_call(principal: Principal, call: Call) -> Decision:
         return Decision(False, f"{call.name} is for instance admins")
     # A role is held in an org: what concerns the whole instance has to be said in the key itself.
     instance = call.right == "instance"
+    if call.owner_only and principal.role == "owner":
+        return Decision(True, "the role owner")
     for permissions in (principal.permissions,) if instance else _sources(principal):
         for grant in permissions.get(SELF, ()):
-            if grant == call.name or (not call.secret and glob_match(grant, call.name)):
+            if grant == call.name or (not is_exact(call) and glob_match(grant, call.name)):
                 return Decision(True, f"self/{grant}")
     return Decision(False, f"no grant of {principal.name} covers {call.name}", call.name)
 
@@ -164,6 +166,11 @@ def holds_self(principal: Principal) -> bool:
 
 def _has_self(permissions: Permissions) -> bool:
     return bool(permissions.get(SELF))
+
+
+def is_exact(call: Call) -> bool:
+    """Whether only a grant that names the call gives it, and no pattern."""
+    return call.secret or call.owner_only
 
 
 def check_role(role: str | None) -> str | None:

@@ -1,13 +1,14 @@
 """Nothing made with a key can hold or do more than that key. Pure; who may call is in access."""
 
 from meshd.core.clock import iso
-from meshd.services.access import ROLES
+from meshd.services.access import ROLES, is_exact
 from meshd.services.grants import ANY, SELF, glob_match, split_grant
 from meshd.services.principal import Permissions, Principal
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import Denied
 
-_SECRET = frozenset(call.name for call in CALLS if call.secret)
+_EXACT = frozenset(call.name for call in CALLS if is_exact(call))
+_OWNER_ONLY = frozenset(call.name for call in CALLS if call.owner_only)
 _INSTANCE = frozenset(call.name for call in CALLS if call.right == "instance")
 _OWNER = "owner"
 
@@ -44,6 +45,8 @@ def _holds(maker: Principal, target: str, grant: str) -> bool:
         return _covered(maker.permissions, target, grant) or _covered(role, target, grant)
     if _calls_covered(maker.permissions, grant):
         return True
+    if grant in _OWNER_ONLY:
+        return maker.role == _OWNER
     # In the key made this would be a grant of its own and carry instance rights; a role does not.
     return ANY not in grant and grant not in _INSTANCE and _calls_covered(role, grant)
 
@@ -77,7 +80,7 @@ def _covered(held: Permissions, target: str, grant: str) -> bool:
 
 def _calls_covered(held: Permissions, grant: str) -> bool:
     """Whether a grant under `self` is within what is held there."""
-    if grant in _SECRET:
+    if grant in _EXACT:
         return grant in held.get(SELF, ())
     return any(_is_within(have, grant) for have in held.get(SELF, ()))
 

@@ -28,7 +28,8 @@ from meshd.services.principal import Principal
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams, idle_seconds
-from meshd.store.db import Database, ExpectFailed, Step, UniqueViolation
+from meshd.store.db import ExpectFailed, Step, UniqueViolation
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import (
     Connection,
     ConnectionAdd,
@@ -49,7 +50,7 @@ class Connections:
 
     def __init__(
         self,
-        db: Database,
+        db: ScopedDatabase,
         directory: Directory,
         events: Events,
         credentials: Credentials,
@@ -130,27 +131,32 @@ class Connections:
 
     async def remove(self, who: Principal, name: str) -> Removed:
         """Remove it with its credentials, and every grant on it. Raises NotFound."""
-        async with self._directory.changing:
+        async with self._directory.changing():
             row = self._find(who, name)
             await self._write(
+                who.org,
                 row.name,
                 Step("connection.remove", {"org_id": row.org, "id": row.id}, expect=1),
                 self._tools.forget(row),
-                self._events.step(who, "connection.removed", row.id, {"name": row.name}),
                 *self._without_grants_on(row),
+                self._events.step(who, "connection.removed", row.id, {"name": row.name}),
+                Step("revision.bump", {"topic": "keys"}),
             )
         await self._upstreams.drop(row)
         return Removed(id=row.id, name=row.name)
 
     async def enable(self, who: Principal, name: str, *, enabled: bool) -> Connection:
         """Serve it, or stop serving it and what runs for it. Raises NotFound."""
-        async with self._directory.changing:
+        async with self._directory.changing():
             row = self._find(who, name)
             if row.enabled == enabled:
                 return self.wire(row)
             kind = "connection.enabled" if enabled else "connection.disabled"
-            asked = {"org_id": row.org, "id": row.id, "enabled": int(enabled)}
+            asked = {
+                "org_id": row.org, "id": row.id, "enabled": int(enabled), "edition": row.edition,
+            }  # fmt: skip
             await self._write(
+                who.org,
                 row.name,
                 Step("connection.enable", asked, expect=1),
                 self._events.step(who, kind, row.id, {"name": row.name}),
@@ -219,11 +225,12 @@ class Connections:
             "id": made, "org_id": who.org, "name": name, "bodies": bodies,
             "now": self._clock.now(), **row,
         }  # fmt: skip
-        async with self._directory.changing:
+        async with self._directory.changing():
             await self._write(
+                who.org,
                 name,
                 Step("connection.add", added),
-                *self._value_steps(who.org, made, sealed),
+                *await self._value_steps(who.org, made, sealed),
                 self._events.step(who, "connection.added", made, about),
             )
         await self._look(self._find(who, made))
@@ -232,7 +239,7 @@ class Connections:
     async def _edit(
         self, who: Principal, name: str, plan: Callable[[ConnectionRow], Edit]
     ) -> ConnectionEdited:
-        async with self._directory.changing:
+        async with self._directory.changing():
             row = self._find(who, name)
             edit = plan(row)
             after = edit.after
@@ -240,11 +247,13 @@ class Connections:
                 "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
                 "command": json.dumps(after.command) if after.command else None,
                 "cwd": after.cwd, "bodies": after.bodies, "idle_s": after.idle_s,
+                "edition": row.edition,
             }  # fmt: skip
             await self._write(
+                who.org,
                 after.name,
                 Step("connection.edit", changed, expect=1),
-                *self._value_steps(row.org, row.id, edit.values),
+                *await self._value_steps(row.org, row.id, edit.values),
                 *((self._tools.forget(row),) if edit.retargets(row) else ()),
                 self._events.step(who, "connection.edited", row.id, {"name": after.name}),
             )
@@ -254,13 +263,13 @@ class Connections:
             await self._look(edited)
         return ConnectionEdited(connection=self.show(who, row.id), dropped=edit.dropped)
 
-    def _value_steps(
+    async def _value_steps(
         self, org: str, connection: str, values: Mapping[tuple[str, str], str | None]
     ) -> list[Step]:
         return [
             self._credentials.drop(org, connection, kind, name)
             if value is None
-            else self._credentials.put(org, connection, kind, name, value)
+            else await self._credentials.put(org, connection, kind, name, value)
             for (kind, name), value in values.items()
         ]
 
@@ -273,12 +282,9 @@ class Connections:
                 edited = {
                     "id": who.id, "org_id": row.org, "name": who.name, "role": who.role,
                     "expires_at": who.expires_at, "read_only": int(who.read_only),
-                    "permissions": left, "permissions_before": key.permissions_json,
+                    "permissions": left, "edition": key.edition,
                 }  # fmt: skip
-                steps += [
-                    Step("key.edit", edited, expect=1),
-                    Step("revision.bump", {"topic": "keys"}),
-                ]
+                steps.append(Step("key.edit", edited, expect=1))
         return steps
 
     async def _look(self, row: ConnectionRow) -> None:
@@ -291,9 +297,9 @@ class Connections:
             pass  # it was disabled meanwhile
         await self._health.flush()
 
-    async def _write(self, name: str, *steps: Step) -> None:
+    async def _write(self, org: str, name: str, *steps: Step) -> None:
         try:
-            await self._db.write(*steps, Step("revision.bump", {"topic": "connections"}))
+            await self._db.org(org).write(*steps, Step("revision.bump", {"topic": "connections"}))
         except UniqueViolation:
             raise Conflict(
                 f'a connection "{name}" exists already', next=f"meshctl connection show {name}"

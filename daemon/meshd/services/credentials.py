@@ -6,6 +6,7 @@ from meshd.core.secret import Secret
 from meshd.proxy.child import Command
 from meshd.proxy.http import Target
 from meshd.services.directory import ConnectionRow
+from meshd.services.seals import Seals
 from meshd.store.db import Step
 from meshd.vault.vault import Vault
 
@@ -16,11 +17,17 @@ WHOLE = "whole"
 class Credentials:
     """Seals what operators give and builds what upstreams need."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, seals: Seals) -> None:
         self._vault = vault
+        self._seals = seals
 
-    def put(self, org: str, connection: str, kind: str, name: str, value: str) -> Step:
-        """The step that stores one sealed value. The blob is bound to its place."""
+    async def put(self, org: str, connection: str, kind: str, name: str, value: str) -> Step:
+        """The step that stores one sealed value. The blob is bound to its place.
+
+        Raises:
+            VaultError: the org's data key is not loaded, or spent.
+        """
+        await self._seals.count(org)
         field = f"{kind}:{name}"
         blob = self._vault.seal(org, "credentials", connection, field, Secret(value))
         return Step(
@@ -47,6 +54,10 @@ class Credentials:
     def command(self, row: ConnectionRow) -> Command:
         """What a stdio connection runs, with its environment. Raises as `target` does."""
         return Command(row.command, self._open(row, "env"), row.cwd)
+
+    def check(self, org: str, connection: str, kind: str, name: str, blob: bytes) -> None:
+        """Open a sealed value and drop it. Raises as `target` does."""
+        self._vault.open(org, "credentials", connection, f"{kind}:{name}", blob)
 
     def _open(self, row: ConnectionRow, wanted: str) -> dict[str, Secret]:
         return {

@@ -9,17 +9,23 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from meshd.core.clock import Clock
+from meshd.services.events import Bell
 from meshd.services.principal import Principal
-from meshd.store.db import Database, Row, StoreError
+from meshd.store.db import Row, StoreError
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+FollowOrgs = Callable[[AbstractSet[str], AbstractSet[str]], Awaitable[None]]
 
 POLL = 1.0
 STALE = 30.0
@@ -28,6 +34,8 @@ STALE = 30.0
 @dataclass(frozen=True, slots=True)
 class ConnectionRow:
     """A connection as configured. `sealed` holds (kind, name, blob); `revision` names this state.
+
+    `edition` counts what was edited, names and switches included: who edits names the one it read.
 
     What was observed of it (`state`, `reason`, `seen_at`) is not part of its identity.
     """
@@ -49,6 +57,7 @@ class ConnectionRow:
     seen_at: int | None = field(compare=False)
     idle_s: int | None = None
     """Seconds without use after which its child is stopped; 0 is never, None the default."""
+    edition: int = 0
 
     def names(self, kind: str) -> list[str]:
         """Names of the sealed values of a kind."""
@@ -62,7 +71,7 @@ class KeyRow:
     principal: Principal
     prefix: str
     last_four: str
-    permissions_json: str
+    edition: int
     created_at: int
     last_used_at: int | None
 
@@ -72,6 +81,9 @@ class View:
     """One consistent state of everything that decides. Never changed, only replaced."""
 
     orgs: Mapping[str, str]
+    """Id to name, the oldest first."""
+    org_made: Mapping[str, int]
+    """Id to the moment when it was made."""
     connections: Mapping[str, ConnectionRow]
     by_name: Mapping[tuple[str, str], ConnectionRow]
     keys: Mapping[str, KeyRow]
@@ -81,16 +93,20 @@ class View:
 class Directory:
     """Holds the current `View` and keeps it fresh.
 
-    `changing` is held by whoever checks the snapshot and then writes, so that what was checked is
-    what is changed.
+    `changing()` is held by whoever checks the snapshot and then writes. Another daemon may write
+    all the same, so what is changed is guarded by its edition in the database as well. Ringing the
+    `bell` hurries the next poll; `news` rings when there is another view.
     """
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self.changing = asyncio.Lock()
+    def __init__(self, db: ScopedDatabase, clock: Clock) -> None:
+        self.bell = Bell()
+        self.news = Bell()
         self._db = db
         self._clock = clock
+        self._changing = asyncio.Lock()
         self._lock = asyncio.Lock()
         self._view: View | None = None
+        self._follow_orgs: FollowOrgs | None = None
         self._revision = -1
         self._checked = clock.monotonic()
 
@@ -104,6 +120,28 @@ class Directory:
         if self._view is None or self._clock.monotonic() - self._checked > STALE:
             raise Unavailable("the database cannot be read, so nothing can be decided")
         return self._view
+
+    @property
+    def latest(self) -> View:
+        """The snapshot whatever its age, for what decides nothing.
+
+        Raises:
+            Unavailable: none was ever read.
+        """
+        if self._view is None:
+            raise Unavailable("the database was not read yet")
+        return self._view
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """For whoever checks the snapshot and then writes: alone here, and on a fresh one."""
+        async with self._changing:
+            await self.refresh()
+            yield
+
+    def on_orgs(self, follow: FollowOrgs) -> None:
+        """Wait for `follow`, with the ids before and now, before a view of other orgs is shown."""
+        self._follow_orgs = follow
 
     async def refresh(self) -> None:
         """Read everything again if anything changed.
@@ -119,8 +157,15 @@ class Directory:
                     revision, self._clock.monotonic(), await self._present_revision(),
                 )  # fmt: skip
                 if before == revision:
+                    await self._show_orgs(view)
                     self._view, self._revision = view, revision
+                    self.news.ring()
             self._checked = now
+
+    async def _show_orgs(self, view: View) -> None:
+        before = self._view.orgs.keys() if self._view else set[str]()
+        if self._follow_orgs is not None and before != view.orgs.keys():
+            await self._follow_orgs(before, view.orgs.keys())
 
     def key_now(self, key: str) -> Principal | None:
         """The principal of a key's id; None once it is revoked or expired."""
@@ -132,22 +177,23 @@ class Directory:
     async def keep_fresh(self) -> None:
         """Poll for changes made elsewhere, for ever."""
         while True:
-            await asyncio.sleep(POLL)
+            heard = self.bell.rung
             try:
                 await self.refresh()
             except StoreError as error:
                 log.warning("the snapshot could not be refreshed: %s", error)
+            await self.bell.wait(POLL, heard)
 
     async def _present_revision(self) -> int:
         row = await self._db.one("revision.sum")
         return int(row["n"]) if row else 0
 
     async def _load(self) -> View:
-        orgs = {row["id"]: row["name"] for row in await self._db.all("org.all")}
+        orgs = await self._db.all("org.all")
         users = await self._db.all("user.all")
         sealed: dict[str, list[tuple[str, str, bytes]]] = {}
         for row in await self._db.all("credential.all"):
-            entry = (row["kind"], row["name"], bytes(row["blob"]))
+            entry = (row["kind"], row["name"], stored_bytes(row["blob"]))
             sealed.setdefault(row["connection_id"], []).append(entry)
         before = self._view.connections if self._view else {}
         connections = {}
@@ -161,12 +207,21 @@ class Directory:
         rows = await self._db.all("key.all")
         keys = {row["id"]: _key(row, admin, partial(self.key_now, row["id"])) for row in rows}
         return View(
-            orgs=orgs,
+            orgs={row["id"]: row["name"] for row in orgs},
+            org_made={row["id"]: row["created_at"] for row in orgs},
             connections=connections,
             by_name={(c.org, c.name): c for c in connections.values()},
             keys=keys,
             by_digest={bytes(row["digest"]): keys[row["id"]].principal for row in rows},
         )
+
+
+def stored_bytes(value: object) -> bytes:
+    """A sealed value as it was stored. What is no bytes any more, somebody else wrote.
+
+    SQLite keeps any type in any column; empty bytes open nowhere, and say so where they are used.
+    """
+    return value if isinstance(value, bytes) else b""
 
 
 def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> ConnectionRow:
@@ -190,6 +245,7 @@ def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> Connect
         reason=row["reason"],
         seen_at=row["seen_at"],
         idle_s=row["idle_s"],
+        edition=row["edition"],
     )
 
 
@@ -212,7 +268,7 @@ def _key(row: Row, admin: str, renew: Callable[[], Principal | None]) -> KeyRow:
         principal=principal,
         prefix=row["prefix"],
         last_four=row["last_four"],
-        permissions_json=row["permissions"],
+        edition=row["edition"],
         created_at=row["created_at"],
         last_used_at=row["last_used_at"],
     )

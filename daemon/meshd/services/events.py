@@ -11,7 +11,8 @@ from meshd.core.clock import Clock, instant, iso
 from meshd.services.grants import glob_match
 from meshd.services.limits import check_tail
 from meshd.services.principal import Principal
-from meshd.store.db import Database, Row, Step
+from meshd.store.db import Row, Step
+from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
 from meshd.wire.ids import new_id
@@ -52,7 +53,7 @@ class Bell:
 class Events:
     """Writes system events and follows them."""
 
-    def __init__(self, db: Database, clock: Clock, bell: Bell) -> None:
+    def __init__(self, db: ScopedDatabase, clock: Clock, bell: Bell) -> None:
         self._db = db
         self._clock = clock
         self.bell = bell
@@ -81,10 +82,11 @@ class Events:
         """
         check_tail(asked.after, asked.limit)
         filters = [_filter(text) for text in asked.filter]
-        after, left = await self._start(principal.org, asked), asked.limit
+        db = self._db.org(principal.org)
+        after, left = await self._start(db, asked), asked.limit
         while True:
             heard = self.bell.rung
-            rows = await self._db.all("event.after", org_id=principal.org, after=after, limit=PAGE)
+            rows = await db.all("event.after", after=after, limit=PAGE)
             for row in rows:
                 after = row["seq"]
                 if all(glob_match(wanted, str(row[name] or "")) for name, wanted in filters):
@@ -98,14 +100,14 @@ class Events:
                 yield None
                 await self.bell.wait(POLL, heard)
 
-    async def _start(self, org: str, asked: EventTail) -> int:
+    async def _start(self, db: OrgDatabase, asked: EventTail) -> int:
         if asked.after is not None:
             return asked.after
         if asked.since is not None:
             moment = instant(asked.since, self._clock.now(), ahead=False)
-            row = await self._db.one("event.before_time", org_id=org, time=moment)
+            row = await db.one("event.before_time", time=moment)
         elif asked.follow:
-            row = await self._db.one("event.last", org_id=org)
+            row = await db.one("event.last")
         else:
             row = {"seq": 0}
         return int(row["seq"]) if row else 0

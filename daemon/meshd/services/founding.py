@@ -1,16 +1,12 @@
-"""The first start: an installation id, the default org with its data key, the local owner."""
+"""The first start: an installation id, the default org, the local owner."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from meshd.core.clock import Clock
-from meshd.store.db import Database, Step
-from meshd.vault.errors import VaultError
-from meshd.vault.master import load_or_create
+from meshd.store.db import Step, UniqueViolation
+from meshd.store.scoped import ScopedDatabase
 from meshd.vault.vault import Vault
-from meshd.wire.errors import Unavailable
 from meshd.wire.ids import new_id
 
 DEFAULT_ORG = "default"
@@ -18,50 +14,42 @@ DEFAULT_ORG = "default"
 
 @dataclass(frozen=True, slots=True)
 class Founding:
-    """What every later start finds. `daemon` names this daemon in session tokens."""
+    """What every later start finds, and every other daemon on the same database.
+
+    `vault` is locked: its keys are the matter of `unlocking`.
+    """
 
     vault: Vault
-    daemon: str
+    installation: str
     org: str
     owner: str
     owner_name: str
 
 
-async def found(
-    db: Database, master_key: Path, clock: Clock, user_name: Callable[[], str]
-) -> Founding:
-    """Read what the first start wrote, or write it; only the first start makes a master key.
+async def found(db: ScopedDatabase, clock: Clock, user_name: Callable[[], str]) -> Founding:
+    """Read what the first start wrote, or write it.
 
-    Raises:
-        Unavailable: the master key is missing, unsafe, or another one than data was sealed with.
+    Of daemons that begin at the same time one founds, and the others find what it wrote.
     """
     row = await db.one("meta.get", name="installation")
-    if row is not None and not await asyncio.to_thread(master_key.exists):
-        raise Unavailable("the vault's master key is gone", facts={"expected at": str(master_key)})
-    try:
-        master = load_or_create(master_key)
-        if row is None:
-            installation = new_id("mesh")
-            await _begin(db, Vault(master, installation), installation, clock, user_name())
-        else:
-            installation = row["value"]
-        vault = Vault(master, installation)
-        for key in await db.all("data_key.all"):
-            vault.add_key(bytes(key["wrapped"]), key["org_id"], key["version"])
-    except VaultError as error:
-        raise Unavailable(
-            "the vault cannot be opened", facts={"why": str(error)}, next="meshctl doctor"
-        ) from None
+    installation = row["value"] if row is not None else await _begin(db, clock, user_name())
     orgs, users = await db.all("org.all"), await db.all("user.all")
+    vault = Vault(None, installation)
     return Founding(vault, installation, orgs[0]["id"], users[0]["id"], users[0]["name"])
 
 
-async def _begin(db: Database, vault: Vault, installation: str, clock: Clock, user: str) -> None:
-    org, now = new_id("org"), clock.now()
-    version, wrapped, _ = vault.new_org_key(org)
-    await db.write(
-        Step("meta.put", {"name": "installation", "value": installation}),
-        Step("org.add", {"id": org, "name": DEFAULT_ORG, "now": now}),
-        Step("user.add", {"id": new_id("usr"), "name": user, "now": now}),
-        Step("data_key.add", {"org_id": org, "version": version, "wrapped": wrapped, "now": now}),
-    )
+async def _begin(db: ScopedDatabase, clock: Clock, user: str) -> str:
+    """Found the installation, unless another daemon just did; its id."""
+    installation, now = new_id("mesh"), clock.now()
+    try:
+        await db.write(
+            Step("meta.add", {"name": "installation", "value": installation}),
+            Step("org.add", {"id": new_id("org"), "name": DEFAULT_ORG, "now": now}),
+            Step("user.add", {"id": new_id("usr"), "name": user, "now": now}),
+        )
+    except UniqueViolation:
+        row = await db.one("meta.get", name="installation")
+        if row is None:
+            raise
+        return str(row["value"])
+    return installation

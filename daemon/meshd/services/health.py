@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from meshd.core.clock import Clock
@@ -9,7 +10,8 @@ from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
 from meshd.services.principal import Principal
-from meshd.store.db import Database, Step, StoreError
+from meshd.store.db import ExpectFailed, Step, StoreError
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import State
 from meshd.wire.errors import MeshError, NeedsLogin, Unavailable
 
@@ -33,7 +35,9 @@ class Seen:
 class Health:
     """States of connections."""
 
-    def __init__(self, db: Database, directory: Directory, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, db: ScopedDatabase, directory: Directory, events: Events, clock: Clock
+    ) -> None:
         self._db = db
         self._directory = directory
         self._events = events
@@ -114,16 +118,18 @@ class Health:
             Step(
                 "connection.observe",
                 {"org_id": row.org, "id": row.id, "state": seen.state,
-                 "reason": seen.reason, "seen_at": seen.at},
+                 "reason": seen.reason, "seen_at": seen.at, "edition": present.edition},
+                expect=1,
             ),
-            Step("revision.bump", {"topic": "connections"}),
         ]  # fmt: skip
         if present.state != seen.state:
             about = {"name": row.name, "state": seen.state, "reason": seen.reason}
             steps.append(
                 self._events.step(_daemon(row.org), f"connection.{seen.state}", row.id, about)
             )
-        await self._db.write(*steps)
+        steps.append(Step("revision.bump", {"topic": "connections"}))
+        with suppress(ExpectFailed):  # another daemon told the same, or edited it
+            await self._db.org(row.org).write(*steps)
         await self._directory.refresh()
         self._events.bell.ring()
 

@@ -22,7 +22,8 @@ from meshd.services.grants import (
 )
 from meshd.services.lookup import find_connection, find_key
 from meshd.services.principal import Permissions, Principal
-from meshd.store.db import Database, ExpectFailed, Step, UniqueViolation
+from meshd.store.db import ExpectFailed, Step, UniqueViolation
+from meshd.store.scoped import ScopedDatabase
 from meshd.vault import apikey
 from meshd.wire.connection import Removed
 from meshd.wire.errors import BadRequest, Conflict, Denied
@@ -40,7 +41,9 @@ MAX_GRANTS = 1000
 class Keys:
     """The rules of keys."""
 
-    def __init__(self, db: Database, directory: Directory, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, db: ScopedDatabase, directory: Directory, events: Events, clock: Clock
+    ) -> None:
         self._db = db
         self._directory = directory
         self._events = events
@@ -78,9 +81,14 @@ class Keys:
     async def write_last_used(self) -> None:
         """Write the coarse last use of every key used since the last time."""
         used = {k: at for k, at in self._used.items() if self._used_written.get(k) != at}
-        if used:
-            await self._db.write_many("key.used", [{"id": k, "at": at} for k, at in used.items()])
-            self._used_written.update(used)
+        by_org: dict[str, list[dict[str, str | int]]] = {}
+        for key, row in sorted(self._directory.latest.keys.items()):
+            if key in used:
+                by_org.setdefault(row.principal.org, []).append({"id": key, "at": used[key]})
+        # In one order everywhere, so that no two daemons wait for each other.
+        for org, rows in sorted(by_org.items()):
+            await self._db.org(org).write_many("key.used", rows)
+        self._used_written.update(used)
 
     def all(self, who: Principal) -> list[Key]:
         """Keys of the org, newest first."""
@@ -103,7 +111,7 @@ class Keys:
         """
         name = check_name(asked.name, "key")
         now = self._clock.now()
-        async with self._directory.changing:
+        async with self._directory.changing():
             made = self._made(who, name, asked, now)
             check_within(who, made)
             minted = apikey.mint("s")
@@ -111,7 +119,9 @@ class Keys:
             about = {"name": name, "role": made.role, "expires_at": iso_or_none(made.expires_at)}
             try:
                 await self._write(
-                    Step("key.add", row), self._events.step(who, "key.added", made.id, about)
+                    who.org,
+                    Step("key.add", row),
+                    self._events.step(who, "key.added", made.id, about),
                 )
             except UniqueViolation:
                 raise Conflict(
@@ -121,46 +131,49 @@ class Keys:
 
     async def edit(self, who: Principal, asked: KeyEdit) -> Key:
         """Change what a key may do. Raises as `add`, and Conflict if it changed meanwhile."""
-        async with self._directory.changing:
+        async with self._directory.changing():
             before = find_key(self._directory.view, who.org, asked.key)
             key = before.principal
             check_within(who, key)  # nobody changes a key whose rights exceed their own
             after = self._edited(who, key, asked)
             check_within(who, after)
-            row = {**_columns(after), "permissions_before": before.permissions_json}
+            row = {**_columns(after), "edition": before.edition}
             about = {"name": after.name, "role": after.role}
             try:
                 await self._write(
+                    who.org,
                     Step("key.edit", row, expect=1),
                     self._events.step(who, "key.edited", key.id, about),
                 )
             except UniqueViolation:
                 raise Conflict(f'a key "{after.name}" exists already') from None
-            except ExpectFailed:
-                raise Conflict(
-                    f'key "{key.name}" changed meanwhile', next=f"meshctl key show {key.name}"
-                ) from None
             return self.show(who, key.id)
 
     async def rotate(self, who: Principal, name: str) -> KeyAdded:
-        """A new secret; the one before stops at once. Raises NotFound, Denied."""
-        async with self._directory.changing:
-            key = find_key(self._directory.view, who.org, name).principal
+        """A new secret; the one before stops at once. Raises NotFound, Denied, Conflict."""
+        async with self._directory.changing():
+            before = find_key(self._directory.view, who.org, name)
+            key = before.principal
             check_within(who, key)
             minted = apikey.mint("s")
-            row = {"id": key.id, "org_id": who.org, **_secret_columns(minted)}
+            row = {
+                "id": key.id, "org_id": who.org, "edition": before.edition,
+                **_secret_columns(minted),
+            }  # fmt: skip
             await self._write(
+                who.org,
                 Step("key.rotate", row, expect=1),
                 self._events.step(who, "key.rotated", key.id, {"name": key.name}),
             )
             return self._with_secret(who, key.id, minted)
 
     async def revoke(self, who: Principal, name: str) -> Removed:
-        """Gone at once. Raises NotFound, Denied."""
-        async with self._directory.changing:
+        """Gone at once. Raises NotFound, Denied, Conflict."""
+        async with self._directory.changing():
             key = find_key(self._directory.view, who.org, name).principal
             check_within(who, key)
             await self._write(
+                who.org,
                 Step("key.revoke", {"id": key.id, "org_id": who.org}, expect=1),
                 self._events.step(who, "key.revoked", key.id, {"name": key.name}),
             )
@@ -168,8 +181,11 @@ class Keys:
         self._used_written.pop(key.id, None)
         return Removed(id=key.id, name=key.name)
 
-    async def _write(self, *steps: Step) -> None:
-        await self._db.write(*steps, Step("revision.bump", {"topic": "keys"}))
+    async def _write(self, org: str, *steps: Step) -> None:
+        try:
+            await self._db.org(org).write(*steps, Step("revision.bump", {"topic": "keys"}))
+        except ExpectFailed:
+            raise Conflict("the key changed meanwhile", next="meshctl key list") from None
         await self._directory.refresh()
         self._events.bell.ring()
 

@@ -20,7 +20,8 @@ from meshd.services.limits import check_limit, check_tail
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch, Taken, to_row
-from meshd.store.db import Database, Row, StoreError
+from meshd.store.db import Row, Step, StoreError
+from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.call import Record, RecordDetail, RecordList, RecordTail, Stages
 from meshd.wire.errors import NotFound
 
@@ -46,7 +47,7 @@ class Counters:
 class Records:
     """The queue, its writer, and what operators read."""
 
-    def __init__(self, db: Database, directory: Directory, clock: Clock) -> None:
+    def __init__(self, db: ScopedDatabase, directory: Directory, clock: Clock) -> None:
         self._db = db
         self._directory = directory
         self._clock = clock
@@ -111,13 +112,7 @@ class Records:
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
                 try:
-                    rows = await asyncio.to_thread(_rows, batch)
-                    await self._db.write_many("call.add", rows)
-                    self.counters.written += len(rows)
-                    self.counters.dropped += len(batch) - len(rows)
-                except StoreError as error:
-                    self.counters.dropped += len(batch)
-                    log.warning("%d call records could not be written: %s", len(batch), error)
+                    await self._write(batch)
                 except asyncio.CancelledError:
                     self._queue.extendleft(reversed(batch))  # a second write of a row is ignored
                     raise
@@ -125,6 +120,38 @@ class Records:
                 self._done += len(batch)
                 self.bell.ring()
             self._hurry.clear()
+
+    async def _write(self, batch: Sequence[Taken]) -> None:
+        """Write a batch, org by org. What ended after its org was removed leaves no record."""
+        rows = await asyncio.to_thread(_rows, batch)
+        self.counters.dropped += len(batch) - len(rows)
+        by_org: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            by_org.setdefault(row["org_id"], []).append(row)
+        for org, mine in by_org.items():
+            try:
+                if org in self._directory.latest.orgs:
+                    await self._db.org(org).write_many("call.add", mine)
+                    self.counters.written += len(mine)
+            except StoreError as error:
+                self.counters.dropped += len(mine)
+                log.warning("%d call records could not be written: %s", len(mine), error)
+
+    async def erase(self, org: str) -> None:
+        """Drop every record of an org that the directory does not know any more."""
+        await self.flush()  # a batch that was begun before is written now
+        db = self._db.org(org)
+        while (await db.write(Step("call.erase")))[0]:
+            pass
+        await self._db.wipe()
+
+    async def erase_orphans(self) -> None:
+        """Drop the records of orgs that are gone: a daemon may have died while it did."""
+        found = [row["org_id"] for row in await self._db.all("call.orgs")]
+        await self._directory.refresh()  # an org is there before its records
+        for org in found:
+            if org not in self._directory.latest.orgs:
+                await self.erase(org)
 
     async def _settle(self) -> None:
         """Wait, at most `SETTLE` seconds, for what is queued at this moment."""
@@ -149,10 +176,9 @@ class Records:
             if asked.connection.casefold() != SELF:
                 connection = find_connection(self._directory.view, who.org, asked.connection).id
         await self._settle()
-        rows = await self._db.all(
-            "call.list", org_id=who.org, connection=connection, failed=int(asked.failed),
-            limit=asked.limit,
-        )  # fmt: skip
+        rows = await self._db.org(who.org).all(
+            "call.list", connection=connection, failed=int(asked.failed), limit=asked.limit
+        )
         return [_record(row) for row in rows]
 
     async def show(self, who: Principal, call: str) -> RecordDetail:
@@ -162,7 +188,7 @@ class Records:
             NotFound: there is none of that id in the org.
         """
         await self._settle()
-        row = await self._db.one("call.show", org_id=who.org, id=call)
+        row = await self._db.org(who.org).one("call.show", id=call)
         if row is None:
             raise NotFound(f'there is no call "{ascii(call[:60])[1:-1]}"', next="meshctl call list")
         return RecordDetail(
@@ -177,9 +203,8 @@ class Records:
     async def count_today(self, who: Principal) -> int:
         """Calls since midnight UTC."""
         now = self._clock.now()
-        row = await self._db.one(
-            "call.count_since", org_id=who.org, time=now - now % (86400 * MICROSECONDS)
-        )
+        midnight = now - now % (86400 * MICROSECONDS)
+        row = await self._db.org(who.org).one("call.count_since", time=midnight)
         return int(row["n"]) if row else 0
 
     async def tail(self, who: Principal, asked: RecordTail) -> AsyncIterator[Record | None]:
@@ -189,10 +214,11 @@ class Records:
             BadRequest: `after`, `since` or `limit` is not valid.
         """
         check_tail(asked.after, asked.limit)
-        after, left = await self._start(who.org, asked), asked.limit
+        db = self._db.org(who.org)
+        after, left = await self._start(db, asked), asked.limit
         while True:
             heard = self.bell.rung
-            rows = await self._db.all("call.after", org_id=who.org, after=after, limit=PAGE)
+            rows = await db.all("call.after", after=after, limit=PAGE)
             for row in rows:
                 after = row["seq"]
                 yield _record(row)
@@ -205,15 +231,15 @@ class Records:
                 yield None
                 await self.bell.wait(POLL, heard)
 
-    async def _start(self, org: str, asked: RecordTail) -> int:
+    async def _start(self, db: OrgDatabase, asked: RecordTail) -> int:
         await self._settle()
         if asked.after is not None:
             return asked.after
         if asked.since is not None:
             moment = instant(asked.since, self._clock.now(), ahead=False)
-            row = await self._db.one("call.before_time", org_id=org, time=moment)
+            row = await db.one("call.before_time", time=moment)
         elif asked.follow:
-            row = await self._db.one("call.last", org_id=org)
+            row = await db.one("call.last")
         else:
             row = {"seq": 0}
         return int(row["seq"]) if row else 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from meshd.core.config import SETTINGS, Config
 from meshd.services.events import Events
 from meshd.services.principal import Principal
-from meshd.store.db import Database
+from meshd.store.scoped import ScopedDatabase
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,17 @@ class Reloaded:
 
 
 class Settings:
-    """Holds the settings in force. `takers` says, by name, who takes a changed one over."""
+    """Holds the settings in force. `takers` says, by name, who takes a changed one over.
+
+    `who` is the local owner in the org whose events tell of changes.
+    """
 
     def __init__(
         self,
         config: Config,
-        db: Database,
+        db: ScopedDatabase,
         events: Events,
-        who: Principal,
+        who: Callable[[], Principal],
         takers: Mapping[str, Callable[[Config], None]],
     ) -> None:
         if takers.keys() != LIVE:
@@ -56,5 +59,6 @@ class Settings:
         if done.waiting:
             log.warning("needs a restart: %s", " ".join(done.waiting))
         data = {"changed": done.changed, "needs_restart": done.waiting}
-        await self._db.write(self._events.step(self._who, "config.reloaded", "meshd", data))
+        who = self._who()
+        await self._db.org(who.org).write(self._events.step(who, "config.reloaded", "meshd", data))
         return done

@@ -45,6 +45,8 @@ class StatusReport:
     url: Callable[[], str]
     sessions_ended: Callable[[], int]
     started_at: int
+    locked: Callable[[], str | None] = lambda: None
+    """Why the vault is locked, if it is."""
 
     async def status(self, who: Principal) -> Status:
         """What an operator wants to see first."""
@@ -58,9 +60,14 @@ class StatusReport:
             for row in rows
             if row.state in _HELP
         ]
+        locked = self.locked()
+        if locked is not None:
+            about = f"the vault is locked: {locked}"
+            problems = [Problem(message=about, next="meshctl vault unlock")]
         return Status(
             daemon=DaemonState(
-                state="running", version=VERSION, pid=os.getpid(),
+                state="running" if locked is None else "locked", version=VERSION,
+                pid=os.getpid(),
                 uptime_s=(self.clock.now() - self.started_at) / 1_000_000,
                 socket=str(self.config().socket),
             ),
@@ -80,7 +87,11 @@ class StatusReport:
 
     async def inside(self) -> DaemonShown:
         """The inside of the daemon."""
-        names = {row.id: row.name for row in self.directory.view.connections.values()}
+        view = self.directory.view
+        names = {
+            row.id: f"{view.orgs[row.org]}/{row.name}" if len(view.orgs) > 1 else row.name
+            for row in view.connections.values()
+        }
         children = await self.upstreams.children()
         for child in children:
             child.connection = names.get(child.connection, child.connection)

@@ -1,4 +1,4 @@
-"""Housekeeping: old events and call records leave in small batches; last uses are written."""
+"""Housekeeping: what is too old, or of no org any more, leaves in batches; uses are written."""
 
 import asyncio
 import logging
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from meshd.core.clock import Clock
 from meshd.services.keys import Keys
-from meshd.store.db import Database, Step, StoreError
+from meshd.services.records import Records
+from meshd.store.db import Step, StoreError
+from meshd.store.scoped import ScopedDatabase
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +28,18 @@ class Sweeper:
     """Runs for ever, once a minute."""
 
     def __init__(
-        self, main: Database, calls: Database, keys: Keys, clock: Clock, keep: Retention
+        self,
+        main: ScopedDatabase,
+        calls: ScopedDatabase,
+        keys: Keys,
+        records: Records,
+        clock: Clock,
+        keep: Retention,
     ) -> None:
         self._main = main
         self._calls = calls
         self._keys = keys
+        self._records = records
         self._clock = clock
         self._keep = keep
 
@@ -41,6 +50,7 @@ class Sweeper:
             try:
                 await self._keys.write_last_used()
                 await self.sweep()
+                await self._records.erase_orphans()
             except StoreError as error:
                 log.warning("housekeeping could not be done: %s", error)
 

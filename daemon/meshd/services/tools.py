@@ -25,7 +25,8 @@ from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import denied, no_grant
 from meshd.services.upstreams import Upstreams, disabled
-from meshd.store.db import Database, Step
+from meshd.store.db import Step
+from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import (
     BadRequest,
     Conflict,
@@ -53,7 +54,7 @@ class Tools:
 
     def __init__(
         self,
-        db: Database,
+        db: ScopedDatabase,
         directory: Directory,
         upstreams: Upstreams,
         records: Records,
@@ -75,6 +76,15 @@ class Tools:
                 listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
                 self._known[row.id] = (row.revision, listed)
 
+    async def read_stored(self, row: ConnectionRow) -> None:
+        """Take over the list that another daemon stored, if there is one."""
+        stored = await self._db.org(row.org).one(
+            "definitions.get", connection_id=row.id, edition=row.edition
+        )
+        if stored is not None and self.known(row) is None:
+            listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
+            self._known[row.id] = (row.revision, listed)
+
     def known(self, row: ConnectionRow) -> Definitions | None:
         """The last list of the connection as it is configured now."""
         entry = self._known.get(row.id)
@@ -86,12 +96,13 @@ class Tools:
         listed = from_entries(entries, self._clock.now())
         self._known[row.id] = (row.revision, listed)
         if before is None or before.raw != listed.raw:
-            await self._db.write(
+            await self._db.org(row.org).write(
                 Step(
                     "definitions.put",
                     {"org_id": row.org, "connection_id": row.id, "tools": listed.raw,
-                     "now": listed.listed_at},
-                )
+                     "now": listed.listed_at, "edition": row.edition},
+                ),
+                Step("revision.bump", {"topic": "definitions"}),
             )  # fmt: skip
         return listed
 

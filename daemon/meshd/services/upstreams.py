@@ -51,6 +51,7 @@ class Upstreams:
         self._heard: dict[str, StdioUpstream] = {}
         self._changed: set[str] = set()
         self._warming: set[str] = set()
+        self._told: dict[str, str] = {}
         self._tasks = TaskGroup("upstreams")
 
     def tools_changed(self, row: ConnectionRow) -> bool:
@@ -123,7 +124,7 @@ class Upstreams:
         try:
             return self._credentials.command(row)
         except VaultError as error:
-            raise _sealed(row, error) from None
+            raise self._sealed(row, error) from None
 
     def _hear(self, row: ConnectionRow, method: str, _message: bytes) -> None:
         if method == TOOLS_CHANGED:
@@ -188,8 +189,17 @@ class Upstreams:
             await known[2].close()
         self._heard.pop(row.id, None)
         self._changed.discard(row.id)
+        self._told.pop(row.id, None)
         await self._pool.drop(row.id, row.revision if edited else None)
         self._health.forget(row.id)
+
+    async def end(self, row: ConnectionRow) -> None:
+        """Close what runs for a connection as it was; what took its place is left alone."""
+        known = self._http.get(row.id)
+        if known is not None and known[0] == row.revision:
+            del self._http[row.id]
+            await known[2].close()
+        await self._pool.drop(row.id, row.revision)
 
     async def close(self) -> None:
         """Close everything."""
@@ -216,11 +226,22 @@ class Upstreams:
             try:
                 target = self._credentials.target(row)
             except VaultError as error:
-                raise _sealed(row, error) from None
+                raise self._sealed(row, error) from None
             upstream = HttpUpstream(self._client, target)
             known = (row.revision, upstream, HttpSession(upstream, target.shown))
             self._http[row.id] = known
         return known
+
+    def _sealed(self, row: ConnectionRow, error: VaultError) -> UpstreamFailed:
+        """What to answer instead; the log has it once for each state of the connection."""
+        if self._told.get(row.id) != row.revision:
+            self._told[row.id] = row.revision
+            log.error("the credentials of %s (%s) cannot be opened: %s", row.name, row.id, error)
+        return UpstreamFailed(
+            f'the credentials of "{row.name}" cannot be opened',
+            facts={"why": str(error)},
+            next="meshctl vault verify",
+        )
 
 
 def idle_seconds(row: ConnectionRow) -> int:
@@ -232,14 +253,6 @@ def disabled(row: ConnectionRow) -> Conflict:
     """The error for using what an operator switched off."""
     return Conflict(
         f'connection "{row.name}" is disabled', next=f"meshctl connection enable {row.name}"
-    )
-
-
-def _sealed(row: ConnectionRow, error: VaultError) -> UpstreamFailed:
-    return UpstreamFailed(
-        f'the credentials of "{row.name}" cannot be opened',
-        facts={"why": str(error)},
-        next=f"meshctl connection edit {row.name} --help",
     )
 
 

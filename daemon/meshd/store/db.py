@@ -71,7 +71,8 @@ class Database(Protocol):
 
     Every method raises `QueryUnknown` for a name that is in no file, `StoreError` for a missing
     parameter and `StoreUnavailable` when the database cannot answer. Parameters that a query does
-    not name are ignored.
+    not name are ignored. `org_id` is also the org of a unit: where the server guards rows by org,
+    it lets through those of that org alone.
     """
 
     dialect: Dialect
@@ -99,6 +100,13 @@ class Database(Protocol):
 
     async def write_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run one statement for each row of parameters, all as one atomic unit."""
+        ...
+
+    async def wipe(self) -> None:
+        """Leave of what was deleted no copy in the database's own files, as far as it can be done.
+
+        A server's files are the server's: there it does nothing, and a vacuum does it in time.
+        """
         ...
 
     def on_change(self, ring: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from meshd.core.database_url import RECORDS, PostgresServer, SqliteFile
 from meshd.store.db import Database, StoreError
 from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
+from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
 from meshd.wire.errors import Unavailable
 
@@ -31,8 +32,8 @@ class Databases:
     On Postgres they are one database over two pools, and the main one has every table.
     """
 
-    main: Database
-    calls: Database
+    main: ScopedDatabase
+    calls: ScopedDatabase
 
     @property
     def shared(self) -> bool:
@@ -51,7 +52,7 @@ class Databases:
         """Apply what is missing; the numbers applied. Raises as `Database.migrate`."""
         return [number for database in self._apart() for number in await database.migrate()]
 
-    def _apart(self) -> tuple[Database, ...]:
+    def _apart(self) -> tuple[ScopedDatabase, ...]:
         """Those that have tables of their own."""
         return (self.main,) if self.shared else (self.main, self.calls)
 
@@ -66,13 +67,15 @@ async def open_databases(config: Config) -> AsyncIterator[Databases]:
     Raises:
         Unavailable: a file or the server cannot be used.
     """
+    postgres = isinstance(config.database, PostgresServer)
+    queries = Queries.load(SQL, "postgres" if postgres else "sqlite")
     with explained(config):
-        main = await _open(config, records=False)
+        main = await _open(config, queries, records=False)
     try:
         with explained(config):
-            calls = await _open(config, records=True)
+            calls = await _open(config, queries, records=True)
         try:
-            yield Databases(main, calls)
+            yield Databases(ScopedDatabase(main, queries), ScopedDatabase(calls, queries))
         finally:
             await calls.close()
     finally:
@@ -100,23 +103,23 @@ def explained(config: Config) -> Iterator[None]:
     raise failure  # not in the except clause: the store's error would be printed as well
 
 
-async def _open(config: Config, *, records: bool) -> Database:
+async def _open(config: Config, queries: Queries, *, records: bool) -> Database:
     place = config.database
     if isinstance(place, PostgresServer):
         return await PostgresDatabase.open(
-            place.dsn.reveal(), Queries.load(SQL, "postgres"), migrations=[MAIN, CALLS],
+            place.dsn.reveal(), queries, migrations=[MAIN, CALLS],
             ssl=config.database_ssl, relaxed=records,
         )  # fmt: skip
-    return await _open_file(place, records=records)
+    return await _open_file(place, queries, records=records)
 
 
-async def _open_file(place: SqliteFile, *, records: bool) -> Database:
+async def _open_file(place: SqliteFile, queries: Queries, *, records: bool) -> Database:
     path = place.path.with_name(RECORDS) if records else place.path
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: {error.strerror}") from None
     return await SqliteDatabase.open(
-        path, Queries.load(SQL, "sqlite"), migrations=CALLS if records else MAIN,
+        path, queries, migrations=CALLS if records else MAIN,
         durable=not records,
     )  # fmt: skip

@@ -4,6 +4,7 @@ Connections, errors and hints between daemons have files of their own.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -17,10 +18,12 @@ from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError
 from meshd.store.migrate import Migration
 from meshd.store.postgres_dsn import read_dsn
 from meshd.store.postgres_faults import Undone, fault
-from meshd.store.postgres_pool import QUEUE_LIMIT, Pool, connect
+from meshd.store.postgres_pool import EVERY, QUEUE_LIMIT, Pool, connect
 from meshd.store.postgres_signals import Signals
 from meshd.store.queries import Queries, Query, statement
 from meshd.store.slow import watched
+
+log = logging.getLogger(__name__)
 
 TRIES = 3
 """How often a unit runs that the server undoes to end a conflict."""
@@ -28,6 +31,10 @@ MIGRATING = 3600.0
 """Seconds that a migration, or another daemon that migrates, may take."""
 # The number spells "meshd".
 _LOCK = "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(x'6d65736864'::bigint)"
+_UNGUARDED = statement(
+    "row_security",
+    "SELECT rolsuper OR rolbypassrls AS passes FROM pg_roles WHERE rolname = current_user",
+)
 _RECORD = statement("schema_migrations", migrate.RECORD)
 
 T = TypeVar("T")
@@ -91,10 +98,10 @@ class PostgresDatabase:
     async def all(self, query: str, /, **params: Any) -> list[Row]:
         """See `Database.all`."""
         found = self._queries.query(query)
-        values = _values(found, params)
-        return await _mapped(
-            query, self._pool.connection(), lambda connection: _fetch(connection, found, values)
-        )
+        values, org = _values(found, params), _org([(found, params)])
+        # What no org owns needs no transaction, which would be two more round trips.
+        opened = self._pool.connection() if org is None else self._pool.transaction(org)
+        return await _mapped(query, opened, lambda connection: _fetch(connection, found, values))
 
     async def one(self, query: str, /, **params: Any) -> Row | None:
         """See `Database.one`."""
@@ -109,7 +116,8 @@ class PostgresDatabase:
             bound.append((query, _values(query, step.params), step.expect))
         if not bound:
             return []
-        answer = await self._transact(partial(_run_steps, bound))
+        org = _org([(self._queries.query(step.query), step.params) for step in steps])
+        answer = await self._transact(partial(_run_steps, bound), org)
         self._signals.announce()
         return answer
 
@@ -118,8 +126,12 @@ class PostgresDatabase:
         found = self._queries.query(query)
         bound = [_values(found, row) for row in rows]
         if bound:
-            await self._transact(partial(_run_many, found, bound))
+            org = _org([(found, row) for row in rows])
+            await self._transact(partial(_run_many, found, bound), org)
             self._signals.announce()
+
+    async def wipe(self) -> None:
+        """See `Database.wipe`."""
 
     def on_change(self, ring: Callable[[], None]) -> None:
         """See `Database.on_change`."""
@@ -140,7 +152,22 @@ class PostgresDatabase:
         done: list[int] = []
         while (number := await self._transact(partial(_migrate_next, known))) is not None:
             done.append(number)
+        if not await self.is_guarded():
+            log.warning(
+                "the database's role is a superuser or has BYPASSRLS, so its row security does not"
+                " stand between orgs; give meshd a role of its own"
+            )
         return done
+
+    async def is_guarded(self) -> bool:
+        """Whether row security applies to the role that this daemon signs in as.
+
+        Raises:
+            StoreUnavailable: the database cannot answer.
+        """
+        work = partial(_fetch, query=_UNGUARDED, values=())
+        rows = await _mapped(_UNGUARDED.name, self._pool.connection(), work)
+        return not any(row["passes"] for row in rows)
 
     async def close(self) -> None:
         """See `Database.close`."""
@@ -153,12 +180,12 @@ class PostgresDatabase:
             for migration in migrate.discover(folder, self.dialect)
         ]
 
-    async def _transact(self, work: Callable[[Any], Awaitable[T]]) -> T:
+    async def _transact(self, work: Callable[[Any], Awaitable[T]], org: str | None = None) -> T:
         """Run a unit in a transaction of its own, again if the server undid it."""
         for _ in range(TRIES - 1):
             with suppress(Undone):
-                return await _mapped("the write", self._pool.transaction(), work)
-        return await _mapped("the write", self._pool.transaction(), work)
+                return await _mapped("the write", self._pool.transaction(org), work)
+        return await _mapped("the write", self._pool.transaction(org), work)
 
 
 async def _mapped(
@@ -179,6 +206,22 @@ async def _mapped(
 
 def _values(query: Query, params: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(map(_storable, query.bind(params).values()))
+
+
+def _org(unit: Sequence[tuple[Query, Mapping[str, Any]]]) -> str | None:
+    """Whose rows a unit is about; None if it touches nothing that an org owns.
+
+    Raises:
+        StoreError: it is about several.
+    """
+    orgs = {
+        EVERY if query.reach == "every" else str(params["org_id"])
+        for query, params in unit
+        if query.reach != "instance"
+    }
+    if len(orgs) > 1:
+        raise StoreError("a unit is about one org")
+    return orgs.pop() if orgs else None
 
 
 def _storable(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Connections to Postgres: a pool with bounds, and what every connection has. No query is here."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -8,7 +9,7 @@ from typing import Any, Self
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
-from meshd.store.db import StoreUnavailable
+from meshd.store.db import StoreError, StoreUnavailable
 from meshd.store.postgres_dsn import Target
 from meshd.store.postgres_faults import RAISED, unreachable
 
@@ -22,6 +23,9 @@ RELEASE = 5.0
 CLOSE = 5.0
 QUEUE_LIMIT = 10_000
 """Calls that may be under way or wait; one more is refused."""
+EVERY = "*"
+"""In place of an org's id: the rows of every org."""
+_ORG = re.compile(r"[A-Za-z0-9_]{1,64}|\*")
 _KEEP_ALIVE = 10
 """Seconds of silence after which TCP asks whether the other side is there, and between two asks."""
 
@@ -82,23 +86,27 @@ class Pool:
                 self._idle.set()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
+    async def transaction(self, org: str | None = None) -> AsyncIterator[Any]:
         """As `connection`, in a transaction that the block's end commits and an exception undoes.
+
+        It sees the rows of `org` alone, those of `EVERY` org, or none that an org owns. That is
+        said in the message that begins it: no round trip more, and it ends with the transaction,
+        whatever pooler stands between.
 
         Not the library's own context: when it cannot roll back, that hides the exception, and a
         task that is cancelled would never hear of it.
         """
+        beginning = _beginning(org)
         async with self.connection() as connection:
-            transaction = connection.transaction()
-            await transaction.start()
             try:
+                await connection.execute(beginning)
                 yield connection
             except BaseException:
                 with suppress(*RAISED):
                     async with asyncio.timeout(RELEASE):
-                        await transaction.rollback()
+                        await connection.execute("ROLLBACK")
                 raise
-            await transaction.commit()
+            await connection.execute("COMMIT")
 
     async def close(self) -> None:
         """Refuse what comes, finish what is there, then disconnect. Twice does no harm."""
@@ -107,6 +115,15 @@ class Pool:
         with suppress(*RAISED):  # it ends every connection then, too
             async with asyncio.timeout(CLOSE):
                 await self._pool.close()
+
+
+def _beginning(org: str | None) -> str:
+    """The statements that begin a transaction. Simple ones take no parameters, hence the check."""
+    if org is None:
+        return "BEGIN"
+    if not _ORG.fullmatch(org):
+        raise StoreError("that is not the id of an org")
+    return f"BEGIN; SET LOCAL meshctl.org = '{org}'"
 
 
 async def connect(target: Target) -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from meshd.store.db import Dialect, QueryUnknown, StoreError
+from meshd.store.ownership import Reach, reach
 
 _HEADING = re.compile(r"--\s*name\s*:\s*(.*?)\s*")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -40,7 +41,7 @@ class Query:
     """One statement and the parameters it names, in order of first appearance.
 
     `numbered` is the statement with `$1` for the first parameter and so on; `returns` tells whether
-    it answers rows.
+    it answers rows, and `reach` whose rows it is about.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Query:
     params: tuple[str, ...]
     numbered: str
     returns: bool
+    reach: Reach
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of exactly the values that the statement names, in the order of `params`.
@@ -156,16 +158,23 @@ def _block(name: str, lines: list[str], file: str) -> Query:
 
 
 def statement(name: str, sql: str) -> Query:
-    """The query of a single statement that stands in no file."""
+    """The query of a single statement that stands in no file.
+
+    Raises:
+        StoreError: it reaches over all orgs and may not.
+    """
     params = dict.fromkeys(token["param"] for token in _TOKEN.finditer(sql) if token["param"])
     numbers = {param: f"${number}" for number, param in enumerate(params, 1)}
     numbered = _TOKEN.sub(lambda token: numbers.get(token["param"], token[0]), sql)
-    return Query(name, sql, tuple(params), numbered, _returns(sql))
+    bare = _TOKEN.sub(" ", sql)
+    return Query(
+        name, sql, tuple(params), numbered, _returns(bare), reach(name, bare, tuple(params))
+    )
 
 
-def _returns(sql: str) -> bool:
+def _returns(bare: str) -> bool:
     """Whether a statement answers rows, by the words that stand in no parentheses."""
-    rest, nested = _TOKEN.sub(" ", sql).upper(), 1
+    rest, nested = bare.upper(), 1
     while nested:
         rest, nested = _NESTED.subn(" ", rest)
     words = _WORD.findall(rest)

@@ -5,6 +5,7 @@ is the migration planner's.
 """
 
 import asyncio
+import logging
 import os
 import sqlite3
 import time
@@ -22,6 +23,8 @@ from meshd.store.migrate import Migration
 from meshd.store.queries import Queries, Query
 from meshd.store.slow import watched
 from meshd.store.writer import Writer, fault, is_unavailable
+
+log = logging.getLogger(__name__)
 
 READERS = 2
 """Read-only connections, each with its thread: a long list does not hold up the other."""
@@ -121,6 +124,13 @@ class SqliteDatabase:
         bound = [found.bind(row) for row in rows]
         if bound:
             await self._writer.submit(partial(_run_many, found, bound))
+
+    async def wipe(self) -> None:
+        """See `Database.wipe`. What is deleted is overwritten at once; the log has it until now."""
+        if not await self._writer.empty_log():
+            log.warning(
+                "the log still holds what was deleted; it is emptied at the latest at the end"
+            )
 
     def on_change(self, ring: Callable[[], None]) -> None:
         """See `Database.on_change`. A file has one daemon, so there is no other to tell of."""

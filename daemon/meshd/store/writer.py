@@ -79,7 +79,9 @@ def _name(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    work: Callable[[sqlite3.Connection], Any]
+    """One unit of work; without work it is a wish that the log be emptied."""
+
+    work: Callable[[sqlite3.Connection], Any] | None
     done: asyncio.Future[Any]
 
 
@@ -124,14 +126,28 @@ class Writer:
         Raises:
             StoreUnavailable: the writer is closed or broken, or the commit failed.
         """
+        answer: T = await self._submit(work)
+        return answer
+
+    async def empty_log(self) -> bool:
+        """Move the log into the file and cut it, so that no old page is left in it.
+
+        False if a reader was in the way, or the disk; the log is then emptied later.
+
+        Raises:
+            StoreUnavailable: the writer is closed.
+        """
+        emptied: bool = await self._submit(None)
+        return emptied
+
+    async def _submit(self, work: Callable[[sqlite3.Connection], Any] | None) -> Any:
         await self._places.acquire()
         if self._closing:
             self._places.release()
             raise StoreUnavailable("the database is closed")
         unit = _Unit(work, self._loop.create_future())
         self._queue.put(unit)
-        answer: T = await unit.done
-        return answer
+        return await unit.done
 
     async def close(self) -> None:
         """Finish what is queued, checkpoint and end the thread."""
@@ -161,8 +177,7 @@ class Writer:
             while self._serve(connection):
                 pass
             # If it fails the log stays and is read at the next open: nothing is lost.
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _empty_log(connection)
         finally:
             connection.close()
             self._tell(_resolve, self._closed, None)
@@ -172,10 +187,13 @@ class Writer:
         items = [self._queue.get()]
         while len(items) < GROUP_LIMIT and not self._queue.empty():
             items.append(self._queue.get())
-        units = [item for item in items if item is not None]
+        asked = [item for item in items if item is not None]
+        units = [item for item in asked if item.work is not None]
         if units:
             self._tell(self._deliver, units, self._settle(connection, units))
-        return len(units) == len(items)
+        if wishes := [item for item in asked if item.work is None]:
+            self._tell(self._deliver, wishes, [_empty_log(connection)] * len(wishes))
+        return len(asked) == len(items)
 
     def _settle(self, connection: sqlite3.Connection, units: Sequence[_Unit]) -> list[object]:
         """Each unit's answer or its exception, after all that succeeded are committed.
@@ -205,7 +223,7 @@ class Writer:
         """All the units' answers, committed; or an exception and nothing done."""
         connection.execute("BEGIN IMMEDIATE")
         try:
-            answers: list[object] = [unit.work(connection) for unit in units]
+            answers: list[object] = [unit.work(connection) for unit in units if unit.work]
             connection.execute("COMMIT")
         except BaseException:
             # Some errors have rolled back already.
@@ -219,6 +237,15 @@ class Writer:
         # A closed loop has nobody left who could be told.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *args)
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    """Whether the log is empty now."""
+    try:
+        (blocked, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone().values()
+    except sqlite3.Error:
+        return False
+    return not blocked
 
 
 def _resolve(future: asyncio.Future[Any], outcome: object) -> None:

@@ -1,5 +1,7 @@
 """What the vault refuses with. No error here ever holds a secret, a key or a plaintext."""
 
+from collections.abc import Iterable
+
 
 class VaultError(Exception):
     """The vault cannot do what was asked; without arguments, the class's own sentence is said."""
@@ -20,6 +22,10 @@ class UnknownKey(VaultError):
         super().__init__(f"No key with the id {self.key_id} is loaded.")
 
 
+class NoMasterKey(VaultError):
+    """The vault is locked: no master key is loaded."""
+
+
 class NoKey(VaultError):
     """The organisation has no data key loaded."""
 
@@ -38,3 +44,20 @@ class BadFormat(VaultError):
 
 class MasterKeyError(VaultError):
     """The master key cannot be read or made; the sentence says what to do."""
+
+
+class WrongMasterKey(MasterKeyError):
+    """This is not the key that the data is sealed with.
+
+    Attributes:
+        given: the id of the key that was tried.
+        needed: the ids of the keys that would do.
+    """
+
+    def __init__(self, given: bytes, needed: Iterable[bytes]) -> None:
+        self.given = given.hex()
+        self.needed = sorted(key_id.hex() for key_id in needed)
+        super().__init__(
+            f"The master key {self.given} is not the one that the data is sealed with, "
+            f"{' or '.join(self.needed)}."
+        )

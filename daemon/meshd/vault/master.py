@@ -1,7 +1,7 @@
 """The master key: what it is, how it is written down, and the file that keeps it.
 
-A source of the key is a function that answers a `MasterKey` or raises `MasterKeyError`; every
-source reads the same text form, `decode`. What the key protects is in `box`.
+Where else it may come from is in `sources`; every source reads the same text form, `decode`. What
+the key protects is in `box`.
 """
 
 import base64
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from meshd.vault.errors import MasterKeyError
 from meshd.vault.key import KEY_SIZE, Key
 
-__all__ = ["MasterKey", "MasterKeyError", "decode", "encode", "load_or_create"]
+__all__ = ["MasterKey", "MasterKeyError", "decode", "encode", "load", "load_or_create"]
 
 _PREFIX = b"meshctl-master-key-1:"
 _TEXT = re.compile(re.escape(_PREFIX) + rb"([A-Za-z0-9+/]{43}=)\n?")
@@ -75,10 +75,28 @@ def load_or_create(path: Path) -> MasterKey:
     Raises:
         MasterKeyError: the file or its directory is not as it has to be.
     """
+    with _explained(path), _private_directory(path.parent) as directory:
+        key = _load(path, directory)
+        return key if key is not None else _create(path, directory)
+
+
+def load(path: Path) -> MasterKey | None:
+    """The key in the file, or None when there is no file; nothing is made.
+
+    Raises:
+        MasterKeyError: the file or its directory is not as it has to be.
+    """
+    if not os.path.lexists(path):
+        return None
+    with _explained(path), _private_directory(path.parent) as directory:
+        return _load(path, directory)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What the system refuses, as a sentence."""
     try:
-        with _private_directory(path.parent) as directory:
-            key = _load(path, directory)
-            return key if key is not None else _create(path, directory)
+        yield
     except OSError as failure:
         raise MasterKeyError(
             f"The master key {path} cannot be read or made ({failure.strerror}): "

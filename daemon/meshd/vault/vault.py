@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from meshd.core.secret import Secret
 from meshd.vault import box
 from meshd.vault.box import Context, DataKey
-from meshd.vault.errors import BadFormat, KeySpent, NoKey, Tampered
+from meshd.vault.errors import BadFormat, KeySpent, NoKey, NoMasterKey, Tampered, VaultError
 from meshd.vault.master import MasterKey
 
 ROTATE_AT = 2**30
@@ -30,12 +30,31 @@ class _Ring:
 
 
 class Vault:
-    """Seals and opens the secrets of every organisation whose data keys were added."""
+    """Seals and opens the secrets of every organisation whose data keys were added.
 
-    def __init__(self, master: MasterKey, installation: str) -> None:
-        self._master = master
+    Without a master key it is locked, and refuses everything but `adopt`.
+    """
+
+    def __init__(self, master: MasterKey | None, installation: str) -> None:
+        self._given = master
         self._installation = installation
         self._rings: dict[str, _Ring] = {}
+
+    def adopt(self, other: "Vault") -> None:
+        """Take over the keys of a vault of the same installation: at once, or not at all."""
+        self._given = other._given  # noqa: SLF001 - of the same class
+        self._rings = other._rings  # noqa: SLF001 - of the same class
+
+    @property
+    def locked(self) -> bool:
+        """Whether there is no master key."""
+        return self._given is None
+
+    @property
+    def _master(self) -> MasterKey:
+        if self._given is None:
+            raise NoMasterKey
+        return self._given
 
     @property
     def master_id(self) -> bytes:
@@ -45,6 +64,14 @@ class Vault:
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one named purpose, the same as long as the master key is."""
         return self._master.derive(purpose)
+
+    def opens(self, wrapped: bytes, org: str, version: int) -> bool:
+        """Whether this is a data key that the master key opens; it is not loaded."""
+        try:
+            box.unwrap(self._master, self._installation, org, version, wrapped)
+        except VaultError:
+            return False
+        return True
 
     def new_org_key(self, org: str) -> tuple[int, bytes, bytes]:
         """Make the organisation's next data key: its version, its wrapped form and its id.
@@ -116,6 +143,10 @@ class Vault:
         with contextlib.suppress(UnicodeDecodeError):
             return Secret(plaintext.decode("utf-8", "surrogatepass"))
         raise BadFormat
+
+    def version(self, org: str) -> int:
+        """The version of the organisation's newest data key, which seals. Raises NoKey."""
+        return self._ring(org).newest.version
 
     def sealed(self, org: str) -> int:
         """Seals under the organisation's newest data key that this vault knows of."""

@@ -152,6 +152,12 @@ class Unavailable(MeshError):
     code, status, exit_code = "unavailable", 503, 8
 
 
+class Locked(MeshError):
+    """The vault is locked: its master key is missing or wrong."""
+
+    code, status, exit_code = "locked", 503, 8
+
+
 class DaemonDown(MeshError):
     """meshd is not running."""
 
@@ -170,8 +176,8 @@ KINDS: Mapping[str, type[MeshError]] = {
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
         TooSlow, Conflict, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia, WrongHost,
         RateLimited,
-        UpstreamFailed, NeedsLogin, UpstreamRefused, UpstreamTimeout, Unavailable, DaemonDown,
-        Usage,
+        UpstreamFailed, NeedsLogin, UpstreamRefused, UpstreamTimeout, Unavailable, Locked,
+        DaemonDown, Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

@@ -65,7 +65,7 @@ def test_settings_of_a_running_daemon(home, tmp_path):
     try:
         ran = meshctl("daemon", "start", "--port", "0", "--env-file", str(env), home=home)
         assert ran.code == 0, ran.err
-        line = f"MESHCTL_LOG_LEVEL    debug ({env}:1)"
+        line = f"{'MESHCTL_LOG_LEVEL':<26}  debug ({env}:1)"
         assert line in meshctl("daemon", "show", home=home).out
         assert meshctl("daemon", "restart", home=home).code == 0
         assert line in meshctl("daemon", "show", home=home).out

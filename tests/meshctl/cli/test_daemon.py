@@ -16,7 +16,7 @@ def test_start_says_where_it_serves(fake_meshd):
     started = meshctl("daemon", "start", "--port", "0", "--json", home=fake_meshd)
     assert (started.code, started.err) == (0, "")
     answer = json.loads(started.out)
-    assert answer.keys() == {"pid", "socket", "url", "version"}
+    assert answer.keys() == {"pid", "socket", "url", "version", "state"}
     again = meshctl("daemon", "start", "--json", home=fake_meshd)
     assert (again.code, json.loads(again.out)) == (0, answer)
     text = meshctl("daemon", "start", home=fake_meshd).out

@@ -22,6 +22,7 @@ def test_start_find_stop(fake_meshd):
         "socket": fake_meshd.at("meshd.sock"),
         "url": "http://127.0.0.1:40123",
         "version": "0.1.0",
+        "state": "running",
     }
     assert running(fake_meshd) == started
     assert start(fake_meshd) == start(fake_meshd, port=0) == ensure(fake_meshd) == started

@@ -21,6 +21,7 @@ from meshctl.render import (
     record,
     status,
     tool,
+    vault,
 )
 from meshctl.render.columns import plain
 from meshctl.render.lines import aligned
@@ -287,6 +288,46 @@ RESULT = {
     ],
     "structuredContent": {"unused": True},
 }
+VAULT = {
+    "state": "open",
+    "reason": None,
+    "source": {"name": "file", "place": "/home/ann/keys/master.key", "passed_over": ["environment"]},
+    "by_hand": True,
+    "key_id": "0a1b2c3d4e5f6071",
+    "needed": "0a1b2c3d4e5f6071",
+    "format": "meshctl-master-key-1, AES-256-GCM",
+    "orgs": [
+        {
+            "org": "org_0a1b2c3d4e5f6g7h",
+            "name": "default",
+            "data_keys": [
+                {
+                    "version": number, "state": state, "reason": None, "seals": seals,
+                    "rotation_due": seals > 2**30, "created_at": "2026-11-11T15:00:00Z",
+                }
+                for number, state, seals in ((1, "broken", 2**30 + 1), (2, "open", 1000))
+            ],
+            "sealed": {"credentials": 12},
+        },
+    ],
+    "problems": [],
+}  # fmt: skip
+LOCKED = {
+    **VAULT, "state": "locked", "key_id": None, "by_hand": False,
+    "reason": "The master key command op ended with exit code 3: run it by hand to see why.",
+}  # fmt: skip
+VERIFIED = {
+    "counts": [
+        {"org": "o", "name": "default", "table": "credentials", "opened": 11, "failed": 1},
+        {"org": "o", "name": "default", "table": "data_keys", "opened": 2, "failed": 0},
+    ],
+    "failures": [
+        {
+            "org": "o", "table": "credentials", "row": "conn_8fk2m4p6q8r0s2t4",
+            "field": "header:X-\x1b[2J", "reason": "The sealed value was altered.",
+        },
+    ],
+}  # fmt: skip
 RUNNING = {**CLOCK, "state": "ready", "idle_s": 600, "child": SHOWN["children"][0]}
 
 
@@ -330,6 +371,10 @@ def screens() -> dict[str, list[str]]:
         "daemon-children": plain(child.table(), SHOWN["children"]),
         "quickstart": aligned(quickstart.card(VISIT)),
         "client-list": plain(client.table(LOOK), CLIENTS),
+        "vault-status": aligned(vault.card(VAULT)) + plain(vault.table(LOOK), vault.keys(VAULT)),
+        "vault-locked": aligned(vault.card(LOCKED)),
+        "vault-verify": plain(vault.counts(), VERIFIED["counts"])
+        + plain(vault.failures(), VERIFIED["failures"]),
         "doctor": doctor.lines(CHECKS, LOOK),
     }
 

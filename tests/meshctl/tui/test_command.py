@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -20,7 +19,7 @@ class Context:
     """What the command line hands over."""
 
     def __init__(self, *, colour: bool = True) -> None:
-        self.flags = SimpleNamespace(org="acme")
+        self.org = "acme"
         self.home = Home("/nowhere")
         self.look = Look(now=NOW, colour=colour)
         self.asked = 0

@@ -4,12 +4,15 @@ import asyncio
 import gzip
 import json
 import logging
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from msgspec import UNSET
 
 from meshd.api import dispatch
 from meshd.api.dispatch import Dispatcher
+from meshd.services.principal import Principal
 from meshd.store.db import ExpectFailed, StoreUnavailable
 from meshd.vault.errors import KeySpent
 from meshd.wire.calls import CALLS
@@ -22,13 +25,13 @@ SECRET = "hunter2"
 
 def test_every_row_has_exactly_one_handler() -> None:
     handlers = {call.name: lambda _who, _asked: None for call in CALLS}
-    Dispatcher(CALLS, handlers, lambda _who, _name: True)
+    Dispatcher(CALLS, handlers, lambda who, _name: who)
     with pytest.raises(ValueError, match="status"):
         Dispatcher(
-            CALLS, {k: v for k, v in handlers.items() if k != "status"}, lambda _who, _name: True
+            CALLS, {k: v for k, v in handlers.items() if k != "status"}, lambda who, _name: who
         )
     with pytest.raises(ValueError, match=r"no\.such"):
-        Dispatcher(CALLS, {**handlers, "no.such": handlers["status"]}, lambda _who, _name: True)
+        Dispatcher(CALLS, {**handlers, "no.such": handlers["status"]}, lambda who, _name: who)
 
 
 async def test_fields_come_from_path_query_and_body(door: Door) -> None:
@@ -363,3 +366,27 @@ async def test_streams_are_counted_and_bounded(door: Door, monkeypatch: pytest.M
         go.set()
         await got.read()
     assert await door.lines("/v1/tail/events") == [{"n": 1}]
+
+
+async def test_what_fails_because_the_org_went_meanwhile_says_so(door: Door) -> None:
+    """Not that a row or a data key is missing."""
+
+    async def fail(_who: Principal, _asked: Any) -> None:
+        door.gone.add("org_a")
+        raise LookupError("a data key")
+
+    door.handlers["key.add"] = fail
+    status, body = await door.ask("POST", "/v1/keys", {"name": "laptop"})
+    assert (status, body["error"]["message"]) == (404, 'there is no org "org_a"')
+
+
+async def test_a_stream_ends_with_its_org(door: Door) -> None:
+    async def follow(_who: Principal, _asked: Any) -> AsyncIterator[dict[str, int]]:
+        yield {"at": 1}
+        door.gone.add("org_a")
+        yield {"at": 2}
+
+    door.handlers["event.tail"] = follow
+    first, last = await door.lines("/v1/tail/events")
+    assert first == {"at": 1}
+    assert last["error"]["code"] == "not_found"

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from meshd.api import openapi
+from meshd.services.access import is_exact
 from meshd.wire.calls import CALLS
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import KINDS
@@ -20,9 +21,10 @@ PUBLIC = [call for call in CALLS if not call.socket_only]
 
 @pytest.fixture(scope="module")
 def key(shared_daemon: Daemon) -> str:
-    """A key for all of management that patterns give, beside a connection."""
+    """A key for all of management, beside a connection."""
     shared_daemon.connect("local", *stdio_server.command())
-    return shared_daemon.add_key("reader", "*", "self", "self/key.add", "self/key.rotate")
+    exact = (f"self/{call.name}" for call in PUBLIC if is_exact(call))
+    return shared_daemon.add_key("reader", "*", "self", *exact)
 
 
 @pytest.fixture(scope="module")

@@ -68,8 +68,8 @@ def may(call: Call, holder: str) -> bool:
     """What the row's right says about a holder that is known."""
     if call.right == "target":
         return True
-    by_pattern = not call.secret
-    by_role = call.right == "org" and not call.secret
+    by_pattern = not (call.secret or call.owner_only)
+    by_role = call.right == "org" and by_pattern
     return {
         "no self": False,
         "exactly": True,
@@ -78,7 +78,7 @@ def may(call: Call, holder: str) -> bool:
         "self/*": by_pattern,
         "noun/*": by_pattern,
         "admin": by_role or call.right == "own",
-        "owner": by_role or call.right == "own",
+        "owner": by_role or call.owner_only or call.right == "own",
     }[holder]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from meshd.core.config import SETTINGS, SOCKET_BYTES, read_config
 from meshd.core.database_url import SqliteFile
+from meshd.core.secret import Secret
 from meshd.wire.errors import BadRequest
 
 HOME = {"MESHCTL_HOME": "/tmp/home"}
@@ -40,6 +41,14 @@ GOOD = {
     "MESHCTL_LOG_LEVEL": ("DEBUG", "log_level", "debug"),
     "MESHCTL_KEEP_EVENTS": ("12h", "keep_events", 12 * 3600 * 1_000_000),
     "MESHCTL_RATE_LIMIT": ("60", "rate_limit", 60),
+    "MESHCTL_MASTER_KEY_COMMAND": (
+        "op read 'a key'",
+        "master_key_command",
+        ("op", "read", "a key"),
+    ),
+    "CREDENTIALS_DIRECTORY": ("/run/c", "credentials", Path("/run/c")),
+    "MESHCTL_KEYRING": ("On", "keyring", True),
+    "MESHCTL_MASTER_KEY": ("key", "master_key_value", Secret("key")),
     "MESHCTL_KEEP_CALLS": ("36500d", "keep_calls", 36500 * 86400 * 1_000_000),
 }
 TOGETHER = {"TLS_CERT": {"TLS_KEY": "/k"}, "TLS_KEY": {"TLS_CERT": "/c"},
@@ -48,7 +57,7 @@ TOGETHER = {"TLS_CERT": {"TLS_KEY": "/k"}, "TLS_KEY": {"TLS_CERT": "/c"},
 BAD = [
     ("PORT", "65536"), ("PORT", "-1"), ("PORT", "80a"), ("PORT", "٣"), ("PORT", "9" * 400),
     ("HOST", "0.0.0.0"), ("HOST", "192.168.1.1"), ("HOST", "::"), ("HOST", "example.com"),
-    ("ENABLE_DEBUG_SERVER", "yes"), ("DEBUG_PORT", "-1"), ("TLS_CERT", "/c"), ("TLS_KEY", "/k"), ("TRUSTED_PROXIES", "proxy"), ("TRUSTED_PROXIES", "*"),
+    ("ENABLE_DEBUG_SERVER", "maybe"), ("DEBUG_PORT", "-1"), ("TLS_CERT", "/c"), ("TLS_KEY", "/k"), ("TRUSTED_PROXIES", "proxy"), ("TRUSTED_PROXIES", "*"),
     ("BASE_URL", "mesh.example"), ("BASE_URL", "https://a/b"), ("BASE_URL", "ftp://a"),
     ("BASE_URL", "https://user@a"), ("BASE_URL", "https://a?b"),
     ("ALLOWED_HOSTS", "https://a.example"), ("ALLOWED_HOSTS", "a b"),
@@ -60,6 +69,8 @@ BAD = [
     ("MESHCTL_RATE_LIMIT", "0"), ("MESHCTL_RATE_LIMIT", "1000001"), ("MESHCTL_RATE_LIMIT", "1/s"),
     ("MESHCTL_KEEP_CALLS", "36501d"), ("MESHCTL_KEEP_CALLS", "999999999d"),
     ("CONFIG_PATH", "~nobody-of-that-name/x"), ("MESHCTL_HOME", "~nobody-of-that-name/x"),
+    ("MESHCTL_KEYRING", "maybe"), ("MESHCTL_MASTER_KEY_COMMAND", "op 'read"),
+    ("MESHCTL_MASTER_KEY_COMMAND", "''"),
     ("MESHCTL_LOG_LEVEL", "loud"), ("MESHCTL_HOME", "/" + "a" * SOCKET_BYTES),
 ]  # fmt: skip
 
@@ -102,6 +113,13 @@ def test_empty_values_are_as_if_not_set() -> None:
     config = read_config({**HOME, **{s.env: "" for s in SETTINGS if s.env != "MESHCTL_HOME"}})
     assert config == read_config(HOME)
     assert config.sources["PORT"] == "default"
+
+
+@pytest.mark.parametrize("written", ["true", "false", '"true"', "1"])
+def test_a_flag_in_config_json_is_written_as_there(tmp_path: Path, written: str) -> None:
+    (tmp_path / "config.json").write_text(f'{{"database_pg_ssl": {written}}}')
+    config = read_config({"MESHCTL_HOME": str(tmp_path)})
+    assert config.database_ssl == (written != "false")
 
 
 @pytest.mark.parametrize("place", ["environ", "file"])
@@ -221,3 +239,29 @@ def test_what_is_shown_is_masked(tmp_path: Path) -> None:
     assert secret not in repr(rows)
     refused = refusal(tmp_path, env=f"PORT={secret}")
     assert secret not in repr(refused)
+
+
+def test_the_master_key_is_in_no_table_and_in_no_file(tmp_path: Path) -> None:
+    """Only the wrapper has it; the command, whose arguments may hold a secret, is masked too."""
+    environ = {
+        "MESHCTL_HOME": str(tmp_path), "MESHCTL_MASTER_KEY": "canary-value",
+        "MESHCTL_MASTER_KEY_COMMAND": "show canary-argument",
+    }  # fmt: skip
+    config = read_config(environ)
+    shown = {row.name: row.value for row in config.shown()}
+    assert shown["MESHCTL_MASTER_KEY"] == shown["MESHCTL_MASTER_KEY_COMMAND"] == "***"
+    assert "canary-value" not in repr(config)
+    assert "canary" not in repr(config.shown())
+    for text in ('{"meshctl_master_key": "canary-value"}', '{"meshctl_keyring": "canary-value"}'):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(BadRequest) as refused:
+            read_config({"MESHCTL_HOME": str(tmp_path)})
+        assert ("canary" in str(refused.value.body())) == ("keyring" in text)
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "a.env").write_text("MESHCTL_MASTER_KEY=canary-value\n")
+    with pytest.raises(BadRequest, match="no file of settings") as refused:
+        read_config({"MESHCTL_HOME": str(tmp_path)}, env_files=[tmp_path / "a.env"])
+    assert "canary" not in str(refused.value.body())
+    with pytest.raises(BadRequest) as refused:
+        read_config({**environ, "MESHCTL_MASTER_KEY_COMMAND": "show 'canary"})
+    assert "canary" not in str(refused.value.body())

@@ -11,17 +11,21 @@ import jsonschema
 import pytest
 
 from meshd.protocol.versions import HANDSHAKE
+from meshd.services.access import is_exact
 from meshd.wire.calls import CALLS
 from tests.support import stdio_server
 from tests.support.daemon import Answer, Daemon
 from tests.support.sdk_client import Mode, sdk_client
 
-TOOLS = {
-    call.name.replace(".", "_").upper()
+BY_TOOL = {
+    call.name.replace(".", "_").upper(): call
     for call in CALLS
     if not call.socket_only and not call.streams
 }
+TOOLS = BY_TOOL.keys()
 SECRET = {"KEY_ADD", "KEY_ROTATE"}
+EXACT = {name for name, call in BY_TOOL.items() if is_exact(call)}
+"""Tools that no pattern gives."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,8 @@ async def test_the_official_client(shared_daemon: Daemon, key: str, mode: Mode) 
     """It lists, calls, and finds every answer to be what the tool's schema says."""
     async with sdk_client(shared_daemon, "self", key, mode) as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}
-        assert tools == TOOLS - SECRET
+        assert tools == TOOLS - EXACT
+        assert SECRET <= EXACT
         me = await client.call_tool("WHOAMI", {})
         assert not me.is_error
         assert me.structured_content["name"] == "every"
@@ -92,7 +97,8 @@ def test_a_session_is_its_key_s_own_and_ends(shared_daemon: Daemon, key: str) ->
 
 def test_every_tool_describes_itself(shared_daemon: Daemon) -> None:
     """Schemas that a validator takes, with an object at their root, and hints that fit the row."""
-    key = shared_daemon.add_key("exact", "self", "self/key.add", "self/key.rotate")
+    exact = (f"self/{BY_TOOL[name].name}" for name in EXACT)
+    key = shared_daemon.add_key("exact", "self", *exact)
     tools = {tool["name"]: tool for tool in listed(shared_daemon, key)}
     assert tools.keys() == TOOLS
     for tool in tools.values():
@@ -105,9 +111,8 @@ def test_every_tool_describes_itself(shared_daemon: Daemon) -> None:
         assert tool["title"]
         assert tool["description"]
     hints = {name: tool["annotations"] for name, tool in tools.items()}
-    for row in CALLS:
-        if found := hints.get(row.name.replace(".", "_").upper()):
-            assert found["readOnlyHint"] == (row.method == "GET")
+    for name, row in BY_TOOL.items():
+        assert hints[name]["readOnlyHint"] == (row.method == "GET")
     destructive = {name for name, found in hints.items() if found["destructiveHint"]}
     assert {"KEY_REVOKE", "KEY_ROTATE", "CONNECTION_REMOVE", "TOOL_CALL"} <= destructive
     assert destructive.isdisjoint({"KEY_LIST", "KEY_ADD", "CONNECTION_ADD", "CONNECTION_TEST"})

@@ -2,7 +2,10 @@
 
 import http.client
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import pytest
 
 from tests.support import stdio_server
 from tests.support.daemon import Daemon
@@ -30,6 +33,15 @@ class Adder:
             except (OSError, http.client.HTTPException):
                 return
             number += 1
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """A daemon of this test's own, on each database in turn."""
+    url = request.getfixturevalue("dsn") if request.param == "postgres" else ""
+    made = Daemon.fresh(DATABASE_URL=url).start()
+    yield made
+    made.remove()
 
 
 def test_acknowledged_keys_survive_kills(daemon: Daemon) -> None:

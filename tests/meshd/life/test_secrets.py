@@ -3,10 +3,14 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from meshd.vault.key import Key
+from meshd.vault.master import MasterKey, encode
 from tests.support import fault, stdio_server
+from tests.support.command import meshctl
 from tests.support.daemon import Daemon
 from tests.support.processes import shown
 from tests.support.upstream import Upstream, upstream
@@ -16,7 +20,17 @@ ENV = "canary-env-93ae71"
 QUERY = "canary-query-c0442d"
 PASSWORD = "canary-userinfo-77d0e2"
 INHERITED = "canary-inherited-04bd22"
-CANARIES = (HEADER, ENV, QUERY, PASSWORD)
+FROM_FILE = "canary-file-1fe2a9"
+FROM_STDIN = "canary-stdin-a7c310"
+FROM_ENV = "canary-env-name-6d01"
+CANARIES = (HEADER, ENV, QUERY, PASSWORD, FROM_FILE, FROM_STDIN, FROM_ENV)
+READING = (
+    "status", "whoami", "connection list", "connection show http", "connection show typed",
+    "connection show child", "key list", "key show client", "tool list", "call list",
+    "event tail --no-follow", "call tail --no-follow", "config list", "daemon show",
+    "daemon logs", "vault status", "vault verify", "doctor",
+)  # fmt: skip
+"""Every command that shows something."""
 
 
 @dataclass
@@ -26,17 +40,48 @@ class Scene:
     daemon: Daemon
     server: Upstream
     secrets: tuple[str, ...]
+    masters: tuple[str, str]
+    """The master key that a command printed, and one in the environment that is passed over."""
     answers: bytes
     """Everything that the control calls and the gateway answered."""
 
 
 @pytest.fixture(scope="module")
-def scene() -> Iterator[Scene]:
-    daemon = Daemon.fresh(MESHCTL_LOG_LEVEL="debug", OPENAI_API_KEY=INHERITED).start()
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("elsewhere")
+    printed, given = (encode(MasterKey(Key.random())).decode().strip() for _ in range(2))
+    (folder / "key").write_text(printed)
+    daemon = Daemon.fresh(
+        MESHCTL_LOG_LEVEL="debug", OPENAI_API_KEY=INHERITED, MESHCTL_MASTER_KEY=given,
+        MESHCTL_MASTER_KEY_COMMAND=f"cat {folder / 'key'}",
+    ).start()  # fmt: skip
+    del daemon.env["MESHCTL_MASTER_KEY"]  # the commands below have no need of it
     with upstream() as server:
         keys, answers = live(daemon, server)
-        yield Scene(daemon, server, (*CANARIES, *keys), answers)
+        answers += type_and_read(daemon, server, folder)
+        secrets = (*CANARIES, *keys, printed, printed.partition(":")[2])
+        yield Scene(daemon, server, secrets, (printed, given), answers)
     daemon.remove()
+
+
+def type_and_read(daemon: Daemon, server: Upstream, folder: Path) -> bytes:
+    """Give secrets in each safe form of an option, and run every command that reads."""
+    (folder / "secret").write_text(FROM_FILE + "\n")
+    url = server.url
+    ran = [
+        meshctl(daemon, "connection", "add", "typed", url, "--header", f"X-Api-Key: @{folder / 'secret'}"),
+        meshctl(daemon, "connection", "edit", "typed", "--header", "X-B: env:GIVEN", GIVEN=FROM_ENV),
+        meshctl(
+            daemon, "connection", "add", "child", "--env", "TYPED=@-", "--",
+            *stdio_server.command(), stdin=FROM_STDIN,
+        ),
+        *(meshctl(daemon, *words.split(), "--json") for words in READING),
+    ]  # fmt: skip
+    failed = [(one.code, one.err) for one in ran if one.code not in {0, 1}]
+    assert failed == []
+    assert server.of("tools/list")[-1].header("X-Api-Key") == FROM_FILE
+    assert server.of("tools/list")[-1].header("X-B") == FROM_ENV
+    return "\n".join(one.out + one.err for one in ran).encode()
 
 
 def live(daemon: Daemon, server: Upstream) -> tuple[list[str], bytes]:
@@ -124,13 +169,34 @@ def test_no_file_holds_a_secret(scene: Scene) -> None:
 
 def test_no_process_shows_a_secret(scene: Scene) -> None:
     """Neither in its arguments nor in its environment, but for the child that was given it."""
-    given = child(scene)
+    children = scene.daemon.control("GET", "/v1/daemon")["children"]
+    given = {c["pid"]: c["connection"] for c in children}
     holders = {
-        pid: found
+        given.get(pid, pid): found
         for pid, text in shown().items()
-        if pid != given and (found := found_in(text.encode(), scene.secrets))
+        if (found := found_in(text.encode(), scene.secrets))
     }
-    assert holders == {}
+    holders.pop("complains", None)  # comes and goes: it was given the same as the first
+    assert holders == {"stdio": [ENV], "child": [FROM_STDIN]}
+
+
+def test_a_master_key_in_the_environment_stays_there(scene: Scene) -> None:
+    """The system keeps a process's first environment: the one place besides who set it."""
+    _, given = scene.masters
+    holders = [pid for pid, text in shown().items() if given in text]
+    assert holders == [scene.daemon.pid]
+    files = [path for path in scene.daemon.home.rglob("*") if path.is_file()]
+    secret = given.partition(":")[2]
+    assert [path for path in files if found_in(path.read_bytes(), (given, secret))] == []
+    assert found_in(scene.answers, (given, secret)) == []
+
+
+def test_the_master_key_was_that_of_the_command(scene: Scene) -> None:
+    """So that its absence means something."""
+    vault = scene.daemon.control("GET", "/v1/vault")
+    assert (vault["source"]["name"], vault["source"]["place"]) == ("command", "cat")
+    assert vault["source"]["passed_over"] == ["environment"]
+    assert vault["orgs"][0]["sealed"]["credentials"] > 5
 
 
 def test_the_log_is_at_debug_level_and_says_something(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """Where a daemon starts, and where it refuses: one per home, on a port that is free, on loopback."""
 
 import socket
+import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
@@ -66,6 +67,19 @@ def test_the_port_stays_over_restarts(home: Daemon) -> None:
         home.stop()
     begin(home)
     assert port_of(home) == second
+
+
+def test_the_port_of_a_home_that_kept_it_in_its_database_stays(home: Daemon) -> None:
+    """As releases before did."""
+    begin(home, "--port", "0")
+    port = port_of(home)
+    home.stop()
+    (home.home / "run" / "daemon.json").unlink()
+    with closing(sqlite3.connect(home.home / "data" / "mesh.db")) as database:
+        database.execute("INSERT INTO meta (name, value) VALUES ('port', ?)", (str(port),))
+        database.commit()
+    begin(home)
+    assert port_of(home) == port
 
 
 def test_only_loopback_is_listened_on(home: Daemon) -> None:

@@ -184,14 +184,14 @@ def test_the_person_at_the_socket_may_make_every_call(call) -> None:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 def test_which_grants_under_self_allow_a_call(call) -> None:
-    """Exactly, by a pattern unless it answers with a secret, and never by another's name."""
+    """Exactly, by a pattern unless it answers with a secret or is the owner's, and never by another's name."""
     free = call.right == "target"
     noun = call.name.partition(".")[0]
     exactly = key_principal({"self": [call.name]})
     assert decide_call(exactly, call)
     for pattern in ("*", f"{noun}*", f"*{call.name}", f"{call.name}*"):
         assert bool(decide_call(key_principal({"self": [pattern]}), call)) == (
-            free or not call.secret
+            free or not (call.secret or call.owner_only)
         )
     for other in ("nothing", call.name[:-1], call.name.upper(), noun + "."):
         assert bool(decide_call(key_principal({"self": [other]}), call)) == free
@@ -203,6 +203,7 @@ def test_which_grants_under_self_allow_a_call(call) -> None:
 def test_which_calls_a_role_allows(call, role: str) -> None:
     """Nothing of the instance and no new secret; a user's only its own things."""
     manages = role != "user" and call.right == "org" and not call.secret
+    manages = manages and (role == "owner" or not call.owner_only)
     expected = call.right in {"target", "own"} or manages
     assert bool(decide_call(key_principal({}, role=role), call)) == expected
 

@@ -1,5 +1,8 @@
 """The snapshot that decides: fresh after every change, and silent when it is too old."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
 from meshd.services.directory import STALE
@@ -13,7 +16,7 @@ async def test_nothing_is_decided_before_the_first_reading(house: Floors) -> Non
     from meshd.services.directory import Directory
 
     with pytest.raises(Unavailable):
-        _ = Directory(house.db, house.clock).view
+        _ = Directory(house.scoped, house.clock).view
 
 
 async def test_too_old_a_snapshot_decides_nothing(house: Floors) -> None:
@@ -94,3 +97,21 @@ async def test_a_revision_names_the_target_and_not_its_name_or_state(house: Floo
 async def test_the_owner_of_a_key_decides_whether_it_is_the_instances(house: Floors) -> None:
     assert (await house.key("mine")).instance_admin
     assert not (await house.key_of_someone("theirs")).instance_admin
+
+
+async def test_a_hint_hurries_the_poll(house: Floors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which would come too late for this test otherwise."""
+    monkeypatch.setattr("meshd.services.directory.POLL", 3600.0)
+    polling = asyncio.create_task(house.directory.keep_fresh())
+    try:
+        await asyncio.sleep(0)
+        heard = house.directory.news.rung
+        await house.db.write(Step("revision.bump", {"topic": "keys"}))
+        async with asyncio.timeout(10):
+            while house.directory.news.rung == heard:
+                house.directory.bell.ring()
+                await house.directory.news.wait(0.1, heard)
+    finally:
+        polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await polling

@@ -346,8 +346,7 @@ async def test_an_edit_of_what_another_daemon_changed(house: Floors) -> None:
     who = await house.key("laptop", allow=["self/whoami"])
     row = {
         "id": who.id, "org_id": who.org, "name": "laptop", "role": None, "read_only": 0,
-        "expires_at": None, "permissions": "{}",
-        "permissions_before": json.dumps({"self": ["whoami"]}),
+        "expires_at": None, "permissions": "{}", "edition": 0,
     }  # fmt: skip
     await house.db.write(Step("key.edit", row, expect=1))
     with pytest.raises(Conflict, match="changed meanwhile"):

@@ -13,7 +13,7 @@ HOME = {"MESHCTL_HOME": "/tmp/x"}
 
 def settings(house: Floors, took: list[str]) -> Settings:
     takers = {name: lambda _, name=name: took.append(name) for name in LIVE}
-    return Settings(read_config(HOME), house.db, house.events, house.owner, takers)
+    return Settings(read_config(HOME), house.scoped, house.events, lambda: house.owner, takers)
 
 
 async def told(house: Floors) -> dict[str, object]:
@@ -47,7 +47,7 @@ async def test_what_only_looks_different_is_no_change(house: Floors) -> None:
 def test_every_live_setting_has_its_taker(house: Floors) -> None:
     takers = {name: lambda _: None for name in LIVE - {"MESHCTL_KEEP_CALLS"}}
     with pytest.raises(LookupError, match="MESHCTL_KEEP_CALLS"):
-        Settings(read_config(HOME), house.db, house.events, house.owner, takers)
+        Settings(read_config(HOME), house.scoped, house.events, lambda: house.owner, takers)
 
 
 @pytest.mark.parametrize("setting", [s for s in SETTINGS if s.live], ids=lambda s: s.env)
@@ -55,7 +55,7 @@ def test_a_live_setting_is_carried_over_whole(setting) -> None:
     """Its value and where it was said; else the daemon would show one and do another."""
     text = {
         "MESHCTL_LOG_LEVEL": "error", "MESHCTL_KEEP_EVENTS": "2h", "MESHCTL_KEEP_CALLS": "3h",
-        "MESHCTL_RATE_LIMIT": "5",
+        "MESHCTL_RATE_LIMIT": "5", "TRUSTED_PROXIES": "10.0.0.1",
     }  # fmt: skip
     word = text.get(setting.env, "https://x" if setting.env == "ALLOWED_ORIGINS" else "x")
     read = read_config({**HOME, setting.env: word})

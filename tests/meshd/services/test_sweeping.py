@@ -37,7 +37,14 @@ async def left(house: Floors) -> tuple[int, int]:
 
 
 def sweeper(house: Floors, events: int = KEEP_EVENTS) -> Sweeper:
-    return Sweeper(house.db, house.calls, house.keys, house.clock, Retention(events, KEEP_CALLS))
+    return Sweeper(
+        house.scoped,
+        house.scoped_calls,
+        house.keys,
+        house.records,
+        house.clock,
+        Retention(events, KEEP_CALLS),
+    )
 
 
 async def test_only_what_is_too_old_goes(house: Floors) -> None:

@@ -30,8 +30,8 @@ async def test_opening_leaves_the_schema_alone_and_tells_what_is_missing(config:
 async def test_both_have_their_tables_and_keep_them(config: Config) -> None:
     async with open_databases(config) as databases:
         await databases.migrate()
-        await databases.main.write(Step("meta.put", {"name": "a", "value": "1"}))
-        assert await databases.calls.one("call.last", org_id="org") == {"seq": 0}
+        await databases.main.write(Step("meta.add", {"name": "a", "value": "1"}))
+        assert await databases.calls.org("org").one("call.last") == {"seq": 0}
     async with open_databases(config) as databases:
         assert await databases.pending() == []
         assert await databases.main.one("meta.get", name="a") == {"value": "1"}
@@ -44,7 +44,7 @@ async def test_only_what_is_promised_waits_for_the_disk_of_postgres(
     asked = "SHOW synchronous_commit"
     async with open_databases(config) as databases:
         for database, mode in ((databases.main, "on"), (databases.calls, "off")):
-            async with database._pool.connection() as connection:  # type: ignore[attr-defined]
+            async with database._database._pool.connection() as connection:
                 assert await connection.fetchval(asked) == mode
 
 

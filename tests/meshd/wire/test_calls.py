@@ -47,7 +47,9 @@ def test_a_row_is_complete(call: Call) -> None:
 @ROWS
 def test_reading_calls_are_gets_and_streams_too(call: Call) -> None:
     """A read-only key may make a call exactly if its method is GET."""
-    reads = call.name.rpartition(".")[2] in {"list", "show", "tail", "status", "whoami"}
+    reads = call.name.rpartition(".")[2] in {
+        "list", "show", "tail", "status", "whoami", "verify",
+    }  # fmt: skip
     assert (call.method == "GET") == reads
     assert not call.streams or call.method == "GET"
 
@@ -61,6 +63,7 @@ def test_a_call_that_answers_with_a_secret_says_so(call: Call) -> None:
 
 @ROWS
 def test_what_concerns_the_instance_needs_an_instance_admin(call: Call) -> None:
-    ours = call.name.startswith("daemon.") or call.name.endswith("_stdio")
+    ours = call.name.startswith(("daemon.", "vault.")) or call.name.endswith("_stdio")
     assert (call.right == "instance") == ours
-    assert call.socket_only == call.name.startswith("daemon.")
+    alone = call.name.startswith("daemon.") or call.name == "vault.unlock"
+    assert call.socket_only == alone

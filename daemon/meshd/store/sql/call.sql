@@ -52,3 +52,20 @@ SELECT COUNT(*) AS n FROM calls WHERE org_id = :org_id AND at >= :time
 -- Drop a batch of what is older than retention.
 DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE at < :time ORDER BY seq LIMIT 500)
 RETURNING seq
+
+-- name: call.erase
+-- Drop a batch of what is left of a removed org.
+DELETE FROM calls
+WHERE org_id = :org_id
+  AND seq IN (SELECT seq FROM calls WHERE org_id = :org_id ORDER BY seq LIMIT 500)
+RETURNING seq
+
+-- name: call.orgs
+-- Every org that has records, found by one step through the index for each.
+WITH RECURSIVE found (org_id) AS (
+    SELECT MIN(org_id) FROM calls
+    UNION ALL
+    SELECT (SELECT MIN(org_id) FROM calls WHERE org_id > found.org_id)
+    FROM found WHERE found.org_id IS NOT NULL
+)
+SELECT org_id FROM found WHERE org_id IS NOT NULL

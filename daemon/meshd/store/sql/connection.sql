@@ -1,7 +1,7 @@
 -- name: connection.all
 -- Every connection of every org, for the snapshot.
 SELECT id, org_id, name, transport, url, command, cwd, bodies, enabled, state, reason, seen_at,
-       created_at, idle_s
+       created_at, idle_s, edition
 FROM connections ORDER BY org_id, name
 
 -- name: connection.add
@@ -10,23 +10,27 @@ INSERT INTO connections (id, org_id, name, transport, url, command, cwd, bodies,
 VALUES (:id, :org_id, :name, :transport, :url, :command, :cwd, :bodies, :now)
 
 -- name: connection.edit
--- Replace what an operator may change. What was found out about the old target is forgotten.
+-- Replace what an operator may change, if nobody changed it since it was read: what is sealed in the
+-- same unit is meant for the target that was read. What was found out about that is forgotten.
 UPDATE connections
 SET name = :name, url = :url, command = :command, cwd = :cwd, bodies = :bodies,
-    idle_s = :idle_s, state = 'unknown', reason = NULL
-WHERE org_id = :org_id AND id = :id
+    idle_s = :idle_s, state = 'unknown', reason = NULL, edition = edition + 1
+WHERE org_id = :org_id AND id = :id AND edition = :edition
 RETURNING id
 
 -- name: connection.enable
--- Serve it, or stop serving it.
-UPDATE connections SET enabled = :enabled, state = 'unknown', reason = NULL
-WHERE org_id = :org_id AND id = :id
+-- Serve it, or stop serving it, if nobody changed it since it was read.
+UPDATE connections
+SET enabled = :enabled, state = 'unknown', reason = NULL, edition = edition + 1
+WHERE org_id = :org_id AND id = :id AND edition = :edition
 RETURNING id
 
 -- name: connection.observe
--- What the last contact showed. A row removed meanwhile is left alone.
+-- What the last contact showed, unless it is known. A row removed or edited meanwhile is left alone.
 UPDATE connections SET state = :state, reason = :reason, seen_at = COALESCE(:seen_at, seen_at)
-WHERE org_id = :org_id AND id = :id
+WHERE org_id = :org_id AND id = :id AND edition = :edition
+  AND (state <> :state OR COALESCE(reason, '') <> COALESCE(:reason, ''))
+RETURNING id
 
 -- name: connection.remove
 -- Remove it; credentials and definitions go with it.
@@ -36,6 +40,10 @@ DELETE FROM connections WHERE org_id = :org_id AND id = :id RETURNING id
 -- Every sealed value, for the snapshot. They are opened when first used.
 SELECT connection_id, kind, name, org_id, blob FROM credentials
 ORDER BY connection_id, kind, name
+
+-- name: credential.count
+-- How many values each org has sealed.
+SELECT org_id, COUNT(*) AS n FROM credentials GROUP BY org_id ORDER BY org_id
 
 -- name: credential.put
 -- Seal a value of a connection, or replace it.
@@ -52,10 +60,19 @@ WHERE org_id = :org_id AND connection_id = :connection_id AND kind = :kind AND n
 -- Every known tool list, for the snapshot.
 SELECT connection_id, tools, listed_at FROM definitions
 
+-- name: definitions.get
+-- The tool list of a connection as it was read; none if it was edited since.
+SELECT tools, listed_at FROM definitions
+WHERE org_id = :org_id AND connection_id = (
+    SELECT id FROM connections
+    WHERE org_id = :org_id AND id = :connection_id AND edition = :edition
+)
+
 -- name: definitions.put
--- Remember a tool list received whole. A connection removed meanwhile keeps none.
+-- Remember a tool list received whole. A connection removed or edited meanwhile keeps none of it.
 INSERT INTO definitions (connection_id, org_id, tools, listed_at)
-SELECT id, org_id, :tools, :now FROM connections WHERE org_id = :org_id AND id = :connection_id
+SELECT id, org_id, :tools, :now FROM connections
+WHERE org_id = :org_id AND id = :connection_id AND edition = :edition
 ON CONFLICT (connection_id) DO UPDATE SET tools = excluded.tools, listed_at = excluded.listed_at
 
 -- name: definitions.drop

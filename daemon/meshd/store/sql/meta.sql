@@ -2,8 +2,12 @@
 -- A fact about this installation.
 SELECT value FROM meta WHERE name = :name
 
+-- name: meta.add
+-- State a fact about this installation. Of daemons that begin together only one can.
+INSERT INTO meta (name, value) VALUES (:name, :value)
+
 -- name: meta.put
--- Set a fact about this installation.
+-- Restate a fact about this installation.
 INSERT INTO meta (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 

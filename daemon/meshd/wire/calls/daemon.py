@@ -17,6 +17,7 @@ SHOW = Call(
     "instance",
     "Show the inside of the daemon.",
     socket_only=True,
+    in_org=False,
 )
 STOP = Call(
     "daemon.stop",
@@ -27,6 +28,7 @@ STOP = Call(
     "instance",
     "Stop the daemon.",
     socket_only=True,
+    in_org=False,
 )
 
 CALLS = (STATUS, WHOAMI, SHOW, STOP)

@@ -16,7 +16,8 @@ class Call:
     """One control call. Its name is its permission.
 
     Fields of `asks` that stand in `path` travel there, the others in the query (GET, DELETE) or
-    in a JSON body. A call that `streams` answers with one JSON object a line.
+    in a JSON body. A call that `streams` answers with one JSON object a line. One that is
+    not `in_org` is about no org, or names it in its path.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Call:
     summary: str
     streams: bool = False
     socket_only: bool = False
+    in_org: bool = True
+    owner_only: bool = False  # for the role owner, or an exact grant
     secret: bool = False  # the answer holds a new secret: only an exact grant allows it
     destroys: bool = False  # takes something away, although its method does not say so
     idempotent: bool = False  # the same again changes nothing, although its method does not say so

@@ -84,7 +84,8 @@ STATE = {
 }
 with socketserver.UnixStreamServer(path, Handler) as server:
     server.stopping = False
-    report(given.ready_fd, {"pid": os.getpid(), "socket": path, "url": URL, "version": "0.1.0"})
+    report(given.ready_fd, {"pid": os.getpid(), "socket": path, "url": URL, "version": "0.1.0",
+                            "state": "running"})  # fmt: skip
     while not server.stopping:
         server.handle_request()
 Path(path).unlink()

@@ -1,0 +1,2 @@
+-- SQLite has no roles and no row security: the first wall, the org that every statement on an
+-- org's table binds, stands alone here.
