@@ -41,6 +41,7 @@ from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
+from meshd.services.management import Management
 from meshd.services.org_choice import in_org
 from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
@@ -136,8 +137,13 @@ async def serving(
             stopping.set()
             return os.getpid()
 
-        dispatcher = _open_dispatcher(house, daemon.handlers(report, stop), stopping)
-        entrance = _Entrance(house, dispatcher, clock, peers, name)
+        async def perform(who: Principal, name: str, given: bytes) -> object:
+            return await dispatcher.call(who, name, given)
+
+        management = Management(CALLS, perform, house.records, clock)
+        others = {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)}
+        dispatcher = _open_dispatcher(house, others, stopping)
+        entrance = _Entrance(house, dispatcher, management, clock, peers, name)
         tcp, unix = entrance.tcp, entrance.unix
         house.unlocking.opened = entrance.open
         await house.unlocking.begin()
@@ -165,9 +171,16 @@ class _Entrance:
     """
 
     def __init__(
-        self, house: _House, dispatcher: Dispatcher, clock: Clock, peers: Peers, name: str
+        self,
+        house: _House,
+        dispatcher: Dispatcher,
+        management: Management,
+        clock: Clock,
+        peers: Peers,
+        name: str,
     ) -> None:
         """`name` is how sessions name this daemon."""
+        self._management = management
         self._house, self._dispatcher, self._clock, self._name = house, dispatcher, clock, name
         self._sessions: Sessions | None = None
         why = house.unlocking.locked
@@ -185,7 +198,9 @@ class _Entrance:
 
     def open(self) -> None:
         """Let everybody in; from the vault comes the key of the sessions."""
-        endpoint, self._sessions = _open_endpoint(self._house, self._clock, self._name)
+        endpoint, self._sessions = _open_endpoint(
+            self._house, self._management, self._clock, self._name
+        )
         inside = OpenHouse(
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
@@ -250,7 +265,9 @@ async def _write_rest(tasks: TaskGroup, house: _House) -> None:
     await house.keys.write_last_used()
 
 
-def _open_endpoint(house: _House, clock: Clock, name: str) -> tuple[Endpoint, Sessions]:
+def _open_endpoint(
+    house: _House, management: Management, clock: Clock, name: str
+) -> tuple[Endpoint, Sessions]:
     key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
@@ -262,6 +279,7 @@ def _open_endpoint(house: _House, clock: Clock, name: str) -> tuple[Endpoint, Se
         house.records,
         passing,
         children,
+        management,
         clock,
         house.limit,
     )
@@ -302,7 +320,7 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
 
 
 def _open_dispatcher(
-    house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
+    house: _House, others: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
     unlocking = house.unlocking
     report = VaultReport(house.main, house.founding.vault, unlocking, house.credentials)
@@ -319,11 +337,10 @@ def _open_dispatcher(
             **connection.handlers(house.connections),
             **org.handlers(house.orgs),
             **key.handlers(house.keys),
-            **tool.handlers(house.tools),
             **record.handlers(house.records, house.events),
             **vault.handlers(unlocking, report, note_unlocked),
             **db.handlers(house.backups),
-            **about_daemon,
+            **others,
         },
         _choosing(house),
         stopping=stopping.is_set,

@@ -11,7 +11,7 @@ from meshctl.client.bridge import bridge
 def stdio(
     ctx: typer.Context,
     connection: Annotated[
-        str, typer.Argument(metavar="CONNECTION", help="Name or id of a connection.")
+        str, typer.Argument(metavar="CONNECTION", help="Name or id of a connection, or self.")
     ],
     key: Annotated[
         str | None, typer.Option(metavar="NAME", help="Act as this key, within what it may do.")

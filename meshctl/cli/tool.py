@@ -18,7 +18,7 @@ ANSWERED_WITH_ERROR = 1
 """Exit codes of a result that is one but no success."""
 
 Connection = Annotated[
-    str, typer.Argument(metavar="CONNECTION", help="Name or id of a connection.")
+    str, typer.Argument(metavar="CONNECTION", help="Name or id of a connection, or self.")
 ]
 Tool = Annotated[str, typer.Argument(metavar="TOOL", help="The tool's name on its server.")]
 

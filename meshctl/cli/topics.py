@@ -177,6 +177,10 @@ A key may do what its grants say, and nothing denies. A grant is one of
   self                     every management call
   self/CALL                one management call, as self/key.list or self/event.*
 
+What answers with a new secret (key.add, key.rotate) has to be named itself: no * covers it. The
+management calls are tools, too, behind the name self: meshctl tool list self. They ask for the
+same grants there; a read-only key sees those that only read.
+
 A key made without --allow may use every connection and no management. --read-only is a limit on
 top: only tools that their server marks as read-only. Grants follow a connection that is renamed,
 and end with one that is removed.

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 from aiohttp import web
 
+from meshd.api import openapi
 from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
@@ -20,6 +21,7 @@ from meshd.services.refusals import denied_call
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import (
     BadRequest,
+    MethodNotAllowed,
     TooSlow,
     Unauthenticated,
     Unavailable,
@@ -58,6 +60,7 @@ class Dispatcher:
         rows = {call.name: call for call in calls}
         if rows.keys() != handlers.keys():
             raise ValueError(f"calls without a partner: {sorted(rows.keys() ^ handlers.keys())}")
+        self._rows = rows
         self._handlers = handlers
         self._in_org = in_org
         self._stopping = stopping
@@ -80,22 +83,53 @@ class Dispatcher:
     async def _answer(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
     ) -> web.StreamResponse:
+        if request.rel_url.raw_path == openapi.PATH:
+            if request.method != "GET":
+                raise MethodNotAllowed
+            return json_answer(openapi.document(self._rows.values(), on_socket=on_socket))
         routes = self._routes if on_socket else self._tcp_routes
         call, fields = routes.find(request.method, request.rel_url.raw_path)
-        if call.in_org or principal.kind != "local":
-            principal = self._in_org(principal, request.headers.get("Meshctl-Org"))
-        principal = _admit(principal, call)
-        if call.method in {"GET", "DELETE"}:
-            asked = _from_query(request, call, fields)
-        else:
-            asked = _from_body(call, await self._body(request), fields)
-            principal = _admit(principal, call)  # a body may be long in coming
-        answer = self._handlers[call.name](principal, asked)
+        principal = self._within(principal, call, request.headers.get("Meshctl-Org"))
+
+        async def read() -> Any:
+            if call.method in {"GET", "DELETE"}:
+                return _from_query(request, call, fields)
+            return _from_body(call, await self._body(request), fields)
+
+        answer = await self._perform(principal, call, read)
         if isinstance(answer, AsyncIterator):
             return await self._stream(request, answer, partial(self._readmit, principal, call))
-        if hasattr(answer, "__await__"):
-            answer = await self._awaited(answer, principal, call)
         return json_answer(answer)
+
+    async def call(self, principal: Principal, name: str, arguments: bytes) -> Any:
+        """Make the call of that name for who holds its arguments as one JSON object.
+
+        Raises:
+            MeshError and the like: whatever `failure` makes an error of.
+        """
+        call = self._rows[name]
+
+        async def read() -> Any:
+            return _from_body(call, arguments, {})
+
+        return await self._perform(self._within(principal, call, principal.org), call, read)
+
+    def _within(self, principal: Principal, call: Call, org: str | None) -> Principal:
+        if call.in_org or principal.kind != "local":
+            return self._in_org(principal, org)
+        return principal
+
+    async def _perform(
+        self, principal: Principal, call: Call, read: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """Make one call: under every face it is this that admits, and this that asks a handler."""
+        _admit(principal, call)
+        asked = await read()
+        principal = _admit(principal, call)  # a body may be long in coming
+        answer = self._handlers[call.name](principal, asked)
+        if hasattr(answer, "__await__"):
+            return await self._awaited(answer, principal, call)
+        return answer
 
     async def _awaited(self, answer: Awaitable[Any], principal: Principal, call: Call) -> Any:
         try:

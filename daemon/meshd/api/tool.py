@@ -1,15 +1,35 @@
-"""Handlers of calls about tools."""
+"""Handlers of calls about tools: those behind connections, and those of `self`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from meshd.api.dispatch import Handler
+from meshd.services.grants import SELF
+from meshd.services.management import Management
+from meshd.services.principal import Principal
 from meshd.services.tools import Tools
+from meshd.wire.tool import ToolCall, ToolList, ToolRef
+
+CLIENT = "control"
+"""What stands in a record of a call for the program that made it."""
 
 
-def handlers(tools: Tools) -> Mapping[str, Handler]:
+def handlers(tools: Tools, management: Management) -> Mapping[str, Handler]:
     """By call name."""
-    return {
-        "tool.list": tools.all,
-        "tool.show": tools.show,
-        "tool.call": lambda who, asked: tools.call(who, asked, client="control"),
-    }
+
+    def all_(who: Principal, asked: ToolList) -> Any:
+        return management.all(who) if _is_self(asked.connection) else tools.all(who, asked)
+
+    def show(who: Principal, asked: ToolRef) -> Any:
+        return (management if _is_self(asked.connection) else tools).show(who, asked)
+
+    def call(who: Principal, asked: ToolCall) -> Any:
+        if _is_self(asked.connection):
+            return management.call_for(who, asked, client=CLIENT)
+        return tools.call(who, asked, client=CLIENT)
+
+    return {"tool.list": all_, "tool.show": show, "tool.call": call}
+
+
+def _is_self(connection: str | None) -> bool:
+    return connection is not None and connection.casefold() == SELF

@@ -12,8 +12,9 @@ from meshd.services.refusals import fix_for
 from meshd.wire.errors import MeshError
 
 _JSON_HEADERS = {"Content-Type": JSON}
+EVENT_STREAM = "text/event-stream"
 SSE_HEADERS = {
-    "Content-Type": "text/event-stream",
+    "Content-Type": EVENT_STREAM,
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }

@@ -15,7 +15,9 @@ from meshd.core.clock import Clock
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.passing import HttpPassing
+from meshd.gateway.plain import WORD, PlainCalls
 from meshd.gateway.policy import DECIDING, judge, wish
+from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import StdioServing
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import jsonrpc, versions
@@ -23,7 +25,9 @@ from meshd.protocol.strict import check_members
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.failures import failure
+from meshd.services.grants import SELF
 from meshd.services.lookup import find_connection
+from meshd.services.management import Management, check_holds_self, self_row
 from meshd.services.principal import Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.record_rows import Stopwatch
@@ -57,6 +61,7 @@ class Endpoint:
         records: Records,
         passing: HttpPassing,
         serving: StdioServing,
+        management: Management,
         clock: Clock,
         limit: RateLimit,
     ) -> None:
@@ -66,6 +71,8 @@ class Endpoint:
         self._records = records
         self._passing = passing
         self._serving = serving
+        self._selfs = SelfServing(sessions, management)
+        self._plain = PlainCalls(self.find, tools, management, limit)
         self._clock = clock
         self._limit = limit
 
@@ -77,14 +84,16 @@ class Endpoint:
         Raises:
             MeshError: it is refused before a message was read.
         """
+        if WORD in raw_name:
+            return await self._plain.handle(request, who, raw_name)
         if request.method == "POST":
             self._limit.check(who)
-        row = self._find(who, raw_name)
+        row = self.find(who, raw_name)
         if request.method == "POST":
             return await self._post(request, who, row, started)
         session = self._sessions.open(request.headers.get("Mcp-Session-Id"), who, row)
         version = request.headers.get("MCP-Protocol-Version")
-        if request.method == "GET":
+        if request.method == "GET" and row.transport != SELF:
             if row.transport == "http":
                 return await self._passing.stream(
                     request, who, row, session, version, partial(self._admitted, who, row)
@@ -122,9 +131,20 @@ class Endpoint:
             and now.revision == row.revision
         )
 
-    def _find(self, who: Principal, raw_name: str) -> ConnectionRow:
+    def find(self, who: Principal, raw_name: str) -> ConnectionRow:
+        """The connection of that name or id, percent-encoded; `self` is one as well.
+
+        Raises:
+            NotFound: there is none.
+            Denied: the principal holds no grant there.
+            Unavailable: it is disabled.
+        """
+        name = unquote(raw_name)
+        if name.casefold() == SELF:
+            check_holds_self(who)
+            return self_row(who.org)
         try:
-            row = find_connection(self._directory.view, who.org, unquote(raw_name))
+            row = find_connection(self._directory.view, who.org, name)
         except NotFound:
             raise NotFound("there is no such connection") from None
         if not scope_at(who, row.id).any:
@@ -174,6 +194,8 @@ class Endpoint:
 
     async def _decide(self, exchange: Exchange) -> web.StreamResponse:
         who, row, message = exchange.who, exchange.row, exchange.message
+        if row.transport == SELF:
+            return await self._selfs.answer(exchange)
         if message.is_request:
             try:
                 wanted = wish(message)

@@ -13,6 +13,9 @@ from meshd.services.keys import Keys
 from meshd.services.principal import Principal
 from meshd.wire.errors import MeshError, NotFound, Unavailable
 
+DOCUMENT = "/openapi.json"
+"""What the control calls are, for who does not know them; served like one of them."""
+
 Control = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
 Ready = Callable[[], Awaitable[bool]]
 Trust = Callable[[web.BaseRequest], None]
@@ -94,7 +97,8 @@ class OpenHouse:
     ) -> web.StreamResponse:
         """Authenticate, and lead to MCP or to the control calls."""
         path = request.rel_url.raw_path
-        if not path.startswith(("/mcp/", "/v1/")) or "/.well-known" in path:
+        served = path == DOCUMENT or path.startswith(("/mcp/", "/v1/"))
+        if not served or "/.well-known" in path:
             raise NotFound("nothing is here")
         principal = authenticate(self._keys, request.headers)
         trust(request)

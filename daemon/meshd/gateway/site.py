@@ -16,6 +16,7 @@ from meshd.gateway.answers import gone, rpc_error
 from meshd.gateway.bearer import CHALLENGE
 from meshd.gateway.gate import Gate
 from meshd.gateway.inside import Inside
+from meshd.gateway.plain import is_plain
 from meshd.services.failures import failure
 from meshd.wire.errors import (
     Conflict,
@@ -58,7 +59,7 @@ class TcpSite:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
         path = request.rel_url.raw_path
-        is_mcp = path.startswith("/mcp")
+        is_mcp = path.startswith("/mcp") and not is_plain(path)
         try:
             return await self._route(request, path, started)
         except MeshError as error:

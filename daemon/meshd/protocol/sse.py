@@ -60,7 +60,12 @@ def with_data(event: bytes, data: bytes) -> bytes:
 
 def message(data: bytes) -> bytes:
     """A `message` event around JSON."""
-    return b"event: message\ndata: " + _one_line(data) + b"\n\n"
+    return event("message", data)
+
+
+def event(name: str, data: bytes) -> bytes:
+    """An event of that name around JSON."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), _one_line(data))
 
 
 def _one_line(data: bytes) -> bytes:

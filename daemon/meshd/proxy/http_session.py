@@ -5,7 +5,7 @@ Clients' sessions are their own and pass through byte for byte; this one serves 
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -13,11 +13,15 @@ import msgspec
 
 from meshd.protocol import jsonrpc, sse, versions
 from meshd.protocol.jsonrpc import Reply
+from meshd.protocol.progress import swap_token
 from meshd.proxy.http import MAX_BODY, SESSION, HttpUpstream, Response
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 from meshd.wire.version import VERSION
 
 CALL_DEADLINE = 300.0
+
+Hear = Callable[[bytes], None]
+"""Takes a notification: one JSON-RPC message."""
 
 
 class _Lost(Exception):
@@ -55,9 +59,18 @@ class HttpSession:
         return (await self._present()).said
 
     async def request(
-        self, method: str, params: bytes = b"", *, deadline: float = CALL_DEADLINE
+        self,
+        method: str,
+        params: bytes = b"",
+        *,
+        deadline: float = CALL_DEADLINE,
+        hear: Hear | None = None,
     ) -> Reply:
         """Ask and wait for the answer, at most `deadline` seconds.
+
+        `hear` gets the notifications that the server sends before it answers this request. A
+        progress token in `params` is replaced: callers that share the session may choose equal
+        ones.
 
         A forgotten session is opened anew once: the upstream refused the request unprocessed.
 
@@ -70,10 +83,10 @@ class HttpSession:
             async with asyncio.timeout(deadline):
                 opened = await self._present()
                 try:
-                    return (await self._ask(method, params, opened))[0]
+                    return (await self._ask(method, params, opened, hear))[0]
                 except _Lost:
                     opened = await self._present(lost=opened)
-                    return (await self._ask(method, params, opened))[0]
+                    return (await self._ask(method, params, opened, hear))[0]
         except TimeoutError:
             raise UpstreamTimeout(f"{self._shown} did not answer within {deadline:g} s") from None
         except _Lost:
@@ -122,9 +135,12 @@ class HttpSession:
         response = await self._upstream.post(body, session=opened.session, version=opened.version)
         response.release()
 
-    async def _ask(self, method: str, params: bytes, opened: _Opened) -> tuple[Reply, str | None]:
+    async def _ask(
+        self, method: str, params: bytes, opened: _Opened, hear: Hear | None = None
+    ) -> tuple[Reply, str | None]:
         """The answer, and the id of the session that it began."""
         ident = next(self._ids)
+        params, _ = swap_token(params, b"%d" % ident)
         body = jsonrpc.request(ident, method, params)
         response = await self._upstream.post(body, session=opened.session, version=opened.version)
         try:
@@ -134,7 +150,7 @@ class HttpSession:
             if response.content_type == "text/event-stream":
                 async with aclosing(_events(response, self._shown)) as events:
                     async for data in events:
-                        if (reply := await self._consider(data, ident, asking)) is not None:
+                        if (reply := await self._consider(data, ident, asking, hear)) is not None:
                             return reply, given
                 raise UpstreamFailed(f"{self._shown} closed the stream without an answer")
             reply = await self._consider(await response.read(MAX_BODY), ident, asking)
@@ -159,7 +175,9 @@ class HttpSession:
         if not 200 <= status < 300:
             raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
 
-    async def _consider(self, data: bytes, ident: int, opened: _Opened) -> Reply | None:
+    async def _consider(
+        self, data: bytes, ident: int, opened: _Opened, hear: Hear | None = None
+    ) -> Reply | None:
         """The reply if `data` answers request `ident`; other requests are declined."""
         try:
             message = jsonrpc.parse(data)
@@ -174,6 +192,8 @@ class HttpSession:
                 opened,
             )
             return None
+        if message.method and hear is not None:
+            hear(data)
         if bytes(message.id) != b"%d" % ident:
             return None
         result = bytes(message.result)

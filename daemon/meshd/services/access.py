@@ -147,6 +147,27 @@ def decide_call(principal: Principal, call: Call) -> Decision:
     return Decision(False, f"no grant of {principal.name} covers {call.name}", call.name)
 
 
+def decide_as_tool(principal: Principal, call: Call) -> Decision:
+    """Decide about a control call that is asked for as a tool: what holds of tools holds as well.
+
+    An answer with a secret is for a key that names the call; the owner at the socket is none.
+    """
+    if call.secret and principal.kind == "local":
+        return Decision(False, f"{call.name} answers with a secret, so only a key may use its tool")
+    if principal.read_only and call.method != "GET":
+        return Decision(False, f"{principal.name} is read-only")
+    return decide_call(principal, call)
+
+
+def holds_self(principal: Principal) -> bool:
+    """Whether it has any part in management."""
+    return principal.kind == "local" or any(map(_has_self, _sources(principal)))
+
+
+def _has_self(permissions: Permissions) -> bool:
+    return bool(permissions.get(SELF))
+
+
 def is_exact(call: Call) -> bool:
     """Whether only a grant that names the call gives it, and no pattern."""
     return call.secret or call.owner_only

@@ -15,6 +15,7 @@ from msgspec import Raw
 from meshd.core.clock import MICROSECONDS, Clock, instant, iso
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import POLL, Bell
+from meshd.services.grants import SELF
 from meshd.services.limits import check_limit, check_tail
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
@@ -171,7 +172,9 @@ class Records:
         check_limit(asked.limit)
         connection = None
         if asked.connection is not None:
-            connection = find_connection(self._directory.view, who.org, asked.connection).id
+            connection = SELF
+            if asked.connection.casefold() != SELF:
+                connection = find_connection(self._directory.view, who.org, asked.connection).id
         await self._settle()
         rows = await self._db.org(who.org).all(
             "call.list", connection=connection, failed=int(asked.failed), limit=asked.limit

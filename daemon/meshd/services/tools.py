@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -33,6 +34,7 @@ from meshd.wire.errors import (
     NotFound,
     Unauthenticated,
     UpstreamFailed,
+    UpstreamRefused,
 )
 from meshd.wire.tool import Tool, ToolCall, ToolList, ToolRef, ToolResult
 
@@ -214,11 +216,19 @@ class Tools:
             next=f"meshctl tool list {row.name}",
         )
 
-    async def call(self, who: Principal, asked: ToolCall, *, client: str) -> ToolResult:
-        """Call a tool and record the call.
+    async def call(
+        self,
+        who: Principal,
+        asked: ToolCall,
+        *,
+        client: str | None,
+        hear: Callable[[bytes], None] | None = None,
+    ) -> ToolResult:
+        """Call a tool and record the call; `hear` gets the notifications about it meanwhile.
 
         Raises:
             NotFound, Denied, Conflict: it may not be called.
+            UpstreamRefused: the server answered with an error and no result.
             UpstreamFailed, UpstreamTimeout: there was no answer.
         """
         watch = Stopwatch(self._clock.now(), time.perf_counter())
@@ -236,18 +246,24 @@ class Tools:
                 error=f"denied: {decision.rule}", client=client,
             )  # fmt: skip
             raise denied(who, row, decision)
-        params = msgspec.json.encode({"name": asked.tool, "arguments": Raw(arguments)})
+        wanted: dict[str, object] = {"name": asked.tool, "arguments": Raw(arguments)}
+        if hear is not None:
+            wanted["_meta"] = {"progressToken": 0}  # each transport puts its own in its place
+        params = msgspec.json.encode(wanted)
         response: bytes | None = None
         error: str | None = None
         try:
-            reply = await self._upstreams.request(row, "tools/call", params)
+            reply = await self._upstreams.request(row, "tools/call", params, hear=hear)
             if reply.result is not None:
                 response = jsonrpc.success(b"0", reply.result)
             else:
                 response = jsonrpc.failure(b"0", reply.error or b"null")
-                raise UpstreamFailed(f"{row.name} refused the call: {_message(reply.error)}")
+                raise UpstreamRefused(f"{row.name} refused the call: {_message(reply.error)}")
         except MeshError as failure:
             error = failure.message
+            raise
+        except asyncio.CancelledError:
+            error = "cancelled by the client"
             raise
         finally:
             watch.upstream = watch.answered = time.perf_counter()
@@ -275,7 +291,7 @@ class Tools:
         if not scope_at(who, row.id).any:
             raise no_grant(who, row)
         return [
-            _wire(row, tool, listed.tokens[name])
+            to_wire(row, tool, listed.tokens[name])
             for name, tool in listed.tools.items()
             if decide(who, row.id, "tool", name, reads_only=partial(_reads_only, tool))
         ]
@@ -285,7 +301,8 @@ def _reads_only(tool: Definition) -> bool:
     return tool.read_only
 
 
-def _wire(row: ConnectionRow, tool: Definition, tokens: int) -> Tool:
+def to_wire(row: ConnectionRow, tool: Definition, tokens: int) -> Tool:
+    """The tool as an operator lists it."""
     return Tool(
         connection=row.name,
         name=tool.name,

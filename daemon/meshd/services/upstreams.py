@@ -29,6 +29,9 @@ CALL_CEILING = 3600.0
 IDLE_DEADLINE = 300.0
 TOOLS_CHANGED = "notifications/tools/list_changed"
 
+Hear = Callable[[bytes], None]
+"""Takes a notification: one JSON-RPC message."""
+
 
 class Upstreams:
     """One HTTP side or one child per connection and revision; made when first asked for."""
@@ -134,8 +137,11 @@ class Upstreams:
         params: bytes = b"{}",
         *,
         within: float = CALL_CEILING,
+        hear: Hear | None = None,
     ) -> Reply:
         """Ask on the daemon's own behalf, for at most `within` seconds; health is noted.
+
+        `hear` gets the notifications that come for this request before its answer.
 
         Raises:
             Conflict: the connection is disabled.
@@ -145,7 +151,7 @@ class Upstreams:
             raise disabled(row)
         try:
             async with asyncio.timeout(within):
-                reply = await self._ask(row, method, params)
+                reply = await self._ask(row, method, params, hear)
         except TimeoutError:
             late = UpstreamTimeout(f'"{row.name}" did not answer {method} within {within:.0f} s')
             self._health.failed(row, late)
@@ -156,11 +162,15 @@ class Upstreams:
         self._health.reached(row)
         return reply
 
-    async def _ask(self, row: ConnectionRow, method: str, params: bytes) -> Reply:
+    async def _ask(
+        self, row: ConnectionRow, method: str, params: bytes, hear: Hear | None
+    ) -> Reply:
         if row.transport == "http":
-            return await self._side(row)[2].request(method, params)
+            return await self._side(row)[2].request(method, params, hear=hear)
         child = await self.stdio(row)
-        return await child.request(method, params, deadline=IDLE_DEADLINE, ceiling=CALL_CEILING)
+        return await child.request(
+            method, params, on_notification=hear, deadline=IDLE_DEADLINE, ceiling=CALL_CEILING
+        )
 
     async def initialize_result(self, row: ConnectionRow) -> bytes:
         """What the upstream said of itself. Raises as `request`."""

@@ -140,6 +140,12 @@ class NeedsLogin(UpstreamFailed):
     code = "needs_login"
 
 
+class UpstreamRefused(UpstreamFailed):
+    """The MCP server refused the request, as one for a tool that it does not have."""
+
+    code, status = "upstream_refused", 422
+
+
 class UpstreamTimeout(MeshError):
     """The MCP server did not answer in time."""
 
@@ -175,8 +181,8 @@ KINDS: Mapping[str, type[MeshError]] = {
     for kind in (
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
         TooSlow, Conflict, Unconfirmed, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia,
-        WrongHost, RateLimited,
-        UpstreamFailed, NeedsLogin, UpstreamTimeout, Unavailable, Locked, DaemonDown, Usage,
+        WrongHost, RateLimited, UpstreamFailed, NeedsLogin, UpstreamRefused, UpstreamTimeout,
+        Unavailable, Locked, DaemonDown, Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

@@ -1,6 +1,10 @@
 """Events as CloudEvents 1.0, with `meshseq`, the cursor within an org."""
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
+
+
+def _null() -> Raw:
+    return Raw(b"null")
 
 
 class Event(Struct, kw_only=True):
@@ -13,7 +17,7 @@ class Event(Struct, kw_only=True):
     subject: str | None = None
     time: str
     datacontenttype: str = "application/json"
-    data: Raw = Raw(b"null")
+    data: Raw = field(default_factory=_null)
     meshseq: int
 
 

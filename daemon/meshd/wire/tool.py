@@ -1,6 +1,16 @@
 """Tools of a connection, as an operator lists and calls them."""
 
-from msgspec import Raw, Struct
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct, field
+
+
+def _no_members() -> Raw:
+    return Raw(b"{}")
+
+
+Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+"""Any JSON object, as it came."""
 
 
 class Tool(Struct, kw_only=True):
@@ -13,7 +23,7 @@ class Tool(Struct, kw_only=True):
     read_only: bool = False
     destructive: bool = False
     tokens: int = 0
-    schema: Raw = Raw(b"{}")
+    schema: Object = field(default_factory=_no_members)
 
 
 class ToolList(Struct, kw_only=True):
@@ -34,11 +44,11 @@ class ToolCall(Struct, kw_only=True):
 
     connection: str
     tool: str
-    arguments: Raw = Raw(b"{}")
+    arguments: Object = field(default_factory=_no_members)
 
 
 class ToolResult(Struct, kw_only=True):
     """The upstream's `CallToolResult`, as it came, and the id of the call's record."""
 
-    result: Raw
+    result: Object
     call_id: str

@@ -75,6 +75,7 @@ ENABLE = Call(
     c.Connection,
     "org",
     "Serve a connection again.",
+    idempotent=True,
 )
 DISABLE = Call(
     "connection.disable",
@@ -84,6 +85,7 @@ DISABLE = Call(
     c.Connection,
     "org",
     "Stop serving a connection, keeping it.",
+    idempotent=True,
 )
 TEST = Call(
     "connection.test",
@@ -93,6 +95,7 @@ TEST = Call(
     c.ConnectionTested,
     "org",
     "Reach the MCP server and list its tools afresh.",
+    idempotent=True,
 )
 
 CALLS = (LIST, SHOW, ADD, ADD_STDIO, EDIT, EDIT_STDIO, REMOVE, ENABLE, DISABLE, TEST)

@@ -29,6 +29,7 @@ ROTATE = Call(
     "org",
     "Give a key a new secret; the one before stops at once.",
     secret=True,
+    destroys=True,
 )
 REVOKE = Call(
     "key.revoke", "DELETE", "/v1/keys/{key}", k.KeyRef, Removed, "org", "Revoke a key at once."

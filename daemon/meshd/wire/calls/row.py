@@ -32,3 +32,5 @@ class Call:
     in_org: bool = True
     owner_only: bool = False  # for the role owner, or an exact grant
     secret: bool = False  # the answer holds a new secret: only an exact grant allows it
+    destroys: bool = False  # takes something away, although its method does not say so
+    idempotent: bool = False  # the same again changes nothing, although its method does not say so

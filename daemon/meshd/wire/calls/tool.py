@@ -29,6 +29,7 @@ CALL = Call(
     t.ToolResult,
     "target",
     "Call a tool.",
+    destroys=True,  # as far as anybody knows
 )
 
 CALLS = (LIST, SHOW, CALL)
