@@ -9,17 +9,20 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meshd.core.config import Config
 from meshd.core.database_url import RECORDS, PostgresServer, SqliteFile
 from meshd.store.data_place import refuse_network
 from meshd.store.db import Database, SchemaNewer, StoreDamaged, StoreError
-from meshd.store.postgres import PostgresDatabase
 from meshd.store.queries import Queries
 from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
 from meshd.wire.errors import Unavailable
 from meshd.wire.version import VERSION
+
+if TYPE_CHECKING:
+    from meshd.store.postgres import PostgresDatabase
 
 _STORE = Path(str(files("meshd.store")))
 SQL = _STORE / "sql"
@@ -118,12 +121,14 @@ def explained(config: Config) -> Iterator[None]:
 
 async def open_server(
     config: Config, place: PostgresServer, queries: Queries, *, relaxed: bool
-) -> PostgresDatabase:
+) -> "PostgresDatabase":
     """The database on a server. What `relaxed` means is told at `PostgresDatabase.open`.
 
     Raises:
         StoreError: it cannot be used.
     """
+    from meshd.store.postgres import PostgresDatabase  # a tenth of a start, where it is not needed
+
     return await PostgresDatabase.open(
         place.dsn.reveal(), queries, migrations=FOLDERS, ssl=config.database_ssl, relaxed=relaxed
     )

@@ -7,19 +7,20 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from meshd.core.config import Config
 from meshd.core.database_url import RECORDS, PostgresServer, SqliteFile
 from meshd.store.db import StoreError
 from meshd.store.opening import CALLS, FOLDERS, MAIN, SQL, Databases, open_server
-from meshd.store.postgres import PostgresDatabase
-from meshd.store.postgres_load import load, others
-from meshd.store.postgres_reading import PostgresReading
 from meshd.store.queries import Queries
 from meshd.store.reading import CALLS_FILE, MAIN_FILE, Reading, counts
 from meshd.store.sqlite import SqliteDatabase
 from meshd.store.sqlite_reading import read_files
 from meshd.store.tally import Tally, tally
+
+if TYPE_CHECKING:
+    from meshd.store.postgres import PostgresDatabase
 
 
 def files(place: SqliteFile) -> tuple[Path, Path]:
@@ -46,19 +47,29 @@ async def read(config: Config, databases: Databases | None = None) -> AsyncItera
     if isinstance(place, SqliteFile):
         async with read_files(*files(place)) as found:
             yield found
-    elif databases is not None and isinstance(databases.whole, PostgresDatabase):
-        async with databases.whole.at_length("reading everything", frozen=True) as connection:
-            yield PostgresReading(connection, FOLDERS)
     else:
+        from meshd.store.postgres_reading import PostgresReading
+
         async with (
-            server(config, place) as database,
+            _lent_or_own(config, place, databases) as database,
             database.at_length("reading everything", frozen=True) as connection,
         ):
             yield PostgresReading(connection, FOLDERS)
 
 
 @asynccontextmanager
-async def server(config: Config, place: PostgresServer) -> AsyncIterator[PostgresDatabase]:
+async def _lent_or_own(
+    config: Config, place: PostgresServer, databases: Databases | None
+) -> AsyncIterator["PostgresDatabase"]:
+    if databases is not None:
+        yield cast("PostgresDatabase", databases.whole)
+        return
+    async with server(config, place) as database:
+        yield database
+
+
+@asynccontextmanager
+async def server(config: Config, place: PostgresServer) -> AsyncIterator["PostgresDatabase"]:
     """A server's database, quiet: it hears no hints and sends none."""
     database = await open_server(config, place, Queries.load(SQL, "postgres"), relaxed=True)
     try:
@@ -96,6 +107,8 @@ async def rows_there(config: Config) -> int:
 
 async def daemons_there(config: Config, place: PostgresServer) -> int:
     """How many connections of daemons a server's database has."""
+    from meshd.store.postgres_load import others
+
     async with (
         server(config, place) as database,
         database.at_length("asking who is there", frozen=True) as connection,
@@ -114,6 +127,9 @@ async def fill(
         StoreError: it cannot be done, or what was read back is not what was expected. Then
             the database holds what it held before.
     """
+    from meshd.store.postgres_load import load
+    from meshd.store.postgres_reading import PostgresReading
+
     async with server(config, place) as database:
         await database.migrate()
         async with database.at_length("filling the database", frozen=False) as connection:

@@ -90,7 +90,11 @@ async def test_a_real_server(tmp_path):
             {"stdout": "\\x1b[1mhi"},
         ),
         ('input(); print(\'{"id":1,"result":{}}\')', "without a protocolVersion", {}),
-        ('input(); print(\'{"id":1,"result":{"protocolVersion":"2026-07-28"}}\')', "2026-07-28", {}),
+        (
+            'input(); print(\'{"id":1,"result":{"protocolVersion":"2026-07-28"}}\')',
+            "2026-07-28",
+            {},
+        ),
         ('input(); print(\'{"id":1,"error":{"message":"go away"}}\')', "go away", {}),
     ],
 )

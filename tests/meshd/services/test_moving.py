@@ -127,7 +127,7 @@ async def test_a_move_that_cannot_be_proved_leaves_nothing_behind(
     if harm == "changed":
         monkeypatch.setattr(postgres_load, "storable", storable)
     else:
-        monkeypatch.setattr(whole, "load", lossy)
+        monkeypatch.setattr(postgres_load, "load", lossy)
     with pytest.raises(Unavailable) as refused:
         await move(source, dsn, CLOCK)
     table = "orgs" if harm == "changed" else "events"
