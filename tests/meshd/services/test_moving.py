@@ -115,13 +115,13 @@ async def test_a_move_that_cannot_be_proved_leaves_nothing_behind(
 ) -> None:
     """A row that was lost on the way, and a letter that changed."""
     source = await fill(tmp_path / "home", 50)
-    true = postgres_load.storable
+    true, load = postgres_load.storable, postgres_load.load
 
     def storable(row: tuple[object, ...]) -> tuple[object, ...]:
         return tuple("org 9" if value == "org 1" else value for value in true(row))
 
     async def lossy(*given: object) -> None:
-        await postgres_load.load(*given)
+        await load(*given)
         await given[1].execute("DELETE FROM events WHERE id = 'evt_3'")
 
     if harm == "changed":
