@@ -22,9 +22,11 @@ from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.passing import HttpPassing
-from meshd.gateway.serving import StdioServing
+from meshd.gateway.request_state import RequestStates
+from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.site import TcpSite, bind
+from meshd.gateway.stateless import Stateless
 from meshd.proxy import orphans
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
@@ -46,6 +48,7 @@ from meshd.services.upstreams import Upstreams
 from meshd.store.db import Database, Step
 from meshd.store.opening import explained, open_databases
 from meshd.vault.seal import Sealer
+from meshd.vault.seal_state import StateSealer
 from meshd.wire.calls import CALLS
 
 log = logging.getLogger(__name__)
@@ -190,14 +193,19 @@ def _open_endpoint(house: _House, clock: Clock) -> tuple[Endpoint, Sessions]:
     key, name = house.founding.vault.derive("session"), house.founding.daemon
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
-    children = StdioServing(house.upstreams, sessions, house.health, house.tools)
+    serving = SharedServing(house.upstreams, sessions, house.health, house.tools)
+    sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
+    stateless = Stateless(
+        house.upstreams, house.health, house.tools, passing, RequestStates(sealer)
+    )
     endpoint = Endpoint(
         house.directory,
         sessions,
         house.tools,
         house.records,
         passing,
-        children,
+        serving,
+        stateless,
         clock,
         house.limit,
     )

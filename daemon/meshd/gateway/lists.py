@@ -26,11 +26,16 @@ async def shaped(exchange: Exchange, tools: Tools, body: bytes) -> bytes:
     A tool list that came whole is remembered on the way.
     """
     who, row, method = exchange.who, exchange.row, exchange.message.method
-    if not needs_filter(who, method, everything=scope_at(who, row.id).all):
-        return body
-    if method == "tools/list" and (entries := whole_tool_list(exchange.message, body)) is not None:
-        await tools.learn(row, entries)
-    return filtered(who, row, method, body)
+    needed = needs_filter(who, method, everything=scope_at(who, row.id).all)
+    if (
+        method == "tools/list"
+        and (needed or exchange.envelope is not None)
+        and (entries := whole_tool_list(exchange.message, body)) is not None
+    ):
+        await tools.learn(row, entries)  # its schemas say what belongs into headers
+    if needed:
+        body = filtered(who, row, method, body)
+    return body if exchange.finish is None else exchange.finish(body)
 
 
 def needs_filter(who: Principal, method: str, *, everything: bool) -> bool:

@@ -13,7 +13,9 @@ from meshd.gateway.lists import filtered_event, shaped
 from meshd.gateway.relay import Ear, Events, is_reply
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
+from meshd.protocol.translation import is_refused_for_era
 from meshd.proxy.http import MAX_BODY, SESSION, Response
+from meshd.proxy.http_stateless import speaks_stateless
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
@@ -30,6 +32,17 @@ PASSED_STATUS = frozenset({400, 404, 405})
 """Upstream refusals that mean the same to the client; others are the gateway's to explain."""
 
 
+class OtherEra(Exception):
+    """The upstream refused a request because it speaks the other era, as it seems.
+
+    `answer` is what it said, for a client that has to see it after all.
+    """
+
+    def __init__(self, answer: web.Response) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class HttpPassing:
     """Forwards exchanges to HTTP upstreams."""
 
@@ -42,13 +55,18 @@ class HttpPassing:
         self._tools = tools
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
-        """Send the message on and relay what comes back."""
+        """Send the message on and relay what comes back.
+
+        Raises:
+            OtherEra: it has to be put in other words; nothing was done about it.
+        """
         row, session = exchange.row, exchange.session
         try:
             response = await self._upstreams.http(row).post(
                 exchange.body,
                 session=session.upstream if session is not None else None,
                 version=exchange.version,
+                more=exchange.headers,
             )
             try:
                 self._check(row, response, asked=exchange.message.is_request)
@@ -65,9 +83,11 @@ class HttpPassing:
                 body = await shaped(exchange, self._tools, body)
         except MeshError as error:
             return self._failed(exchange, error, record)
+        answer = web.Response(body=body, status=response.status, headers=headers)
+        if response.status in PASSED_STATUS and _is_of_other_era(exchange, body):
+            raise OtherEra(answer)
         self._health.reached(row)
         record(exchange, body, None)
-        answer = web.Response(body=body, status=response.status, headers=headers)
         if exchange.wanted is not None:
             await answer.prepare(exchange.request)
             await answer.write_eof()
@@ -219,3 +239,11 @@ class HttpPassing:
         await answer.write_eof()
         exchange.watch.answered = time.perf_counter()
         return answer
+
+
+def _is_of_other_era(exchange: Exchange, refusal: bytes) -> bool:
+    if exchange.envelope is not None:
+        return not speaks_stateless(refusal)
+    if exchange.message.method == "initialize":
+        return True  # no server of this era refuses that; the other one's have many ways to
+    return is_refused_for_era(refusal)

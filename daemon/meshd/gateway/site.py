@@ -70,6 +70,7 @@ class TcpSite:
     async def stop(self, hurry: asyncio.Event) -> None:
         """Stop listening; calls under way get their time, open streams end at once."""
         self._streams.end()
+        self._endpoint.end_streams()
         await self._server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -25,7 +25,7 @@ _FORMAT = b"\x01"
 _BOUND = b"meshctl session\0" + _FORMAT
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
-_Body = tuple[str, str, str | None, str, int, bytes]
+_Body = tuple[str, str, str | None, str, int, bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Session:
     """Unix time in seconds; from then on the token does not open."""
     id: bytes = field(default_factory=lambda: os.urandom(16))
     """Names the session in a denylist."""
+    client: str = ""
+    """What the client may be asked for, as JSON, where its session ends here; else empty."""
 
 
 class Sealer:
@@ -87,6 +89,7 @@ class Sealer:
             session.version,
             session.expires,
             session.id,
+            session.client,
         )
         nonce = os.urandom(NONCE_SIZE)
         sealed = self._cipher.encrypt(nonce, msgspec.msgpack.encode(body), self._bound)
@@ -105,10 +108,12 @@ class Sealer:
             body = self._decode(self._cipher.decrypt(nonce, sealed, self._bound))
         except (InvalidTag, ValueError):
             return None
-        principal, connection, upstream, version, expires, name = body
+        principal, connection, upstream, version, expires, name, client = body
         if expires <= self._clock():
             return None
-        return Session(principal, connection, upstream, version, self._daemon, expires, name)
+        return Session(
+            principal, connection, upstream, version, self._daemon, expires, name, client
+        )
 
 
 def _text(raw: bytes) -> str:
