@@ -26,7 +26,7 @@ MAX_PARKED_EACH = 32
 MAX_OPEN = 16
 """Questions that one call may have open."""
 
-_HEARD = frozenset({"notifications/progress", "notifications/message"})
+_PROGRESS, _LOG = "notifications/progress", "notifications/message"
 
 Work = Callable[["Call"], Awaitable[Reply]]
 """Makes the request; the call attends to what comes before the answer."""
@@ -50,7 +50,8 @@ class Call:
     async def attend(self, message: Message, raw: bytes) -> bool:
         """Take what the server sent before its answer; whether a request among it is dealt with."""
         if not message.is_request:
-            if message.method in _HEARD and self.hear is not None:
+            logs = message.method == _LOG and self.asker.log_level is not None
+            if self.hear is not None and (logs or message.method == _PROGRESS):
                 self.hear(raw)
             return False
         question = Question(message.method, bytes(message.params))
