@@ -311,7 +311,9 @@ def _shareable(capabilities: Raw) -> Raw:
     offer = members(capabilities)
     offer.pop("logging", None)
     if "resources" in offer:
-        resources = members(offer["resources"])
+        before = offer.pop("resources")
+        resources = members(before)
         resources.pop("subscribe", None)
-        offer["resources"] = raw(resources)
+        if bytes(before).startswith(b"{"):
+            offer["resources"] = raw(resources)
     return raw(offer)

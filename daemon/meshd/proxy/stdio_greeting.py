@@ -75,9 +75,10 @@ async def greet(talk: StdioTalk, deadline: float, *, probe: bool) -> Greeting:
         if asked.done():
             if (said := _discovered(asked.result())) is not None:
                 return said
+            outcome = await initialized()
             if talk.reason is not None:
                 raise Unfit
-            return _welcomed(await initialized(), talk, deadline)
+            return _welcomed(outcome, talk, deadline)
         both = {asked, tasks.start("initialize", initialized())}
         return await _first_of(both, asked, talk, deadline)
 
@@ -95,7 +96,10 @@ async def _first_of(
         return said
     if talk.reason is not None or not (asked.done() or hello.done()):
         raise Unfit
-    if _is_refused_for_era(outcome := await hello):
+    outcome = await hello
+    if talk.reason is not None:
+        raise Unfit
+    if _is_refused_for_era(outcome):
         # It took to the stateless era at the question that it was slow to answer.
         if (said := _discovered(await asked)) is not None:
             return said
