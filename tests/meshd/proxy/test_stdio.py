@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from meshd.protocol.jsonrpc import Reply
 from meshd.protocol.envelope import bare
+from meshd.protocol.jsonrpc import Reply
 from meshd.proxy.adapter import Asker
 from meshd.proxy.child import Command
 from meshd.proxy.stdio import StdioUpstream
