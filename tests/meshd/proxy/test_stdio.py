@@ -93,9 +93,13 @@ async def test_a_real_server(tmp_path):
             "wrote 10 lines that are not JSON-RPC",
             {"stdout": "\\x1b[1mhi"},
         ),
-        ('print(\'{"id":1,"result":{}}\')', "without a protocolVersion", {}),
-        ('print(\'{"id":1,"result":{"protocolVersion":"2026-07-28"}}\')', "2026-07-28", {}),
-        ('print(\'{"id":1,"error":{"message":"go away"}}\')', "go away", {}),
+        ('input(); print(\'{"id":1,"result":{}}\')', "without a protocolVersion", {}),
+        (
+            'input(); print(\'{"id":1,"result":{"protocolVersion":"2026-07-28"}}\')',
+            "2026-07-28",
+            {},
+        ),
+        ('input(); print(\'{"id":1,"error":{"message":"go away"}}\')', "go away", {}),
     ],
 )
 async def test_a_failed_handshake_says_why(tmp_path, source, says, facts):
