@@ -22,7 +22,7 @@ from meshd.gateway.session_state import MAX_RESOURCES, SessionState, SessionStat
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.under_way import UnderWay
 from meshd.protocol import input_required, jsonrpc, sse, translation, versions
-from meshd.protocol.envelope import bare, relayed
+from meshd.protocol.envelope import LEVELS, bare, relayed
 from meshd.protocol.jsonrpc import Reply
 from meshd.protocol.members import joined, members, raw, text
 from meshd.protocol.subscriptions import (
@@ -47,9 +47,6 @@ SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsu
 """Methods that set something for a session. A shared handshake server would set it for all."""
 FIRST = frozenset({"initialize", "tools/list"})
 """What a client asks at its own start, and does not wait for very long."""
-LEVELS = frozenset(
-    {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
-)
 
 
 class SharedServing:

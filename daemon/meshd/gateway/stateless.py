@@ -176,7 +176,7 @@ class Stateless:
             Refused: one does not.
             BadMessage: a member on the way to an argument is repeated.
         """
-        if self._tools.known(exchange.row) is None and exchange.row.transport == "http":
+        if self._tools.known(exchange.row) is None:
             await self._tools.refresh(exchange.row)
         found = exchange.request.headers
         wrong = header_values.disagreement(

@@ -51,8 +51,13 @@ REMOVED = frozenset({
 })  # fmt: skip
 """Methods of the handshake era that the stateless era has no more."""
 
-RELAYED = ("elicitation", "sampling", "roots")
-"""Client capabilities that reach a server through us: what it may ask its caller for."""
+RELAYED = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
+"""Client capabilities that reach a server through us, and their kinds that are known."""
+
+LEVELS = frozenset(
+    {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
+)
+"""Log levels (RFC 5424, section 6.2.1)."""
 
 Headers = Callable[[str], Sequence[str]]
 """All values of a header."""
@@ -100,12 +105,15 @@ def opened(message: Message, headers: Headers) -> Envelope:
     check_version(version)
     if message.method in REMOVED:
         raise Refused(jsonrpc.METHOD_NOT_FOUND, f"there is no {message.method} in {version}")
+    log_level = text(meta.get(LOG_LEVEL))
+    if LOG_LEVEL in meta and log_level not in LEVELS:
+        raise Refused(jsonrpc.INVALID_PARAMS, f"{LOG_LEVEL} is no log level")
     own = {name: value for name, value in meta.items() if name not in FIELDS}
     if own:
         params["_meta"] = raw(own)
     else:
         params.pop("_meta")
-    return Envelope(version, relayed(capabilities), text(meta.get(LOG_LEVEL)), params)
+    return Envelope(version, relayed(capabilities), log_level, params)
 
 
 def check_version(version: str) -> None:
@@ -126,9 +134,17 @@ def _agree(name: str, headers: Headers, wanted: str | None, *, coded: bool = Fal
 
 
 def relayed(capabilities: bytes) -> bytes:
-    """What of a client's capabilities reaches a server: what it can be asked through us."""
+    """What of a client's capabilities reaches a server: what it can be asked through us.
+
+    In one spelling, and never long: sessions are kept for each.
+    """
     found = members(capabilities)
-    return joined({name: found[name] for name in RELAYED if name in found})
+    kept: dict[str, object] = {}
+    for name, kinds in RELAYED.items():
+        if name in found:
+            said = members(found[name])
+            kept[name] = {kind: {} for kind in kinds if bytes(said.get(kind, b"")).startswith(b"{")}
+    return joined(kept)
 
 
 def enveloped(

@@ -70,6 +70,26 @@ def test_the_ladder(params: dict[str, Any], headers: dict[str, list[str]], code:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("declared", "relayed"),
+    [
+        ({}, {}),
+        ({"elicitation": {"form": {}, "url": {"x": 1}, "other": {}}}, {"form": {}, "url": {}}),
+        ({"elicitation": {}, "tasks": {}}, {}),
+        ({"elicitation": 7}, {}),
+    ],
+)
+def test_capabilities_in_one_spelling(declared: Any, relayed: Any) -> None:
+    """Only what can be asked through us, and of that only what is known."""
+    kept = json.loads(envelope.relayed(json.dumps(declared).encode()))
+    assert kept == ({"elicitation": relayed} if "elicitation" in declared else {})
+
+
+def test_a_log_level_that_is_none() -> None:
+    with pytest.raises(Refused, match="log level"):
+        take(message(name="echo", _meta=META | {envelope.LOG_LEVEL: "loud"}))
+
+
 def test_an_unknown_version_is_told_the_known_ones() -> None:
     """So that a client can pick another."""
     with pytest.raises(Refused) as caught:
