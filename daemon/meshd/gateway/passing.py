@@ -31,6 +31,9 @@ TOOLS_CHANGED = b"notifications/tools/list_changed"
 PASSED_STATUS = frozenset({400, 404, 405})
 """Upstream refusals that mean the same to the client; others are the gateway's to explain."""
 
+MAX_REFUSAL = 4096
+"""Bytes in which a refusal says that it is one."""
+
 
 class OtherEra(Exception):
     """The upstream refused a request because it speaks the other era, as it seems.
@@ -84,7 +87,7 @@ class HttpPassing:
         except MeshError as error:
             return self._failed(exchange, error, record)
         answer = web.Response(body=body, status=response.status, headers=headers)
-        if response.status in PASSED_STATUS and _is_of_other_era(exchange, body):
+        if _is_of_other_era(exchange, response.status, body):
             raise OtherEra(answer)
         self._health.reached(row)
         record(exchange, body, None)
@@ -241,9 +244,11 @@ class HttpPassing:
         return answer
 
 
-def _is_of_other_era(exchange: Exchange, refusal: bytes) -> bool:
-    if exchange.envelope is not None:
-        return not speaks_stateless(refusal)
-    if exchange.message.method == "initialize":
-        return True  # no server of this era refuses that; the other one's have many ways to
-    return is_refused_for_era(refusal)
+def _is_of_other_era(exchange: Exchange, status: int, body: bytes) -> bool:
+    """Whether an answer looks like one of the other era's; the upstream is asked then."""
+    if exchange.envelope is None and exchange.message.method == "initialize":
+        # No server of this era refuses that; those of the other have many ways to.
+        return status in PASSED_STATUS or (status == 200 and b'"error"' in body[:MAX_REFUSAL])
+    if status not in PASSED_STATUS:
+        return False
+    return is_refused_for_era(body) if exchange.envelope is None else not speaks_stateless(body)

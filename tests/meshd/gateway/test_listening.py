@@ -91,20 +91,23 @@ def test_an_open_subscription_does_not_keep_the_daemon(daemon: Daemon) -> None:
     daemon.start()
 
 
-def modern_only(server: Upstream) -> None:
+def modern_only(server: Upstream, status: str) -> None:
     """Make it a server that knows no handshake."""
     refusal = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"older"}}'
     json_type = "Content-Type: application/json"
-    server.replies["initialize"] = answer(refusal, json_type, status="400 Bad Request")
+    server.replies["initialize"] = answer(refusal, json_type, status=status)
     discovery = {"supportedVersions": [VERSION], "capabilities": {"tools": {}}}
     server.replies["server/discover"] = result(discovery)
 
 
-def test_a_handshake_session_at_a_stateless_server_outlives_the_daemon(daemon: Daemon) -> None:
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "200 OK"])
+def test_a_handshake_session_at_a_stateless_server_outlives_the_daemon(
+    daemon: Daemon, status: str
+) -> None:
     """The session is in its token; what the client declared goes on reaching the server."""
     key = daemon.add_key("client")
     with upstream() as server:
-        modern_only(server)
+        modern_only(server, status)
         daemon.connect_http("modern", server.url)
         hello = {"protocolVersion": "2025-06-18", "capabilities": {"roots": {}}, "clientInfo": {}}
         opened = daemon.rpc("modern", "initialize", hello, key=key)
