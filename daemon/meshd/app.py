@@ -25,9 +25,11 @@ from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.gate import Gate
 from meshd.gateway.inside import LockedHouse, OpenHouse
 from meshd.gateway.passing import HttpPassing
-from meshd.gateway.serving import StdioServing
+from meshd.gateway.request_state import RequestStates
+from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.site import TcpSite, bind
+from meshd.gateway.stateless import Stateless
 from meshd.proxy import orphans
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
@@ -58,6 +60,7 @@ from meshd.services.vault_report import VaultReport
 from meshd.store.opening import explained, open_databases
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.seal import Sealer
+from meshd.vault.seal_state import StateSealer
 from meshd.vault.sources.chain import sources
 from meshd.wire.calls import CALLS
 
@@ -271,14 +274,19 @@ def _open_endpoint(
     key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
-    children = StdioServing(house.upstreams, sessions, house.health, house.tools)
+    serving = SharedServing(house.upstreams, sessions, house.health, house.tools)
+    sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
+    stateless = Stateless(
+        house.upstreams, house.health, house.tools, passing, RequestStates(sealer)
+    )
     endpoint = Endpoint(
         house.directory,
         sessions,
         house.tools,
         house.records,
         passing,
-        children,
+        serving,
+        stateless,
         management,
         clock,
         house.limit,

@@ -59,6 +59,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("reason", item.get("reason")),
         ("url" if "url" in item else "command", address(item)),
         ("folder", item.get("cwd")),
+        ("speaks", item.get("protocol") and f"MCP {item['protocol']}"),
         ("headers", ", ".join(item.get("headers", []))),
         ("env", ", ".join(item.get("env", []))),
         ("bodies", item.get("bodies")),

@@ -43,6 +43,7 @@ def test_daemon_is_a_folder_and_no_package():
 
 OTHERS = {
     "bench": "what calls cost; a command, with a test that it runs",
+    "conformance": "the official suite through the gateway; a command, with a short form in tests",
     "harness": "acceptance runs as commands, with a test of the short form of each",
     "meshctl/fake": "a meshd that fails as told, for what the client does then",
     "meshd/life": "the daemon as a whole: start, stop, crash, memory",

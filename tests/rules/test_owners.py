@@ -31,7 +31,7 @@ RULES = {
             "meshd.core.watchdog": "a thread that sees the event loop stand still; leaving joins it",
             "meshd.core.tasks": "owns what outlives a request: a name, an owner, a stop",
             "meshd.gateway.plain": "the call behind one answer, cancelled where that answer ends",
-            "meshd.gateway.serving": "the writer of one answer, cancelled where that answer ends",
+            "meshd.gateway.progress": "the writer of one answer, cancelled where that answer ends",
             "meshd.proxy.child": "the end of one child, which a cancelled caller must not stop",
             "meshd.store.writer": "the one thread that writes; closing joins it",
             "meshctl.client.bridge": "one thread a request; the process ends with its client",

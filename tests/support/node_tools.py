@@ -36,6 +36,12 @@ class NodeTools:
         return [self.node, str(self.modules / launcher), "--cli"]
 
     @property
+    def conformance(self) -> list[str]:
+        """The official conformance suite's command line."""
+        script = "@modelcontextprotocol/conformance/dist/index.js"
+        return [self.node, str(self.modules / script)]
+
+    @property
     def everything(self) -> list[str]:
         """The reference server over stdio."""
         script = "@modelcontextprotocol/server-everything/dist/index.js"

@@ -10,7 +10,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from tests.support.daemon import Daemon
 
-Mode = Literal["legacy", "auto"]
+Mode = Literal["legacy", "auto", "2026-07-28"]
 
 
 @asynccontextmanager

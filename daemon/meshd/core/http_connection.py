@@ -45,8 +45,8 @@ class Connection(RequestHandler):
     """Knows since when it waits, and for what. `refusal` is what its next request is answered."""
 
     __slots__ = (
-        "_arrived", "_body", "_head", "_house", "_since", "_stalled", "_wire", "address", "refusal",
-        "spoiled",
+        "_arrived", "_body", "_head", "_house", "_since", "_stalled", "_wire", "address", "on_lost",
+        "refusal", "spoiled",
     )  # fmt: skip
 
     def __init__(self, house: House, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,6 +72,8 @@ class Connection(RequestHandler):
         self.address = ""
         self.refusal: MeshError | None = None
         self.spoiled = False
+        self.on_lost: Callable[[], None] | None = None
+        """Called once when the connection is lost, for the request that is served then."""
 
     # What aiohttp's server tells.
 
@@ -90,6 +92,8 @@ class Connection(RequestHandler):
         """Give the place free."""
         self._house.leave(self)
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and note what it was: heads, a piece of a body, or a piece of a head."""

@@ -5,6 +5,9 @@ from aiohttp import web
 
 from meshd.core.answers import JSON, hinted
 from meshd.protocol import jsonrpc
+from meshd.protocol.envelope import STATUS, Refused
+from meshd.protocol.members import members
+from meshd.protocol.translation import code_of
 from meshd.services.access import Decision
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
@@ -57,8 +60,17 @@ def failed(error: MeshError, ident: bytes) -> bytes:
 
 
 def bad_message(error: jsonrpc.BadMessage, ident: bytes = b"") -> web.Response:
-    """400 for what is not a JSON-RPC message."""
-    return message(jsonrpc.failure(ident, jsonrpc.error_object(error.code, str(error))), status=400)
+    """A 4xx for what is not a JSON-RPC message, or breaks the rules of its era."""
+    stateless = isinstance(error, Refused)
+    data = error.data if isinstance(error, Refused) else None
+    body = jsonrpc.failure(ident, jsonrpc.error_object(error.code, str(error), data))
+    return message(body, status=STATUS.get(error.code, 400) if stateless else 400)
+
+
+def stateless(body: bytes) -> web.Response:
+    """A JSON-RPC answer of the stateless era, where refusals have a status of their own."""
+    error = bytes(members(body).get("error", b""))
+    return message(body, status=STATUS.get(code_of(error) or 0, 200) if error else 200)
 
 
 def _failure(error: MeshError, ident: bytes, code: int) -> bytes:
@@ -66,10 +78,13 @@ def _failure(error: MeshError, ident: bytes, code: int) -> bytes:
     return jsonrpc.failure(ident, jsonrpc.error_object(code, error.message, data))
 
 
-def denied_result(who: Principal, row: ConnectionRow, decision: Decision, ident: bytes) -> bytes:
+def denied_result(
+    who: Principal, row: ConnectionRow, decision: Decision, ident: bytes, *, stateless: bool = False
+) -> bytes:
     """A refused tool call: a result with `isError`, the rule, and the command that allows it."""
     fix = fix_for(who, row, decision.grant)
     result = {
+        **({"resultType": "complete"} if stateless else {}),
         "content": [{"type": "text", "text": f"denied: {decision.rule}\nnext: {fix}"}],
         "isError": True,
         "_meta": {"meshctl/denied": {"rule": decision.rule, "next": fix}},

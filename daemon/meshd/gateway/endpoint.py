@@ -1,6 +1,6 @@
-"""`/mcp/{connection}`: one MCP endpoint per connection, for handshake-era clients.
+"""`/mcp/{connection}`: one MCP endpoint per connection, for clients of both eras.
 
-Source: MCP 2025-11-25, Transports, Streamable HTTP.
+Source: MCP 2025-11-25 and 2026-07-28, Transports, Streamable HTTP.
 """
 
 import asyncio
@@ -14,13 +14,22 @@ from meshd.core.answers import JSON
 from meshd.core.clock import Clock
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange
-from meshd.gateway.passing import HttpPassing
+from meshd.gateway.passing import HttpPassing, OtherEra
 from meshd.gateway.plain import WORD, PlainCalls
 from meshd.gateway.policy import DECIDING, judge, wish
 from meshd.gateway.selfs import SelfServing
-from meshd.gateway.serving import StdioServing
+from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
+from meshd.gateway.stateless import Stateless
 from meshd.protocol import jsonrpc, versions
+from meshd.protocol.envelope import (
+    HEADER_MISMATCH,
+    VERSION,
+    Envelope,
+    Refused,
+    check_version,
+    opened,
+)
 from meshd.protocol.strict import check_members
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow, Directory
@@ -35,6 +44,7 @@ from meshd.services.records import Records
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.wire.errors import (
+    BadRequest,
     MeshError,
     MethodNotAllowed,
     NotFound,
@@ -60,7 +70,8 @@ class Endpoint:
         tools: Tools,
         records: Records,
         passing: HttpPassing,
-        serving: StdioServing,
+        serving: SharedServing,
+        stateless: Stateless,
         management: Management,
         clock: Clock,
         limit: RateLimit,
@@ -71,6 +82,7 @@ class Endpoint:
         self._records = records
         self._passing = passing
         self._serving = serving
+        self._stateless = stateless
         self._selfs = SelfServing(sessions, management)
         self._plain = PlainCalls(self.find, tools, management, limit)
         self._clock = clock
@@ -91,16 +103,21 @@ class Endpoint:
         row = self.find(who, raw_name)
         if request.method == "POST":
             return await self._post(request, who, row, started)
-        session = self._sessions.open(request.headers.get("Mcp-Session-Id"), who, row)
         version = request.headers.get("MCP-Protocol-Version")
+        if _is_stateless(version):
+            raise MethodNotAllowed
+        session = self._sessions.open(request.headers.get("Mcp-Session-Id"), who, row)
         if request.method == "GET" and row.transport != SELF:
-            if row.transport == "http":
+            if row.transport == "http" and not (session is not None and session.client):
                 return await self._passing.stream(
                     request, who, row, session, version, partial(self._admitted, who, row)
                 )
-            return await self._serving.stream(request, row, partial(self._admitted, who, row))
+            return await self._serving.stream(
+                request, row, session, partial(self._admitted, who, row)
+            )
         if request.method == "DELETE" and session is not None:
             self._sessions.end(session)
+            self._serving.forget(session)
             if row.transport == "http":
                 await self._passing.end(row, session, version)
             return web.Response(status=204)
@@ -115,6 +132,10 @@ class Endpoint:
             return answers.gone(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return answers.rpc_error(failure(error, f"{request.method} {request.path}"))
+
+    def end_streams(self) -> None:
+        """End the subscriptions: the daemon stops, and they never end by themselves."""
+        self._stateless.streams.end()
 
     def _admitted(self, who: Principal, row: ConnectionRow) -> bool:
         """Whether a stream may go on: nothing that it was opened under has changed.
@@ -160,7 +181,12 @@ class Endpoint:
     ) -> web.StreamResponse:
         if request.content_type != JSON:
             raise UnsupportedMedia
-        session = self._sessions.open(request.headers.get("Mcp-Session-Id"), who, row)
+        version = request.headers.get("MCP-Protocol-Version")
+        stateless = _is_stateless(version)
+        if stateless and row.transport == SELF:
+            raise BadRequest("meshctl itself speaks MCP up to 2025-11-25")
+        token = None if stateless else request.headers.get("Mcp-Session-Id")
+        session = self._sessions.open(token, who, row)
         body = await request.read() if request.content.is_eof() else await self._body(request)
         if (present := who.present()) is None:
             raise Unauthenticated  # the body was long in coming
@@ -173,17 +199,35 @@ class Endpoint:
                 check_members(bytes(message.params), DECIDING)
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error)
-        version = request.headers.get("MCP-Protocol-Version")
-        if message.method == "server/discover" or (
-            version is not None and version not in versions.HANDSHAKE
-        ):
-            # Not -32020…-32022: those would tell a client that this is a stateless-era server.
-            unknown = jsonrpc.BadMessage(
-                jsonrpc.METHOD_NOT_FOUND, "this endpoint speaks the handshake era: initialize first"
-            )
-            return answers.bad_message(unknown, bytes(message.id))
-        exchange = Exchange(request, who, row, session, version, message, body, watch)
+        try:
+            envelope = None if row.transport == SELF else self._envelope(request, message, version)
+        except jsonrpc.BadMessage as error:
+            return answers.bad_message(error, bytes(message.id))
+        if stateless and envelope is None:
+            return answers.accepted()  # nothing that a client tells there has to reach a server
+        exchange = Exchange(
+            request, who, row, session, version, message, body, watch, envelope=envelope
+        )
         return await self._decide(exchange)
+
+    def _envelope(
+        self, request: web.BaseRequest, message: jsonrpc.Message, version: str | None
+    ) -> Envelope | None:
+        """What a request of the stateless era says of itself; None for other messages.
+
+        Raises:
+            BadMessage: it breaks the rules of that era.
+        """
+        if version is not None and _is_stateless(version):
+            if message.is_request:
+                found = request.headers
+                return opened(message, lambda name: found.getall(name, ()))
+            check_version(version)
+        elif message.method == "server/discover" or (
+            version is None and VERSION.encode() in bytes(message.params)
+        ):
+            raise Refused(HEADER_MISMATCH, "the header MCP-Protocol-Version is missing")
+        return None
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         try:
@@ -196,9 +240,10 @@ class Endpoint:
         who, row, message = exchange.who, exchange.row, exchange.message
         if row.transport == SELF:
             return await self._selfs.answer(exchange)
+        stateless = exchange.envelope is not None
         if message.is_request:
             try:
-                wanted = wish(message)
+                wanted = wish(message, stateless=stateless)
                 decision = await judge(who, row, wanted, self._tools)
             except jsonrpc.BadMessage as error:
                 return answers.bad_message(error, bytes(message.id))
@@ -210,13 +255,34 @@ class Endpoint:
             exchange.wanted = wanted
             if not decision:
                 if wanted is not None and wanted.kind == "tool":
-                    body = answers.denied_result(who, row, decision, bytes(message.id))
+                    ident = bytes(message.id)
+                    body = answers.denied_result(who, row, decision, ident, stateless=stateless)
                     self.record(exchange, body, f"denied: {decision.rule}")
                 else:
                     body = answers.denied_error(who, row, decision, bytes(message.id))
-                return answers.message(body)
-        engine = self._passing if row.transport == "http" else self._serving
-        return await engine.answer(exchange, self.record)
+                return answers.stateless(body) if stateless else answers.message(body)
+        if stateless:
+            return await self._stateless.answer(exchange, self.record, self._still_admitted)
+        return await self._answer(exchange)
+
+    async def _answer(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer a client of the handshake era: byte for byte where the upstream speaks it too."""
+        if exchange.row.transport == "http" and not self._ends_here(exchange):
+            try:
+                return await self._passing.answer(exchange, self.record)
+            except OtherEra as other:
+                if not await self._serving.takes_over(exchange.row):
+                    return other.answer
+        return await self._serving.answer(exchange, self.record)
+
+    def _ends_here(self, exchange: Exchange) -> bool:
+        """Whether the session, or a request without one, is not the upstream's to know."""
+        if exchange.session is not None:
+            return bool(exchange.session.client)
+        return self._serving.has_taken_over(exchange.row)
+
+    def _still_admitted(self, exchange: Exchange) -> bool:
+        return self._admitted(exchange.who, exchange.row)
 
     def record(self, exchange: Exchange, response: bytes | None, error: str | None = None) -> None:
         """Queue the record of a tool call; other messages leave none."""
@@ -228,3 +294,8 @@ class Endpoint:
             arguments=bytes(wanted.arguments), response=response, error=error,
             client=exchange.request.headers.get("User-Agent"),
         )  # fmt: skip
+
+
+def _is_stateless(version: str | None) -> bool:
+    """Whether a request with this `MCP-Protocol-Version` is of the stateless era, known or not."""
+    return version is not None and version not in versions.HANDSHAKE

@@ -1,11 +1,12 @@
 """One message on its way through the gateway."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from meshd.gateway.policy import Wish
+from meshd.protocol.envelope import Envelope
 from meshd.protocol.jsonrpc import Message
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
@@ -26,6 +27,12 @@ class Exchange:
     body: bytes
     watch: Stopwatch
     wanted: Wish | None = None
+    envelope: Envelope | None = None
+    """What a request of the stateless era says of itself."""
+    headers: Mapping[str, str] | None = None
+    """What goes upstream in headers besides."""
+    finish: Callable[[bytes], bytes] | None = None
+    """The last hand on the JSON-RPC answer, once it is filtered."""
 
 
 Record = Callable[[Exchange, bytes | None, str | None], None]

@@ -118,3 +118,4 @@ class OpenHouse:
     def end_streams(self) -> None:
         """End them at once."""
         self._streams.end()
+        self._endpoint.end_streams()

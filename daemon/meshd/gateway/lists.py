@@ -26,11 +26,23 @@ async def shaped(exchange: Exchange, tools: Tools, body: bytes) -> bytes:
     A tool list that came whole is remembered on the way.
     """
     who, row, method = exchange.who, exchange.row, exchange.message.method
-    if not needs_filter(who, method, everything=scope_at(who, row.id).all):
-        return body
-    if method == "tools/list" and (entries := whole_tool_list(exchange.message, body)) is not None:
-        await tools.learn(row, entries)
-    return filtered(who, row, method, body)
+    needed = needs_filter(who, method, everything=scope_at(who, row.id).all)
+    if (
+        method == "tools/list"
+        and (needed or _is_translated(exchange))
+        and (entries := whole_tool_list(exchange.message, body)) is not None
+    ):
+        await tools.learn(row, entries)  # its schemas say what belongs into headers
+    if needed:
+        body = filtered(who, row, method, body)
+    return body if exchange.finish is None else exchange.finish(body)
+
+
+def _is_translated(exchange: Exchange) -> bool:
+    """Whether its calls may need headers that the list's schemas name."""
+    session = exchange.session
+    ends_here = session is not None and bool(session.client)
+    return exchange.envelope is not None or (ends_here and exchange.row.transport == "http")
 
 
 def needs_filter(who: Principal, method: str, *, everything: bool) -> bool:

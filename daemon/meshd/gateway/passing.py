@@ -13,7 +13,9 @@ from meshd.gateway.lists import filtered_event, shaped
 from meshd.gateway.relay import Ear, Events, is_reply
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
+from meshd.protocol.translation import is_refused_for_era
 from meshd.proxy.http import MAX_BODY, SESSION, Response
+from meshd.proxy.http_stateless import speaks_stateless
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
@@ -29,6 +31,20 @@ TOOLS_CHANGED = b"notifications/tools/list_changed"
 PASSED_STATUS = frozenset({400, 404, 405})
 """Upstream refusals that mean the same to the client; others are the gateway's to explain."""
 
+MAX_REFUSAL = 4096
+"""Bytes in which a refusal says that it is one."""
+
+
+class OtherEra(Exception):
+    """The upstream refused a request because it speaks the other era, as it seems.
+
+    `answer` is what it said, for a client that has to see it after all.
+    """
+
+    def __init__(self, answer: web.Response) -> None:
+        super().__init__()
+        self.answer = answer
+
 
 class HttpPassing:
     """Forwards exchanges to HTTP upstreams."""
@@ -42,13 +58,18 @@ class HttpPassing:
         self._tools = tools
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
-        """Send the message on and relay what comes back."""
+        """Send the message on and relay what comes back.
+
+        Raises:
+            OtherEra: it has to be put in other words; nothing was done about it.
+        """
         row, session = exchange.row, exchange.session
         try:
             response = await self._upstreams.http(row).post(
                 exchange.body,
                 session=session.upstream if session is not None else None,
                 version=exchange.version,
+                more=exchange.headers,
             )
             try:
                 self._check(row, response, asked=exchange.message.is_request)
@@ -65,9 +86,11 @@ class HttpPassing:
                 body = await shaped(exchange, self._tools, body)
         except MeshError as error:
             return self._failed(exchange, error, record)
+        answer = web.Response(body=body, status=response.status, headers=headers)
+        if _is_of_other_era(exchange, response.status, body):
+            raise OtherEra(answer)
         self._health.reached(row)
         record(exchange, body, None)
-        answer = web.Response(body=body, status=response.status, headers=headers)
         if exchange.wanted is not None:
             await answer.prepare(exchange.request)
             await answer.write_eof()
@@ -219,3 +242,13 @@ class HttpPassing:
         await answer.write_eof()
         exchange.watch.answered = time.perf_counter()
         return answer
+
+
+def _is_of_other_era(exchange: Exchange, status: int, body: bytes) -> bool:
+    """Whether an answer looks like one of the other era's; the upstream is asked then."""
+    if exchange.envelope is None and exchange.message.method == "initialize":
+        # No server of this era refuses that; those of the other have many ways to.
+        return status in PASSED_STATUS or (status == 200 and b'"error"' in body[:MAX_REFUSAL])
+    if status not in PASSED_STATUS:
+        return False
+    return is_refused_for_era(body) if exchange.envelope is None else not speaks_stateless(body)

@@ -23,7 +23,13 @@ LISTS: dict[str, tuple[str, Kind, str]] = {
 FREE = frozenset({"initialize", "ping", "logging/setLevel", *LISTS})
 """Methods that anybody with some grant on the connection may use; lists are filtered."""
 
-DECIDING = frozenset({"name", "uri", "ref", "arguments", "cursor"})
+STATELESS_FREE = frozenset({"server/discover", "subscriptions/listen"})
+"""The same in the stateless era; what is subscribed to is filtered."""
+
+DECIDING = frozenset(
+    {"name", "uri", "ref", "arguments", "cursor", "_meta", "inputResponses", "requestState",
+     "notifications"}
+)  # fmt: skip
 """Members of params that a decision rests on."""
 
 _BY_URI = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
@@ -39,14 +45,14 @@ class Wish:
     arguments: Raw
 
 
-def wish(message: Message) -> Wish | None:
+def wish(message: Message, *, stateless: bool = False) -> Wish | None:
     """What has to be decided about a request; None for what is free.
 
     Raises:
         BadMessage: the params do not say what it is about.
     """
     method = message.method
-    if method in FREE:
+    if method in FREE or (stateless and method in STATELESS_FREE):
         return None
     if method == "tools/call":
         named = jsonrpc.named(message.params)

@@ -1,42 +1,56 @@
-"""Stdio connections: many clients share one child; each request is answered to its own asker."""
+"""Handshake clients whose session ends here: those of stdio servers, and of stateless upstreams.
+
+Many clients share one child, or one upstream without sessions; each request is answered to its own
+asker, and what a stateless upstream asks in the middle of one is put to that asker alone.
+"""
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from secrets import token_bytes
 
-import msgspec
 from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
+from meshd.gateway.hearing import relay
 from meshd.gateway.lists import filtered, needs_filter, shaped, stale_tools
+from meshd.gateway.progress import Progress
+from meshd.gateway.questions import ROUNDS, Questions
+from meshd.gateway.session_state import MAX_RESOURCES, SessionState, SessionStates
 from meshd.gateway.sessions import Sessions
-from meshd.protocol import jsonrpc, sse, versions
+from meshd.gateway.under_way import UnderWay
+from meshd.protocol import input_required, jsonrpc, sse, translation, versions
+from meshd.protocol.envelope import LEVELS, bare, relayed
 from meshd.protocol.jsonrpc import Reply
+from meshd.protocol.members import joined, members, raw, text
+from meshd.protocol.subscriptions import (
+    ACKNOWLEDGED,
+    CHANGES,
+    Filter,
+    offered,
+    unlabelled,
+)
+from meshd.protocol.versions import era_of
+from meshd.proxy.adapter import Adapter, Answer, Asker
 from meshd.proxy.http import SESSION
-from meshd.proxy.stdio import StdioUpstream
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.tools import Tools
-from meshd.services.upstreams import CALL_CEILING, IDLE_DEADLINE, TOOLS_CHANGED, Upstreams
+from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
+from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, UpstreamFailed
 
-KEEP_ALIVE = 15.0
-NOT_SHARED = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
-"""Methods that would set something for every client of a shared child."""
-MAX_WAITING = 1000
+SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
+"""Methods that set something for a session. A shared handshake server would set it for all."""
 FIRST = frozenset({"initialize", "tools/list"})
 """What a client asks at its own start, and does not wait for very long."""
 
 
-class StdioServing:
-    """Answers exchanges from the pool of children."""
+class SharedServing:
+    """Answers exchanges of handshake clients from upstreams that are shared."""
 
     def __init__(
         self, upstreams: Upstreams, sessions: Sessions, health: Health, tools: Tools
@@ -45,71 +59,96 @@ class StdioServing:
         self._sessions = sessions
         self._health = health
         self._tools = tools
-        self._under_way: dict[tuple[str, bytes, bytes], _UnderWay] = {}
+        self._under_way = UnderWay()
+        self._states = SessionStates()
+        self._questions = Questions()
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         """Answer one message."""
         message = exchange.message
         if not message.is_request:
             if message.method == "notifications/cancelled":
-                self._cancel(exchange)
+                self._under_way.cancel(exchange)
+            elif not message.method:
+                self._questions.settle(exchange.who, exchange.row, message)
             return answers.accepted()
         if message.method == "ping":
             return answers.message(jsonrpc.success(bytes(message.id), b"{}"))
-        if message.method in NOT_SHARED:
-            refusal = jsonrpc.error_object(
-                jsonrpc.METHOD_NOT_FOUND, f"{message.method} is not offered: the server is shared"
-            )
-            return answers.message(jsonrpc.failure(bytes(message.id), refusal))
         try:
             if message.method in FIRST and self._upstreams.asleep(exchange.row):
                 known = self._from_memory(exchange)
                 if known is not None:
                     self._upstreams.warm(exchange.row, partial(self._relist, exchange.row))
                     return known
-            child = await self._upstreams.stdio(exchange.row)
+            adapter = await self._upstreams.adapter(exchange.row)
+            welcome = await self._upstreams.initialize_result(exchange.row)
             if message.method == "initialize":
-                return self._initialize(exchange, child.initialize_result)
-            return await self._ask(exchange, child, record)
+                return self._initialize(exchange, welcome)
+            if message.method in SETTINGS:
+                return answers.message(self._set(exchange, welcome))
+            return await self._ask(exchange, adapter, record)
         except MeshError as error:
             self._failed(exchange, error, record)
             return answers.rpc_failure(error, bytes(message.id))
 
     async def stream(
-        self, request: web.BaseRequest, row: ConnectionRow, admitted: Callable[[], bool]
+        self,
+        request: web.BaseRequest,
+        row: ConnectionRow,
+        session: Session | None,
+        admitted: Callable[[], bool],
     ) -> web.StreamResponse:
-        """The stream of server messages: that lists changed, and a comment to stay open.
+        """The stream of server messages: what changed, and a comment to stay open.
 
-        It ends when it is no longer `admitted`.
-
-        What a shared child says about somebody's call goes to that call alone.
+        It ends when it is no longer `admitted`. What a shared server says about somebody's call
+        goes to that call alone.
 
         Raises:
-            UpstreamFailed: the child cannot be started.
+            UpstreamFailed and the like: the upstream cannot be heard.
         """
-        child = await self._upstreams.stdio(row)
+        adapter = await self._upstreams.adapter(row)
+        capabilities = _capabilities(await self._upstreams.initialize_result(row))
+        state = self._states.of(session)
         answer = web.StreamResponse(headers=answers.SSE_HEADERS)
-        waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
-
-        def hear(method: str, notification: bytes) -> None:
-            if method.endswith("/list_changed") and not waiting.full():
-                waiting.put_nowait(notification)
-
-        unsubscribe = child.listen(hear)
-        try:
-            await answer.prepare(request)
-            await answer.write(sse.COMMENT)
-            while request.transport is not None and child.alive:
-                said = sse.COMMENT
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(KEEP_ALIVE):
-                        said = sse.message(await waiting.get())
-                if not admitted():
-                    break
-                await answer.write(said)
-        finally:
-            unsubscribe()
+        await answer.prepare(request)
+        await answer.write(sse.COMMENT)
+        again = True
+        while again and request.transport is not None:
+            state.changed.clear()
+            wanted = offered(Filter(set(CHANGES.values()), sorted(state.resources)), capabilities)
+            await relay(
+                answer, adapter.listen(wanted.as_members()), admitted, self._shown(row),
+                state.changed,
+            )  # fmt: skip
+            again = state.changed.is_set() and admitted()
         return answer
+
+    async def takes_over(self, row: ConnectionRow) -> bool:
+        """Whether an HTTP upstream that refused a handshake is of the stateless era."""
+        try:
+            welcome = await self._upstreams.initialize_result(row)
+        except MeshError:
+            return False
+        eras = self._upstreams.eras(row)
+        eras.refuses_handshake = self._is_stateless(welcome)
+        return eras.refuses_handshake
+
+    def has_taken_over(self, row: ConnectionRow) -> bool:
+        """Whether that was found out already."""
+        return self._upstreams.refuses_handshake(row)
+
+    def forget(self, session: Session) -> None:
+        """A session ended."""
+        self._states.forget(session)
+
+    def _shown(self, row: ConnectionRow) -> Callable[[bytes], bytes | None]:
+        def shown(notification: bytes) -> bytes | None:
+            method = text(members(notification).get("method"))
+            if method == TOOLS_CHANGED:
+                self._upstreams.note_change(row)
+            return None if method == ACKNOWLEDGED else unlabelled(notification)
+
+        return shown
 
     def _from_memory(self, exchange: Exchange) -> web.Response | None:
         """What needs no child: a cold start may take longer than a client waits at its own start.
@@ -138,62 +177,80 @@ class StdioServing:
             child.talk.announce(TOOLS_CHANGED, jsonrpc.notification(TOOLS_CHANGED))
 
     def _initialize(self, exchange: Exchange, welcome: bytes) -> web.Response:
-        """The child's own answer, with the version this client asked for."""
-        try:
-            asked = msgspec.json.decode(exchange.message.params or b"{}").get("protocolVersion")
-        except (msgspec.DecodeError, AttributeError):
-            asked = None
-        version = versions.negotiate(asked if isinstance(asked, str) else None)
-        result = msgspec.json.decode(welcome, type=dict[str, Raw])
-        result["protocolVersion"] = Raw(msgspec.json.encode(version))
-        result["capabilities"] = _shareable(result.get("capabilities", Raw(b"{}")))
-        body = jsonrpc.success(bytes(exchange.message.id), msgspec.json.encode(result))
-        token = self._sessions.issue(exchange.who, exchange.row, None, version)
+        """The upstream's own answer, with the version this client asked for."""
+        params = members(exchange.message.params)
+        version = versions.negotiate(text(params.get("protocolVersion")))
+        result = members(welcome)
+        if not self._is_stateless(welcome):
+            result["capabilities"] = _shareable(_capabilities(welcome))
+        result["protocolVersion"] = raw(version)
+        body = jsonrpc.success(bytes(exchange.message.id), joined(result))
+        client = relayed(bytes(params.get("capabilities", b"")))
+        token = self._sessions.issue(exchange.who, exchange.row, None, version, client.decode())
         return answers.message(body, {"Content-Type": "application/json", SESSION: token})
 
+    def _is_stateless(self, welcome: bytes) -> bool:
+        return era_of(text(members(welcome).get("protocolVersion")) or "") == "stateless"
+
+    def _set(self, exchange: Exchange, welcome: bytes) -> bytes:
+        """The answer to a request that sets something for this session."""
+        message = exchange.message
+        ident, params = bytes(message.id), members(message.params)
+        if not self._is_stateless(welcome) or exchange.session is None:
+            refusal = f"{message.method} is not offered: the server is shared"
+            code = jsonrpc.METHOD_NOT_FOUND
+            return jsonrpc.failure(ident, jsonrpc.error_object(code, refusal))
+        wrong = _apply(self._states.of(exchange.session), message.method, params)
+        if wrong is None:
+            return jsonrpc.success(ident, b"{}")
+        return jsonrpc.failure(ident, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, wrong))
+
     async def _ask(
-        self, exchange: Exchange, child: StdioUpstream, record: Record
+        self, exchange: Exchange, adapter: Adapter, record: Record
     ) -> web.StreamResponse:
         message = exchange.message
-        key = self._key(exchange, bytes(message.id))
-        progress = _Progress(exchange.request)
-        mine = self._under_way[key] = _UnderWay(asyncio.current_task())
-        try:
-            reply = await child.request(
-                message.method,
-                bytes(message.params) or b"{}",
-                on_notification=progress.hear,
-                deadline=IDLE_DEADLINE,
-                ceiling=CALL_CEILING,
-            )
-        except asyncio.CancelledError:
-            exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
-            record(exchange, None, "cancelled by the client")
-            if not mine.withdrawn:
-                raise  # the daemon stops
-            return await progress.end(b"")  # the client expects no answer any more
-        except MeshError as error:
-            self._failed(exchange, error, record)
-            return await progress.end(answers.failed(error, bytes(message.id)))
-        else:
-            exchange.watch.upstream = time.perf_counter()
-            answer = await progress.end(await self._answered(exchange, reply, record))
-            exchange.watch.answered = time.perf_counter()
-            return answer
-        finally:
-            await progress.stop()
-            if self._under_way.get(key) is mine:
-                del self._under_way[key]
+        progress = Progress(exchange.request)
+        with self._under_way.one(exchange) as mine:
+            try:
+                answer = await self._rounds(exchange, adapter, progress)
+            except asyncio.CancelledError:
+                exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
+                record(exchange, None, "cancelled by the client")
+                if not mine.withdrawn:
+                    raise  # the daemon stops
+                return await progress.end(b"")  # the client expects no answer any more
+            except MeshError as error:
+                self._failed(exchange, error, record)
+                return await progress.end(answers.failed(error, bytes(message.id)))
+            else:
+                exchange.watch.upstream = time.perf_counter()
+                self._health.reached(exchange.row)
+                body = await shaped(exchange, self._tools, _body(exchange, answer))
+                record(exchange, body, None)
+                ended = await progress.end(body)
+                exchange.watch.answered = time.perf_counter()
+                return ended
+            finally:
+                await progress.stop()
 
-    async def _answered(self, exchange: Exchange, reply: Reply, record: Record) -> bytes:
-        ident = bytes(exchange.message.id)
-        if reply.result is not None:
-            body = jsonrpc.success(ident, reply.result)
-        else:
-            body = jsonrpc.failure(ident, reply.error or b"null")
-        body = await shaped(exchange, self._tools, body)
-        record(exchange, body, None)
-        return body
+    async def _rounds(self, exchange: Exchange, adapter: Adapter, progress: Progress) -> Answer:
+        """Ask the upstream, and its client what the upstream asks, until there is an answer."""
+        method, params = exchange.message.method, bare(bytes(exchange.message.params))
+        asker = self._asker(exchange)
+        for _ in range(ROUNDS):
+            answer = await adapter.ask(method, params, asker, progress.hear)
+            needed = _needed(answer.reply)
+            if needed is None:
+                return answer
+            given = await self._questions.ask(exchange, progress, needed, asker.capabilities)
+            params = input_required.repeated(params, given, needed.state)
+        raise UpstreamFailed(f'"{exchange.row.name}" asked more than {ROUNDS} times in one call')
+
+    def _asker(self, exchange: Exchange) -> Asker:
+        session = exchange.session
+        declared = session.client.encode() if session is not None and session.client else b"{}"
+        level = self._states.of(session).log_level
+        return Asker(exchange.who.id, declared, level)
 
     def _failed(self, exchange: Exchange, error: MeshError, record: Record) -> None:
         exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
@@ -201,20 +258,46 @@ class StdioServing:
             self._health.failed(exchange.row, error)
         record(exchange, None, error.message)
 
-    def _cancel(self, exchange: Exchange) -> None:
-        try:
-            params = msgspec.json.decode(exchange.message.params or b"{}", type=dict[str, Raw])
-        except msgspec.DecodeError:
-            return
-        call = self._under_way.get(self._key(exchange, bytes(params.get("requestId", Raw()))))
-        if call is not None:
-            call.withdraw()
 
-    def _key(self, exchange: Exchange, ident: bytes) -> tuple[str, bytes, bytes]:
-        """Request ids are the client's own: they count within its session only."""
-        session = exchange.session
-        # Without a session nobody else can name the request, so nobody else can withdraw it.
-        return exchange.who.id, session.id if session is not None else token_bytes(16), ident
+def _needed(reply: Reply) -> input_required.Needed | None:
+    return input_required.read(reply.result) if reply.result is not None else None
+
+
+def _body(exchange: Exchange, answer: Answer) -> bytes:
+    """The JSON-RPC message of an answer, in this client's words."""
+    ident, method, reply = bytes(exchange.message.id), exchange.message.method, answer.reply
+    if answer.era == "handshake":
+        if reply.result is not None:
+            return jsonrpc.success(ident, reply.result)
+        return jsonrpc.failure(ident, reply.error or b"null")
+    if reply.result is not None:
+        return jsonrpc.success(ident, translation.handshake_result(method, reply.result))
+    return jsonrpc.failure(ident, translation.handshake_error(method, reply.error or b"null"))
+
+
+def _apply(state: SessionState, method: str, params: dict[str, Raw]) -> str | None:
+    """Do what a request of `SETTINGS` asks for; what is wrong with it, if anything."""
+    if method == "logging/setLevel":
+        level = text(params.get("level"))
+        if level not in LEVELS:
+            return "that is no log level"
+        state.log_level = level
+        return None
+    uri = text(params.get("uri"))
+    if uri is None:
+        return "a resource is named by its uri"
+    if method == "resources/unsubscribe":
+        state.resources.discard(uri)
+    elif len(state.resources) >= MAX_RESOURCES:
+        return f"more than {MAX_RESOURCES} subscriptions"
+    else:
+        state.resources.add(uri)
+    state.changed.set()
+    return None
+
+
+def _capabilities(welcome: bytes) -> Raw:
+    return members(welcome).get("capabilities", Raw(b"{}"))
 
 
 def _shareable(capabilities: Raw) -> Raw:
@@ -222,84 +305,12 @@ def _shareable(capabilities: Raw) -> Raw:
 
     What the child says about those reaches nobody, since it does not say whom it is for.
     """
-    try:
-        offered = msgspec.json.decode(capabilities, type=dict[str, Raw])
-        offered.pop("logging", None)
-        if "resources" in offered:
-            resources = msgspec.json.decode(offered["resources"], type=dict[str, Raw])
-            resources.pop("subscribe", None)
-            offered["resources"] = Raw(msgspec.json.encode(resources))
-    except msgspec.DecodeError:
-        return Raw(b"{}")
-    return Raw(msgspec.json.encode(offered))
-
-
-class _UnderWay:
-    """A request that waits for its answer, until its client withdraws it."""
-
-    def __init__(self, task: asyncio.Task[object] | None) -> None:
-        self._task = task
-        self.withdrawn = False
-
-    def withdraw(self) -> None:
-        """Stop waiting; the upstream is told."""
-        if self._task is not None and not self.withdrawn:
-            self.withdrawn = True
-            self._task.cancel()
-            self._task.uncancel()
-
-
-class _Progress:
-    """Turns the answer into an event stream when the first notification comes before it."""
-
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._request = request
-        self._streams = "text/event-stream" in request.headers.get("Accept", "")
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
-        self._wake = asyncio.Event()
-        self._answer: web.StreamResponse | None = None
-        self._writer: asyncio.Task[None] | None = None
-
-    def hear(self, notification: bytes) -> None:
-        """A notification of this call."""
-        if not self._streams:
-            return
-        self._waiting.append(notification)
-        self._wake.set()
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="gateway.progress")
-
-    async def _write(self) -> None:
-        self._answer = web.StreamResponse(headers=answers.SSE_HEADERS)
-        await self._answer.prepare(self._request)
-        while True:
-            await self._drain(self._answer)
-            await self._wake.wait()
-            self._wake.clear()
-
-    async def _drain(self, answer: web.StreamResponse) -> None:
-        while self._waiting:
-            await answer.write(sse.message(self._waiting.popleft()))
-
-    async def stop(self) -> None:
-        """End the writer, so that one hand writes the rest."""
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
-
-    async def end(self, body: bytes) -> web.StreamResponse:
-        """Write the answer itself; nothing for an empty body."""
-        await self.stop()
-        if self._answer is None and not self._waiting:
-            answer = answers.message(body) if body else answers.accepted()
-            await answer.prepare(self._request)
-            await answer.write_eof()
-            return answer
-        if self._answer is None or not self._answer.prepared:
-            self._answer = web.StreamResponse(headers=answers.SSE_HEADERS)
-            await self._answer.prepare(self._request)
-        await self._drain(self._answer)
-        if body:
-            await self._answer.write(sse.message(body))
-        await self._answer.write_eof()
-        return self._answer
+    offer = members(capabilities)
+    offer.pop("logging", None)
+    if "resources" in offer:
+        before = offer.pop("resources")
+        resources = members(before)
+        resources.pop("subscribe", None)
+        if bytes(before).startswith(b"{"):
+            offer["resources"] = raw(resources)
+    return raw(offer)

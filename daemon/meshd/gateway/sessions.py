@@ -25,8 +25,15 @@ class Sessions:
         self._opened: dict[str, Session] = {}
         self.count_ended = 0
 
-    def issue(self, who: Principal, row: ConnectionRow, upstream: str | None, version: str) -> str:
-        """A token for a new session."""
+    def issue(
+        self,
+        who: Principal,
+        row: ConnectionRow,
+        upstream: str | None,
+        version: str,
+        client: str = "",
+    ) -> str:
+        """A token for a new session; `client` is there for one that ends here."""
         return self._sealer.seal(
             Session(
                 principal=who.id,
@@ -35,6 +42,7 @@ class Sessions:
                 version=version,
                 daemon=self._daemon,
                 expires=self._clock.now() // MICROSECONDS + LIFETIME,
+                client=client,
             )
         )
 

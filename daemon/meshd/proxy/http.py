@@ -48,15 +48,22 @@ class HttpUpstream:
     def __repr__(self) -> str:
         return f"HttpUpstream({self._shown})"
 
-    async def post(self, body: bytes, *, session: str | None, version: str | None) -> Response:
-        """Send one message, once. The caller releases the response.
+    async def post(
+        self,
+        body: bytes,
+        *,
+        session: str | None,
+        version: str | None,
+        more: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Send one message, once, with `more` headers of its own. The caller releases the response.
 
         Raises:
             UpstreamFailed: it cannot be reached, or the connection broke before an answer.
             UpstreamTimeout: no answer began in time.
             Unavailable: too many requests to it are under way.
         """
-        return await self._origin.ask(self._head.post(body, session, version), self._shown)
+        return await self._origin.ask(self._head.post(body, session, version, more), self._shown)
 
     async def get(
         self, *, session: str | None, version: str | None, last_event: str | None

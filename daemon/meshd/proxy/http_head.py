@@ -63,15 +63,22 @@ class RequestHead:
         self._delete = b"DELETE" + start
         self._fields = lru_cache(SESSIONS)(_fields)
 
-    def post(self, body: bytes, session: str | None, version: str | None) -> bytes:
-        """One message.
+    def post(
+        self,
+        body: bytes,
+        session: str | None,
+        version: str | None,
+        more: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """One message, with `more` headers of its own.
 
         Raises:
             BadRequest: a value holds a character that would end its line.
         """
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (
-            self._post, self._fields(session, version), len(body), body,
-        )  # fmt: skip
+        fields = self._fields(session, version)
+        if more:
+            fields += b"".join(_checked_line(name, value) for name, value in more.items())
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._post, fields, len(body), body)
 
     def get(self, session: str | None, version: str | None, last_event: str | None) -> bytes:
         """Asks for the stream of server messages. Raises as `post` does."""

@@ -1,27 +1,31 @@
-"""The daemon's own MCP session with an HTTP upstream: for tests, listing and operators' calls.
+"""One MCP session of the handshake era with an HTTP upstream, of the daemon's own making.
 
-Clients' sessions are their own and pass through byte for byte; this one serves the daemon.
+Handshake clients' sessions are their own and pass through byte for byte; this one serves the daemon
+itself, and clients of the other era.
 """
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import Raw
 
-from meshd.protocol import jsonrpc, sse, versions
-from meshd.protocol.jsonrpc import Reply
-from meshd.protocol.progress import swap_token
-from meshd.proxy.http import MAX_BODY, SESSION, HttpUpstream, Response
+from meshd.protocol import jsonrpc, versions
+from meshd.protocol.jsonrpc import Message, Reply
+from meshd.proxy.adapter import OURSELVES
+from meshd.proxy.http import SESSION, HttpUpstream, Response
+from meshd.proxy.http_messages import EVENT_STREAM, messages, reply_of, sentence_of
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
-from meshd.wire.version import VERSION
 
 CALL_DEADLINE = 300.0
+PARTING = 2.0
+"""Seconds for what is said at the end of a call or a session, which nobody waits for."""
 
-Hear = Callable[[bytes], None]
-"""Takes a notification: one JSON-RPC message."""
+Attend = Callable[[Message, bytes], Awaitable[bool]]
+"""Takes what comes before an answer, read and raw; whether a request among it was dealt with."""
 
 
 class _Lost(Exception):
@@ -41,11 +45,15 @@ _NONE_YET = _Opened(None, None, b"")
 
 
 class HttpSession:
-    """Initializes on first use, again when the upstream forgot the session, and asks."""
+    """Initializes on first use, again when the upstream forgot the session, and asks.
 
-    def __init__(self, upstream: HttpUpstream, shown: str) -> None:
+    `capabilities` are those that it declares, as JSON.
+    """
+
+    def __init__(self, upstream: HttpUpstream, shown: str, capabilities: bytes = b"{}") -> None:
         self._upstream = upstream
         self._shown = shown
+        self._capabilities = capabilities
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = _NONE_YET
@@ -64,15 +72,13 @@ class HttpSession:
         params: bytes = b"",
         *,
         deadline: float = CALL_DEADLINE,
-        hear: Hear | None = None,
+        attend: Attend | None = None,
     ) -> Reply:
         """Ask and wait for the answer, at most `deadline` seconds.
 
-        `hear` gets the notifications that the server sends before it answers this request. A
-        progress token in `params` is replaced: callers that share the session may choose equal
-        ones.
-
-        A forgotten session is opened anew once: the upstream refused the request unprocessed.
+        A forgotten session is opened anew once: the upstream refused the request unprocessed. What
+        the upstream asks back is declined, unless `attend` deals with it. A caller that is
+        cancelled and attended cancels the request.
 
         Raises:
             UpstreamFailed: the server cannot be reached, broke off, or answered nonsense.
@@ -83,24 +89,40 @@ class HttpSession:
             async with asyncio.timeout(deadline):
                 opened = await self._present()
                 try:
-                    return (await self._ask(method, params, opened, hear))[0]
+                    return (await self._ask(method, params, opened, attend))[0]
                 except _Lost:
                     opened = await self._present(lost=opened)
-                    return (await self._ask(method, params, opened, hear))[0]
+                    return (await self._ask(method, params, opened, attend))[0]
         except TimeoutError:
             raise UpstreamTimeout(f"{self._shown} did not answer within {deadline:g} s") from None
         except _Lost:
             raise UpstreamFailed(f"{self._shown} forgets its sessions at once") from None
 
+    async def tell(self, message: bytes) -> None:
+        """Send a notification, or an answer to what the upstream asked. Raises as `request`."""
+        await self._tell(message, await self._present())
+
+    async def heard(self) -> AsyncGenerator[tuple[Message, bytes], None]:
+        """What the upstream says by itself, until it ends the stream. Raises as `request`."""
+        opened = await self._present()
+        response = await self._upstream.get(
+            session=opened.session, version=opened.version, last_event=None
+        )
+        try:
+            if response.status == 200 and response.content_type == EVENT_STREAM:
+                async with aclosing(messages(response, self._shown)) as found:
+                    async for message, raw in found:
+                        yield message, raw
+        finally:
+            response.release()
+
     async def close(self) -> None:
         """End the session at the upstream, if it will hear it."""
         opened, self._opened = self._opened, _NONE_YET
         if opened.session is not None:
-            try:
-                async with asyncio.timeout(2):
+            with suppress(MeshError, TimeoutError):  # the session is the upstream's to forget
+                async with asyncio.timeout(PARTING):
                     await self._upstream.delete(session=opened.session, version=opened.version)
-            except (MeshError, TimeoutError):
-                pass  # the session is the upstream's to forget
 
     async def _present(self, lost: _Opened = _NONE_YET) -> _Opened:
         """The session; another one than `lost`, however many lost that one at a time."""
@@ -113,13 +135,14 @@ class HttpSession:
         params = msgspec.json.encode(
             {
                 "protocolVersion": versions.LATEST_HANDSHAKE,
-                "capabilities": {},
-                "clientInfo": {"name": "meshctl", "version": VERSION},
+                "capabilities": Raw(self._capabilities),
+                "clientInfo": OURSELVES,
             }
         )
-        reply, session = await self._ask("initialize", params, _NONE_YET)
+        reply, session = await self._ask("initialize", params, _NONE_YET, None)
         if reply.result is None:
-            raise UpstreamFailed(f"{self._shown} refused to initialize: {_message(reply.error)}")
+            why = sentence_of(reply.error)
+            raise UpstreamFailed(f"{self._shown} refused to initialize: {why}")
         try:
             result = msgspec.json.decode(reply.result)
             version = str(result["protocolVersion"])
@@ -136,27 +159,41 @@ class HttpSession:
         response.release()
 
     async def _ask(
-        self, method: str, params: bytes, opened: _Opened, hear: Hear | None = None
+        self, method: str, params: bytes, opened: _Opened, attend: Attend | None
     ) -> tuple[Reply, str | None]:
         """The answer, and the id of the session that it began."""
         ident = next(self._ids)
-        params, _ = swap_token(params, b"%d" % ident)
-        body = jsonrpc.request(ident, method, params)
+        try:
+            return await self._exchange(
+                ident, jsonrpc.request(ident, method, params), opened, attend
+            )
+        except asyncio.CancelledError:
+            if attend is not None:
+                about = b'{"requestId":%d}' % ident
+                with suppress(MeshError, TimeoutError):
+                    async with asyncio.timeout(PARTING):
+                        cancelled = jsonrpc.notification("notifications/cancelled", about)
+                        await self._tell(cancelled, opened)
+            raise
+
+    async def _exchange(
+        self, ident: int, body: bytes, opened: _Opened, attend: Attend | None
+    ) -> tuple[Reply, str | None]:
         response = await self._upstream.post(body, session=opened.session, version=opened.version)
         try:
             self._check(response, opened)
             given = self._given(response)
             asking = replace(opened, session=given) if opened is _NONE_YET else opened
-            if response.content_type == "text/event-stream":
-                async with aclosing(_events(response, self._shown)) as events:
-                    async for data in events:
-                        if (reply := await self._consider(data, ident, asking, hear)) is not None:
-                            return reply, given
+            async with aclosing(messages(response, self._shown)) as found:
+                async for message, raw in found:
+                    if not message.method and bytes(message.id) == b"%d" % ident:
+                        return reply_of(message), given
+                    dealt = attend is not None and await attend(message, raw)
+                    if message.is_request and not dealt:
+                        await self._decline(message, asking)
+            if response.content_type == EVENT_STREAM:
                 raise UpstreamFailed(f"{self._shown} closed the stream without an answer")
-            reply = await self._consider(await response.read(MAX_BODY), ident, asking)
-            if reply is None:
-                raise UpstreamFailed(f"{self._shown} answered something else than was asked")
-            return reply, given
+            raise UpstreamFailed(f"{self._shown} answered something else than was asked")
         finally:
             response.release()
 
@@ -175,45 +212,11 @@ class HttpSession:
         if not 200 <= status < 300:
             raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
 
-    async def _consider(
-        self, data: bytes, ident: int, opened: _Opened, hear: Hear | None = None
-    ) -> Reply | None:
-        """The reply if `data` answers request `ident`; other requests are declined."""
-        try:
-            message = jsonrpc.parse(data)
-        except jsonrpc.BadMessage as error:
-            raise UpstreamFailed(f"{self._shown} answered no JSON-RPC: {error}") from None
-        if message.is_request:
-            refusal = jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, "there is no client to ask")
-            await self._tell(
-                jsonrpc.success(bytes(message.id), b"{}")
-                if message.method == "ping"
-                else jsonrpc.failure(bytes(message.id), refusal),
-                opened,
-            )
-            return None
-        if message.method and hear is not None:
-            hear(data)
-        if bytes(message.id) != b"%d" % ident:
-            return None
-        result = bytes(message.result)
-        return Reply(result, None) if result else Reply(None, bytes(message.error) or b"null")
-
-
-async def _events(response: Response, shown: str) -> AsyncGenerator[bytes, None]:
-    splitter = sse.Splitter()
-    async for chunk in response.chunks():
-        try:
-            events = splitter.feed(chunk)
-        except sse.EventTooLarge:
-            raise UpstreamFailed(f"{shown} sent an event that is too large") from None
-        for event in events:
-            if data := sse.data_of(event):
-                yield data
-
-
-def _message(error: bytes | None) -> str:
-    try:
-        return str(msgspec.json.decode(error or b"{}").get("message", "no reason given"))[:200]
-    except (msgspec.DecodeError, AttributeError):
-        return "no reason given"
+    async def _decline(self, message: Message, opened: _Opened) -> None:
+        refusal = jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, "there is no client to ask")
+        await self._tell(
+            jsonrpc.success(bytes(message.id), b"{}")
+            if message.method == "ping"
+            else jsonrpc.failure(bytes(message.id), refusal),
+            opened,
+        )

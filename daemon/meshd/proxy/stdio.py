@@ -1,7 +1,4 @@
-"""A running stdio server with its handshake done: a child process and the conversation with it.
-
-Source: MCP 2025-11-25, basic/lifecycle.
-"""
+"""A running stdio server that said what it is: a child process and the conversation with it."""
 
 import asyncio
 import time
@@ -9,38 +6,24 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
+from meshd.protocol.envelope import enveloped
 from meshd.protocol.jsonrpc import Reply
-from meshd.protocol.versions import HANDSHAKE, LATEST_HANDSHAKE
+from meshd.protocol.members import members, raw, text
+from meshd.protocol.subscriptions import CHANGES, all_changes, unlabelled
+from meshd.proxy.adapter import OURSELVES
 from meshd.proxy.child import Child, Command
 from meshd.proxy.stderr_tail import visible
+from meshd.proxy.stdio_adapter import StdioAdapter, capabilities_of
+from meshd.proxy.stdio_greeting import Failed, Greeting, Unfit, greet
 from meshd.proxy.stdio_talk import Limits, Listener, StdioTalk
 from meshd.proxy.watchdog import Watchdog
-from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
-from meshd.wire.version import VERSION
+from meshd.wire.errors import MeshError, UpstreamFailed
 
 START_DEADLINE = 60.0
 """Seconds from the start to the answer of `initialize`; the first `npx` downloads a lot."""
 
 GIVEN_UP_WAIT = 0.2
 """Seconds for a server to notice that it is not wanted, when its handshake failed."""
-
-_HELLO = msgspec.json.encode(
-    {
-        "protocolVersion": LATEST_HANDSHAKE,
-        "capabilities": {},
-        "clientInfo": {"name": "meshctl", "version": VERSION},
-    }
-)
-
-
-class _Welcome(msgspec.Struct):
-    protocolVersion: str  # noqa: N815 - the wire's name
-
-
-class _Refusal(msgspec.Struct):
-    message: str = ""
 
 
 class StdioUpstream:
@@ -55,8 +38,10 @@ class StdioUpstream:
         watchdog: Watchdog | None,
     ) -> None:
         """Use `start`."""
-        self.initialize_result = b""
-        """What the server answered to `initialize`, as raw JSON."""
+        self.greeting = Greeting("handshake", b"", b"")
+        """What the server said of itself, and which era it speaks."""
+        self.probed = True
+        """Whether it bears to be asked which era it speaks."""
         self.closed = asyncio.Event()
         """Set when the server can no longer be asked; `reason` then says why."""
         self.ended_at: float | None = None
@@ -83,21 +68,32 @@ class StdioUpstream:
         start_deadline: float = START_DEADLINE,
         limits: Limits = Limits(),  # noqa: B008 - immutable
         watchdog: Watchdog | None = None,
+        probe: bool = True,
     ) -> Self:
-        """Start the process and shake hands; `folder` takes the record of the child.
+        """Start the process and greet it; `folder` takes the record of the child.
+
+        With `probe`, the server is asked first which era it speaks. One that does not bear that is
+        started a second time, without.
 
         Raises:
             UpstreamFailed: it cannot be started, ends, does not speak MCP, or not in time.
         """
         upstream = cls(command, folder, clock, limits, watchdog)
+        upstream.probed = probe
         try:
             await upstream.child.spawn()
-            await upstream._shake_hands(start_deadline)
-        except BaseException:
+            await upstream._greet(start_deadline)
+        except BaseException as error:
             upstream._end(UpstreamFailed(f'"{upstream.name}" did not start'))
             await upstream.child.stop(eof_wait=GIVEN_UP_WAIT)  # the caller waits for the error
-            raise
-        return upstream
+            if not isinstance(error, Unfit):
+                raise
+        else:
+            return upstream
+        return await cls.start(
+            command, folder=folder, clock=clock, start_deadline=start_deadline, limits=limits,
+            watchdog=watchdog, probe=False,
+        )  # fmt: skip
 
     @property
     def alive(self) -> bool:
@@ -108,6 +104,16 @@ class StdioUpstream:
     def reason(self) -> MeshError | None:
         """Why it can no longer be asked."""
         return self.talk.reason
+
+    @property
+    def initialize_result(self) -> bytes:
+        """What the server said of itself, as an `initialize` result."""
+        return self.greeting.welcome
+
+    @property
+    def adapter(self) -> StdioAdapter:
+        """The way to ask it on behalf of clients."""
+        return StdioAdapter(self.talk, self.greeting)
 
     def request(
         self,
@@ -132,9 +138,13 @@ class StdioUpstream:
         return self.talk.listen(callback, holds=holds)
 
     async def answers_within(self, seconds: float) -> bool:
-        """Whether it answers a ping in that time. If not, it is ended: nothing else will come."""
+        """Whether it answers in that time. If not, it is ended: nothing else will come."""
+        stateless = self.greeting.era == "stateless"
         try:
-            await self.request("ping", b"{}", ceiling=seconds)
+            if stateless:
+                await self.request("server/discover", enveloped({}, OURSELVES), ceiling=seconds)
+            else:
+                await self.request("ping", b"{}", ceiling=seconds)
         except MeshError:
             self._broken(f"did not answer within {seconds:g} s after the machine slept")
         return self.alive
@@ -144,21 +154,20 @@ class StdioUpstream:
         self._end(UpstreamFailed(f'"{self.name}" was stopped'))
         await self.child.stop()
 
-    async def _shake_hands(self, deadline: float) -> None:
+    async def _greet(self, deadline: float) -> None:
         try:
-            reply = await self.request("initialize", _HELLO, ceiling=deadline)
-        except UpstreamTimeout:
-            raise self._failure(f"did not answer initialize within {deadline:g} s") from None
-        if reply.result is None:
-            raise self._failure(f"refused initialize: {_sentence_of(reply.error or b'')}")
-        try:
-            version = msgspec.json.decode(reply.result, type=_Welcome).protocolVersion
-        except msgspec.DecodeError:
-            raise self._failure("answered initialize without a protocolVersion") from None
-        if version not in HANDSHAKE:
-            raise self._failure(f"speaks MCP {visible(version[:40])}, which is not supported here")
-        self.initialize_result = reply.result
-        self.notify("notifications/initialized")
+            self.greeting = await greet(self.talk, deadline, probe=self.probed)
+        except Failed as fault:
+            raise self._failure(str(fault)) from None
+        changes = all_changes(capabilities_of(self.greeting))
+        if self.greeting.era == "stateless" and changes.changes:
+            wanted = {"notifications": raw(changes.as_members())}
+            self.talk.subscribe(enveloped(wanted, OURSELVES), self._changed, holds=False)
+
+    def _changed(self, notification: bytes) -> None:
+        method = text(members(notification).get("method")) or ""
+        if method in CHANGES:
+            self.talk.announce(method, unlabelled(notification))
 
     def _received(self, chunk: bytes) -> None:
         self.talk.received(chunk)
@@ -181,10 +190,3 @@ class StdioUpstream:
         if skipped := self.talk.first_skipped:
             facts["stdout"] = visible(self.child.stderr.mask(skipped.decode(errors="replace")))
         return UpstreamFailed(f'"{self.name}" {fault}', facts=facts)
-
-
-def _sentence_of(error: bytes) -> str:
-    try:
-        return visible(msgspec.json.decode(error, type=_Refusal).message[:500])
-    except msgspec.DecodeError:
-        return "no reason given"

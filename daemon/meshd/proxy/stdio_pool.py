@@ -192,6 +192,7 @@ class StdioPool:
                 start_deadline=self._start_deadline,
                 limits=self._limits,
                 watchdog=self._watchdog,
+                probe=slot.probe,
             )
             slot.began(upstream)
             start.finish(upstream)

@@ -80,7 +80,9 @@ class Slot:
         self.suspect = False
         """Whether the machine slept since the server was last heard of."""
         self.welcome = b""
-        """What the server last answered to `initialize`."""
+        """What the server last said of itself, as an `initialize` result."""
+        self.probe = True
+        """Whether the server bears to be asked which era it speaks."""
         self.quiet = Quiet()
         self.idle = 0.0
         """Seconds without use after which it is stopped; 0 is never."""
@@ -102,6 +104,7 @@ class Slot:
         self.suspect = False
         self.quiet = Quiet()
         self.welcome = upstream.initialize_result
+        self.probe = upstream.probed
         self.starts += 1
 
     def bury(self) -> None:

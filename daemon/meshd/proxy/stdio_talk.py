@@ -25,11 +25,15 @@ from meshd.protocol.stdio_lines import (
     unbatch,
     whole_utf8,
 )
+from meshd.protocol.subscriptions import subscription_of
 from meshd.protocol.surrogates import mend_surrogates
 from meshd.proxy.stdio_call import Call, Deadlines
 from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
 
 log = logging.getLogger(__name__)
+
+_FIRST = frozenset({"initialize", "server/discover"})
+"""What a conversation begins with, which must not be cancelled."""
 
 Listener = Callable[[str, bytes], None]
 """Takes the method and the whole notification, as JSON on one line."""
@@ -85,6 +89,8 @@ class StdioTalk:
         self._deadlines = Deadlines(self._calls)
         self._listeners: dict[object, Listener] = {}
         self._holders: set[object] = set()
+        self._subscriptions: dict[bytes, Callable[[bytes], None]] = {}
+        self._mourners: dict[object, Callable[[], None]] = {}
 
     @property
     def in_flight(self) -> int:
@@ -170,6 +176,32 @@ class StdioTalk:
 
         return stop
 
+    def subscribe(
+        self, params: bytes, callback: Callable[[bytes], None], *, holds: bool = True
+    ) -> Callable[[], None]:
+        """Ask for a subscription of the stateless era; returns how to end it.
+
+        `callback` gets its notifications, the acknowledgement first. One that `holds` is a use of
+        the server, as a request in flight is.
+
+        Raises:
+            UpstreamFailed: the server has ended, or takes no more.
+        """
+        self._check_open()
+        self.asked += 1
+        number, method = b"%d" % self.asked, "subscriptions/listen"
+        self._subscriptions[number] = callback
+        if holds:
+            self._holders.add(number)
+        self._send(jsonrpc.request(self.asked, method, params))
+
+        def stop() -> None:
+            self._holders.discard(number)
+            if self._subscriptions.pop(number, None) is not None:
+                self._withdraw(number, method, "nobody listens any more")
+
+        return stop
+
     def announce(self, method: str, message: bytes) -> None:
         """Tell all listeners of a notification."""
         for listener in tuple(self._listeners.values()):
@@ -183,6 +215,18 @@ class StdioTalk:
         self._deadlines.close()
         for call in self._calls.values():
             call.settle(afresh(reason))
+        for mourner in tuple(self._mourners.values()):
+            self._tell(mourner)
+
+    def at_end(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called when the conversation ends; returns how to take that back."""
+        key = object()
+        self._mourners[key] = callback
+
+        def stop() -> None:
+            self._mourners.pop(key, None)
+
+        return stop
 
     def received(self, chunk: bytes) -> None:
         """Take what the server wrote."""
@@ -215,7 +259,7 @@ class StdioTalk:
                 self._send(message)
 
     def _withdraw(self, number: bytes, method: str, why: str) -> None:
-        if method != "initialize":  # the one request that must not be cancelled
+        if method not in _FIRST:
             params = b'{"requestId":%b,"reason":%b}' % (number, msgspec.json.encode(why))
             self._send_if_it_reads(jsonrpc.notification("notifications/cancelled", params))
 
@@ -246,7 +290,11 @@ class StdioTalk:
         elif message.method == "notifications/progress":
             self._progressed(message, raw)
         elif message.method != "notifications/cancelled":  # what it asked was declined long ago
-            self.announce(message.method, raw)
+            subscriber = self._subscriptions.get(subscription_of(message.params))
+            if subscriber is not None:
+                self._tell(subscriber, raw)
+            else:
+                self.announce(message.method, raw)
 
     def _answered(self, message: Message) -> None:
         call = self._calls.get(bytes(message.id))

@@ -201,7 +201,7 @@ class Connections:
             headers=row.names("header"), env=row.names("env"),
             bodies=row.bodies,  # type: ignore[arg-type]
             idle_s=idle_seconds(row) if row.transport == "stdio" else UNSET,
-            state=seen.state, reason=seen.reason,
+            state=seen.state, reason=seen.reason, protocol=self._upstreams.protocol(row),
             tools=len(listed.tools) if listed else None,
             tokens=listed.total_tokens if listed else None,
             destructive=listed.destructive if listed else None,

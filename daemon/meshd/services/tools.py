@@ -66,6 +66,7 @@ class Tools:
         self._records = records
         self._clock = clock
         self._known: dict[str, tuple[str, Definitions]] = {}
+        upstreams.know_schemas(self.schema)
 
     async def load(self) -> None:
         """Read the stored lists; called once at start."""
@@ -89,6 +90,12 @@ class Tools:
         """The last list of the connection as it is configured now."""
         entry = self._known.get(row.id)
         return entry[1] if entry is not None and entry[0] == row.revision else None
+
+    def schema(self, row: ConnectionRow, tool: str) -> bytes:
+        """A tool's input schema as last listed; empty where it is not known."""
+        listed = self.known(row)
+        found = listed.tools.get(tool) if listed is not None else None
+        return bytes(found.input_schema) if found is not None else b""
 
     async def learn(self, row: ConnectionRow, entries: list[Raw]) -> Definitions:
         """Remember a list received whole; written only when it differs."""

@@ -2,16 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
+from msgspec import Raw
+
 from meshd.core.tasks import TaskGroup
+from meshd.protocol import header_values
+from meshd.protocol.envelope import bare
 from meshd.protocol.jsonrpc import Reply
+from meshd.protocol.members import members, text
+from meshd.protocol.translation import result_type
 from meshd.proxy import process_table
+from meshd.proxy.adapter import Adapter, Hear, unheard
 from meshd.proxy.child import Command
 from meshd.proxy.http import HttpUpstream
+from meshd.proxy.http_eras import OURS, HttpEras
 from meshd.proxy.http_pool import HttpPool
-from meshd.proxy.http_session import HttpSession
+from meshd.proxy.http_stateless import ParamHeaders
 from meshd.proxy.process_table import Process
 from meshd.proxy.stdio import StdioUpstream
 from meshd.proxy.stdio_pool import IDLE, StdioPool
@@ -26,11 +34,10 @@ from meshd.wire.errors import Conflict, MeshError, UpstreamFailed, UpstreamTimeo
 log = logging.getLogger(__name__)
 
 CALL_CEILING = 3600.0
-IDLE_DEADLINE = 300.0
 TOOLS_CHANGED = "notifications/tools/list_changed"
 
-Hear = Callable[[bytes], None]
-"""Takes a notification: one JSON-RPC message."""
+Schemas = Callable[[ConnectionRow, str], bytes]
+"""The input schema of a tool, as last listed; empty where it is not known."""
 
 
 class Upstreams:
@@ -47,11 +54,12 @@ class Upstreams:
         self._pool = pool
         self._credentials = credentials
         self._health = health
-        self._http: dict[str, tuple[str, HttpUpstream, HttpSession]] = {}
+        self._http: dict[str, tuple[str, HttpUpstream, HttpEras]] = {}
         self._heard: dict[str, StdioUpstream] = {}
         self._changed: set[str] = set()
         self._warming: set[str] = set()
         self._told: dict[str, str] = {}
+        self._schema: Schemas = lambda _row, _tool: b""
         self._tasks = TaskGroup("upstreams")
 
     def tools_changed(self, row: ConnectionRow) -> bool:
@@ -72,6 +80,36 @@ class Upstreams:
             UpstreamFailed: its credentials cannot be opened.
         """
         return self._side(row)[1]
+
+    def know_schemas(self, schema: Schemas) -> None:
+        """Where the schemas come from that say which arguments go into headers too."""
+        self._schema = schema
+
+    def eras(self, row: ConnectionRow) -> HttpEras:
+        """The HTTP side of a connection in whichever era. Raises as `http`."""
+        return self._side(row)[2]
+
+    def refuses_handshake(self, row: ConnectionRow) -> bool:
+        """Whether its HTTP side was found to speak the stateless era alone."""
+        known = self._http.get(row.id)
+        return known is not None and known[0] == row.revision and known[2].refuses_handshake
+
+    async def adapter(self, row: ConnectionRow) -> Adapter:
+        """The way to ask on behalf of clients.
+
+        Raises:
+            UpstreamFailed: it cannot be started, or its credentials cannot be opened.
+        """
+        return self.eras(row) if row.transport == "http" else (await self.stdio(row)).adapter
+
+    def protocol(self, row: ConnectionRow) -> str | None:
+        """The newest revision that the upstream was found to speak; None until it was asked."""
+        known = self._http.get(row.id)
+        if row.transport == "stdio":
+            welcome = self.welcome(row)
+        else:
+            welcome = known[2].welcome if known and known[0] == row.revision else b""
+        return text(members(welcome).get("protocolVersion"))
 
     async def stdio(self, row: ConnectionRow) -> StdioUpstream:
         """The running child of a connection, started if need be.
@@ -166,11 +204,16 @@ class Upstreams:
         self, row: ConnectionRow, method: str, params: bytes, hear: Hear | None
     ) -> Reply:
         if row.transport == "http":
-            return await self._side(row)[2].request(method, params, hear=hear)
-        child = await self.stdio(row)
-        return await child.request(
-            method, params, on_notification=hear, deadline=IDLE_DEADLINE, ceiling=CALL_CEILING
-        )
+            reply = await self._side(row)[2].request(method, params, hear=hear)
+        else:
+            adapter = (await self.stdio(row)).adapter
+            reply = (await adapter.ask(method, bare(params), OURS, hear or unheard)).reply
+        if reply.result is not None and result_type(reply.result) == "input_required":
+            raise UpstreamFailed(
+                f'"{row.name}" asks for what only a client can answer',
+                facts={"why": "it needs input in the middle of a call"},
+            )
+        return reply
 
     async def initialize_result(self, row: ConnectionRow) -> bytes:
         """What the upstream said of itself. Raises as `request`."""
@@ -220,7 +263,17 @@ class Upstreams:
         """The stdio server of one connection, if it was used."""
         return next((c for c in await self.children() if c.connection == row.id), None)
 
-    def _side(self, row: ConnectionRow) -> tuple[str, HttpUpstream, HttpSession]:
+    def _marks(self, row: ConnectionRow) -> ParamHeaders:
+        def headers(method: str, params: Mapping[str, Raw]) -> Mapping[str, str]:
+            if method != "tools/call":
+                return {}
+            schema = self._schema(row, text(params.get("name")) or "")
+            marks = header_values.marked(schema)
+            return header_values.repeated(marks, params.get("arguments", b"{}")) if marks else {}
+
+        return headers
+
+    def _side(self, row: ConnectionRow) -> tuple[str, HttpUpstream, HttpEras]:
         known = self._http.get(row.id)
         if known is None or known[0] != row.revision:
             try:
@@ -228,7 +281,7 @@ class Upstreams:
             except VaultError as error:
                 raise self._sealed(row, error) from None
             upstream = HttpUpstream(self._client, target)
-            known = (row.revision, upstream, HttpSession(upstream, target.shown))
+            known = (row.revision, upstream, HttpEras(upstream, target.shown, self._marks(row)))
             self._http[row.id] = known
         return known
 

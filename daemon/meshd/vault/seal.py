@@ -22,10 +22,13 @@ MAX_TOKEN = 4096
 """Characters of the longest token; half of what HTTP servers commonly take as a header line."""
 
 _FORMAT = b"\x01"
-_BOUND = b"meshctl session\0" + _FORMAT
+_ENDING_HERE = b"\x02"
+"""The format of a token that also says what its client may be asked for."""
+_BOUND = b"meshctl session\0"
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 _Body = tuple[str, str, str | None, str, int, bytes]
+_BodyEndingHere = tuple[str, str, str | None, str, int, bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Session:
     """Unix time in seconds; from then on the token does not open."""
     id: bytes = field(default_factory=lambda: os.urandom(16))
     """Names the session in a denylist."""
+    client: str = ""
+    """What the client may be asked for, as JSON, where its session ends here; else empty."""
 
 
 class Sealer:
@@ -65,9 +70,10 @@ class Sealer:
                 "install the wheel of cryptography from PyPI."
             ) from None
         self._daemon = daemon
-        self._bound = _BOUND + daemon.encode()
+        self._bound = {form: _BOUND + form + daemon.encode() for form in (_FORMAT, _ENDING_HERE)}
         self._clock = clock
         self._decode = msgspec.msgpack.Decoder(_Body).decode
+        self._decode_ending_here = msgspec.msgpack.Decoder(_BodyEndingHere).decode
 
     def seal(self, session: Session) -> str:
         """The token of a session.
@@ -88,9 +94,10 @@ class Sealer:
             session.expires,
             session.id,
         )
+        form = _ENDING_HERE if session.client else _FORMAT
+        inside = msgspec.msgpack.encode((*body, session.client) if session.client else body)
         nonce = os.urandom(NONCE_SIZE)
-        sealed = self._cipher.encrypt(nonce, msgspec.msgpack.encode(body), self._bound)
-        token = _text(_FORMAT + nonce + sealed)
+        token = _text(form + nonce + self._cipher.encrypt(nonce, inside, self._bound[form]))
         if len(token) > MAX_TOKEN:
             raise BadFormat("The session id that the upstream gave is too long.")
         return token
@@ -98,17 +105,23 @@ class Sealer:
     def open(self, token: str) -> Session | None:
         """The session of a token; None for whatever is foreign, expired, altered or malformed."""
         raw = _raw(token)
-        if raw is None or raw[:1] != _FORMAT:
+        if raw is None or raw[:1] not in self._bound:
             return None
         nonce, sealed = raw[1 : 1 + NONCE_SIZE], raw[1 + NONCE_SIZE :]
         try:
-            body = self._decode(self._cipher.decrypt(nonce, sealed, self._bound))
+            inside = self._cipher.decrypt(nonce, sealed, self._bound[raw[:1]])
+            if raw[:1] == _ENDING_HERE:
+                *body, client = self._decode_ending_here(inside)
+            else:
+                body, client = [*self._decode(inside)], ""
         except (InvalidTag, ValueError):
             return None
         principal, connection, upstream, version, expires, name = body
         if expires <= self._clock():
             return None
-        return Session(principal, connection, upstream, version, self._daemon, expires, name)
+        return Session(
+            principal, connection, upstream, version, self._daemon, expires, name, client
+        )
 
 
 def _text(raw: bytes) -> str:

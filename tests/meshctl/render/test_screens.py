@@ -36,6 +36,7 @@ GITHUB = {
     "name": "github",
     "transport": "http",
     "url": "https://api.example.com/mcp?…",
+    "protocol": "2025-11-25",
     "headers": ["Authorization"],
     "env": [],
     "bodies": "redacted",

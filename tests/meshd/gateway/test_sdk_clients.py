@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from meshd.protocol.versions import HANDSHAKE, LATEST_HANDSHAKE
+from meshd.protocol.versions import LATEST_HANDSHAKE, LATEST_STATELESS
 from tests.support.daemon import Daemon
 from tests.support.sdk_client import Mode, sdk_client
 from tests.support.sdk_server import sdk_servers
 
-MODES: tuple[Mode, ...] = ("legacy", "auto")
-STATELESS_CODES = range(-32022, -32019)
-"""Error codes by which a client takes a server for one of the stateless era."""
+MODES: tuple[Mode, ...] = ("legacy", "auto", "2026-07-28")
+SPOKEN = {"legacy": LATEST_HANDSHAKE, "auto": LATEST_STATELESS, "2026-07-28": LATEST_STATELESS}
+"""What each mode ends up with at a gateway that speaks both eras."""
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_time_server(shared_daemon: Daemon, key: str, mode: Mode) -> None:
-    """A stdio server is listed and called; both modes end up in the handshake era."""
+    """A stdio server is listed and called, in the era that the client prefers."""
     async with sdk_client(shared_daemon, "time", key, mode) as client:
-        assert client.protocol_version == LATEST_HANDSHAKE
+        assert client.protocol_version == SPOKEN[mode]
         tools = {tool.name for tool in (await client.list_tools()).tools}
         assert tools == {"get_current_time", "convert_time"}
         asked = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
@@ -50,14 +50,16 @@ async def test_the_time_server(shared_daemon: Daemon, key: str, mode: Mode) -> N
         assert "21:00" in result.content[0].text
 
 
-async def test_a_narrow_key_at_the_time_server(shared_daemon: Daemon, key: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_narrow_key_at_the_time_server(shared_daemon: Daemon, key: str, mode: Mode) -> None:
     """One tool is listed and called; the other is refused with the command that would allow it."""
     narrow = shared_daemon.add_key("narrow", "time/get_current_time")
-    async with sdk_client(shared_daemon, "time", narrow) as client:
+    async with sdk_client(shared_daemon, "time", narrow, mode) as client:
         assert [t.name for t in (await client.list_tools()).tools] == ["get_current_time"]
         assert not (await client.call_tool("get_current_time", {"timezone": "UTC"})).is_error
         asked = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "UTC"}
         refused = await client.call_tool("convert_time", asked)
+    shared_daemon.control("DELETE", "/v1/keys/narrow")
     assert refused.is_error
     assert refused.meta is not None
     assert refused.meta["meshctl/denied"] == {
@@ -84,7 +86,7 @@ async def test_a_streamable_http_server(
 ) -> None:
     """An HTTP server, whether it answers in JSON or streams."""
     async with sdk_client(shared_daemon, connection, key, mode) as client:
-        assert client.protocol_version in HANDSHAKE
+        assert client.protocol_version == SPOKEN[mode]
         assert {tool.name for tool in (await client.list_tools()).tools} == {"add", "count"}
         result = await client.call_tool("add", {"a": 2, "b": 3})
         assert result.structured_content == {"result": 5}
@@ -109,11 +111,10 @@ async def test_progress_of_a_streamable_http_server(
     assert heard == [1, 2, 3]
 
 
-@pytest.mark.parametrize("connection", ["time", "json"])
-def test_discovery_is_refused_so_that_clients_fall_back(
-    shared_daemon: Daemon, key: str, connection: str
+@pytest.mark.parametrize(("connection", "speaks"), [("time", "2026-07-28"), ("json", "2026-07-28")])
+def test_the_era_of_an_upstream_is_shown(
+    shared_daemon: Daemon, key: str, connection: str, speaks: str
 ) -> None:
-    """What a stateless-era client asks first gets a 4xx that names no error of that era."""
-    answer = shared_daemon.rpc(connection, "server/discover", key=key)
-    assert 400 <= answer.status < 500
-    assert answer.json()["error"]["code"] not in STATELESS_CODES
+    """These servers speak both; the newest revision found is told."""
+    shown = shared_daemon.control("GET", f"/v1/connections/{connection}")
+    assert shown["protocol"] == speaks

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from meshd.protocol.envelope import bare
 from meshd.protocol.jsonrpc import Reply
+from meshd.proxy.adapter import Asker
 from meshd.proxy.child import Command
 from meshd.proxy.stdio import StdioUpstream
 from meshd.proxy.stdio_talk import Limits
@@ -62,8 +64,10 @@ async def test_a_real_server(tmp_path):
     command = Command((sys.executable, "-m", "mcp_server_time"))
     upstream = await StdioUpstream.start(command, folder=tmp_path)
     try:
-        call = b'{"name":"get_current_time","arguments":{"timezone":"Asia/Tokyo"}}'
-        reply = await upstream.request("tools/call", call, deadline=20)
+        assert upstream.greeting.era == "stateless"
+        call = bare(b'{"name":"get_current_time","arguments":{"timezone":"Asia/Tokyo"}}')
+        reply, era = await upstream.adapter.ask("tools/call", call, Asker("key_1"), print)
+        assert era == "stateless"
         text = json.loads(reply.result)["content"][0]["text"]
         assert json.loads(text)["timezone"] == "Asia/Tokyo"
     finally:

@@ -70,6 +70,12 @@ def test_a_session_survives_a_restart_of_its_daemon():
     assert sealer().open(TOKEN) == SESSION
 
 
+def test_a_session_that_ends_here_keeps_its_client() -> None:
+    """What the client declared survives a restart with the token."""
+    session = dataclasses.replace(SESSION, upstream=None, client='{"roots":{}}')
+    assert SEALER.open(SEALER.seal(session)) == session
+
+
 def test_a_token_of_this_format_opens_for_ever():
     """Clients hold tokens over an update of the daemon: this one was written down once."""
     assert sealer().open(GOLDEN) == SESSION
@@ -198,7 +204,7 @@ def test_random_bytes_in_the_right_dress_are_refused(raw: bytes):
 def test_another_body_under_our_own_key_is_refused(body: bytes):
     """Such as the body of another version: unreadable is a session that is not ours."""
     nonce = bytes(12)
-    sealed = AESGCMSIV(b"k" * 32).encrypt(nonce, body, SEALER._bound)
+    sealed = AESGCMSIV(b"k" * 32).encrypt(nonce, body, SEALER._bound[b"\x01"])
     token = base64.urlsafe_b64encode(b"\x01" + nonce + sealed).rstrip(b"=").decode()
     assert SEALER.open(token) is None
 

@@ -1,0 +1,139 @@
+"""An HTTP upstream of the handshake era, asked in the stateless shape.
+
+What a client of the stateless era declares is fixed in a session there, so clients that differ have
+sessions that differ: one for each principal and what it declared. Nobody's answers reach another's.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+
+import msgspec
+from msgspec import Raw
+
+from meshd.core.tasks import TaskGroup
+from meshd.protocol import jsonrpc
+from meshd.protocol.input_required import RESPONSES, RETRIED, STATE, Question, asking, may_ask
+from meshd.protocol.jsonrpc import Reply
+from meshd.protocol.members import UNREADABLE, joined, members, text
+from meshd.protocol.subscriptions import CHANGES, Filter, acknowledgement, offered, read_filter
+from meshd.protocol.translation import URL_NEEDED, code_of, discovery
+from meshd.proxy.adapter import Asker, Hear
+from meshd.proxy.http import HttpUpstream
+from meshd.proxy.http_session import HttpSession
+from meshd.proxy.parked import Call, Parking
+from meshd.wire.errors import MeshError
+
+CALL_CEILING = 3600.0
+MAX_SESSIONS = 256
+"""Sessions kept open; the one that was used longest ago is closed for another."""
+
+
+_EXPIRED = "what the server asked was not answered in time; the request has to begin anew"
+
+
+class HandshakeHttp:
+    """Asks one upstream. `own` is the daemon's own session with it."""
+
+    def __init__(
+        self, upstream: HttpUpstream, shown: str, own: HttpSession, tasks: TaskGroup
+    ) -> None:
+        self._upstream = upstream
+        self._shown = shown
+        self._own = own
+        self._tasks = tasks
+        self._sessions: OrderedDict[Asker, HttpSession] = OrderedDict()
+        self._parking = Parking(tasks)
+
+    async def discover(self) -> bytes:
+        """Made of its answer to `initialize`."""
+        return discovery(await self._own.open())
+
+    async def ask(self, method: str, params: Mapping[str, Raw], asker: Asker, hear: Hear) -> Reply:
+        """One request, or the answers to what the server asked in one. Raises as `Adapter.ask`."""
+        if STATE in params or RESPONSES in params:
+            call = self._parking.take(text(params.get(STATE)), asker)
+            if call is not None:
+                return await self._parking.resume(call, members(params.get(RESPONSES, b"")), hear)
+            if STATE in params:
+                return Reply(None, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, _EXPIRED))
+        plain = {name: value for name, value in params.items() if name not in RETRIED}
+        session = await self._session(asker)
+
+        async def work(call: Call) -> Reply:
+            return await session.request(
+                method, joined(plain), deadline=CALL_CEILING, attend=call.attend
+            )
+
+        reply = await self._parking.begin(Call(asker, session.tell), work, hear)
+        return _urls_asked(reply, asker.capabilities)
+
+    async def listen(self, wanted: Mapping[str, Raw]) -> AsyncGenerator[bytes, None]:
+        """The stream of a session of its own, with the resources subscribed there.
+
+        Raises as `Adapter.listen`.
+        """
+        session = HttpSession(self._upstream, self._shown)
+        try:
+            said = members(await session.open())
+            honoured = offered(read_filter(wanted), said.get("capabilities", Raw(b"{}")))
+            for uri in tuple(honoured.resources):
+                reply = await session.request("resources/subscribe", joined({"uri": uri}))
+                if reply.result is None:
+                    honoured.resources.remove(uri)
+            yield acknowledgement(honoured)
+            async with aclosing(session.heard()) as heard:
+                async for message, raw in heard:
+                    if _is_wanted(message.method, bytes(message.params), honoured):
+                        yield raw
+        finally:
+            self._tasks.start("part", session.close())
+
+    async def close(self) -> None:
+        """End the sessions."""
+        sessions = tuple(self._sessions.values())
+        self._sessions.clear()
+        await asyncio.gather(*(session.close() for session in sessions))
+
+    async def _session(self, asker: Asker) -> HttpSession:
+        session = self._sessions.get(asker)
+        if session is None:
+            session = self._sessions[asker] = HttpSession(
+                self._upstream, self._shown, asker.capabilities
+            )
+            if len(self._sessions) > MAX_SESSIONS:
+                _, oldest = self._sessions.popitem(last=False)
+                self._tasks.start("part", oldest.close())
+            if asker.log_level is not None:
+                level = msgspec.json.encode({"level": asker.log_level})
+                with suppress(MeshError):
+                    await session.request("logging/setLevel", level)
+        else:
+            self._sessions.move_to_end(asker)
+        return session
+
+
+def _is_wanted(method: str, params: bytes, honoured: Filter) -> bool:
+    if method == "notifications/resources/updated":
+        return text(members(params).get("uri")) in honoured.resources
+    return CHANGES.get(method) in honoured.changes
+
+
+def _urls_asked(reply: Reply, capabilities: bytes) -> Reply:
+    """A call that needs its user to visit URLs first, as questions; nothing waits for answers."""
+    error = reply.error
+    if error is None or code_of(error) != URL_NEEDED:
+        return reply
+    asked = members(members(error).get("data", b"")).get("elicitations", Raw(b"[]"))
+    try:
+        urls = msgspec.json.decode(asked, type=list[Raw])
+    except UNREADABLE:
+        return reply
+    questions = {
+        f"url-{number}": Question("elicitation/create", bytes(url))
+        for number, url in enumerate(urls, 1)
+    }
+    if not questions or not all(may_ask(q, capabilities) for q in questions.values()):
+        return reply
+    return Reply(asking(questions, None), None)

@@ -1,0 +1,53 @@
+"""The JSON-RPC messages of one HTTP answer, whether it is JSON or an event stream."""
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from meshd.protocol import jsonrpc, sse
+from meshd.protocol.jsonrpc import Message, Reply
+from meshd.proxy.http import MAX_BODY, Response
+from meshd.wire.errors import UpstreamFailed
+
+EVENT_STREAM = "text/event-stream"
+
+
+async def messages(response: Response, shown: str) -> AsyncGenerator[tuple[Message, bytes], None]:
+    """Each message, read and raw, as it comes.
+
+    Raises:
+        UpstreamFailed, UpstreamTimeout: it breaks off, or what comes is no JSON-RPC.
+    """
+    if response.content_type != EVENT_STREAM:
+        yield _read(await response.read(MAX_BODY), shown)
+        return
+    splitter = sse.Splitter()
+    async for chunk in response.chunks():
+        try:
+            events = splitter.feed(chunk)
+        except sse.EventTooLarge:
+            raise UpstreamFailed(f"{shown} sent an event that is too large") from None
+        for event in events:
+            if data := sse.data_of(event):
+                yield _read(data, shown)
+
+
+def reply_of(message: Message) -> Reply:
+    """The answer that a response holds."""
+    result = bytes(message.result)
+    return Reply(result, None) if result else Reply(None, bytes(message.error) or b"null")
+
+
+def sentence_of(error: bytes | None) -> str:
+    """What an error says, cut."""
+    try:
+        return str(msgspec.json.decode(error or b"{}").get("message", "no reason given"))[:200]
+    except (msgspec.DecodeError, AttributeError):
+        return "no reason given"
+
+
+def _read(data: bytes, shown: str) -> tuple[Message, bytes]:
+    try:
+        return jsonrpc.parse(data), data
+    except jsonrpc.BadMessage as error:
+        raise UpstreamFailed(f"{shown} answered no JSON-RPC: {error}") from None

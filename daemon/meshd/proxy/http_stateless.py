@@ -1,0 +1,158 @@
+"""An HTTP upstream of the stateless era: one POST for each request, and nothing kept between them.
+
+Source: MCP 2026-07-28, basic/transports, Streamable HTTP.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+
+import msgspec
+from msgspec import Raw
+
+from meshd.protocol import jsonrpc, versions
+from meshd.protocol.envelope import STATELESS_CODES, enveloped, headers_for
+from meshd.protocol.jsonrpc import Reply
+from meshd.protocol.members import members
+from meshd.protocol.translation import code_of, speaks_ours
+from meshd.proxy.adapter import OURSELVES, Asker, Hear
+from meshd.proxy.http import MAX_BODY, HttpUpstream, Response
+from meshd.proxy.http_messages import EVENT_STREAM, messages, reply_of
+from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
+
+CALL_CEILING = 3600.0
+
+ParamHeaders = Callable[[str, Mapping[str, Raw]], Mapping[str, str]]
+"""The `Mcp-Param-*` headers of a request, by its method and params."""
+
+
+_REFUSALS = STATELESS_CODES | {jsonrpc.METHOD_NOT_FOUND, jsonrpc.INVALID_PARAMS}
+
+
+class NotStateless(Exception):
+    """What the upstream answered makes it doubtful that it speaks this era (still)."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class StatelessHttp:
+    """Asks one upstream. `said` is what it answered to `server/discover`."""
+
+    def __init__(
+        self, upstream: HttpUpstream, shown: str, said: bytes, param_headers: ParamHeaders
+    ) -> None:
+        self._upstream = upstream
+        self._shown = shown
+        self._said = said
+        self._param_headers = param_headers
+        self._ids = itertools.count(1)
+
+    async def discover(self) -> bytes:
+        """What it said when it was found out which era it speaks."""
+        return self._said
+
+    async def ask(self, method: str, params: Mapping[str, Raw], asker: Asker, hear: Hear) -> Reply:
+        """One request; what comes before its answer is heard. Raises as `Adapter.ask`.
+
+        Raises:
+            NotStateless: what it answered is no answer of this era.
+        """
+        ident = next(self._ids)
+        try:
+            async with asyncio.timeout(CALL_CEILING):
+                response = await self._post(ident, method, params, asker)
+                try:
+                    return await self._answer(response, ident, hear)
+                finally:
+                    response.release()
+        except TimeoutError:
+            late = f"{self._shown} did not answer within {CALL_CEILING:g} s"
+            raise UpstreamTimeout(late) from None
+
+    async def listen(self, wanted: Mapping[str, Raw]) -> AsyncGenerator[bytes, None]:
+        """Its stream of notifications. Raises as `Adapter.listen`."""
+        ident = next(self._ids)
+        params = {"notifications": Raw(msgspec.json.encode(wanted))}
+        response = await self._post(ident, "subscriptions/listen", params, Asker(""))
+        try:
+            self._check(response)
+            async with aclosing(messages(response, self._shown)) as found:
+                async for message, raw in found:
+                    if not message.method:
+                        return
+                    if not message.is_request:
+                        yield raw
+        finally:
+            response.release()
+
+    async def _post(
+        self, ident: int, method: str, params: Mapping[str, Raw], asker: Asker
+    ) -> Response:
+        lines = {**headers_for(method, params), **self._param_headers(method, params)}
+        inside = enveloped(params, OURSELVES, asker.capabilities, asker.log_level)
+        return await self._upstream.post(
+            jsonrpc.request(ident, method, inside),
+            session=None, version=versions.LATEST_STATELESS, more=lines,
+        )  # fmt: skip
+
+    async def _answer(self, response: Response, ident: int, hear: Hear) -> Reply:
+        if response.status in {400, 404, 405} and response.content_type != EVENT_STREAM:
+            body = await response.read(MAX_BODY)
+            if not speaks_stateless(body):
+                raise NotStateless(response.status)
+            return Reply(None, bytes(members(body)["error"]))
+        self._check(response)
+        async with aclosing(messages(response, self._shown)) as found:
+            async for message, raw in found:
+                if not message.method and bytes(message.id) == b"%d" % ident:
+                    return reply_of(message)
+                if message.method and not message.is_request:
+                    hear(raw)
+        raise UpstreamFailed(f"{self._shown} ended without an answer")
+
+    def _check(self, response: Response) -> None:
+        status = response.status
+        if status in {401, 403}:
+            raise NeedsLogin(f"{self._shown} refused the credentials (HTTP {status})")
+        if status != 200:
+            raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
+
+
+def speaks_stateless(body: bytes) -> bool:
+    """Whether the body of a 4xx is a refusal as a server of this era gives it.
+
+    Servers of the other era refuse what has no session with other codes, or with no JSON-RPC.
+    """
+    return code_of(bytes(members(body).get("error", b""))) in _REFUSALS
+
+
+async def discovered(upstream: HttpUpstream, shown: str) -> bytes | None:
+    """What an upstream says of itself in this era; None where it does not speak it.
+
+    Raises:
+        UpstreamFailed, UpstreamTimeout: it cannot be reached.
+        NeedsLogin: it refused our credentials.
+    """
+    body = jsonrpc.request(0, "server/discover", enveloped({}, OURSELVES))
+    response = await upstream.post(
+        body, session=None, version=versions.LATEST_STATELESS,
+        more=headers_for("server/discover", {}),
+    )  # fmt: skip
+    try:
+        if response.status in {401, 403}:
+            raise NeedsLogin(f"{shown} refused the credentials (HTTP {response.status})")
+        if response.status != 200:
+            return None
+        async with aclosing(messages(response, shown)) as found:
+            async for message, _ in found:
+                if not message.method:
+                    said = reply_of(message).result
+                    return said if said is not None and speaks_ours(said) else None
+    except UpstreamFailed:
+        return None  # it said something, but nothing of this era
+    finally:
+        response.release()
+    return None
