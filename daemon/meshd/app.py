@@ -63,6 +63,7 @@ from meshd.vault.seal import Sealer
 from meshd.vault.seal_state import StateSealer
 from meshd.vault.sources.chain import sources
 from meshd.wire.calls import CALLS
+from meshd.wire.errors import Conflict
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +208,7 @@ class _Entrance:
         inside = OpenHouse(
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
-            lambda: _is_ready(self._house),
+            lambda: _is_ready(self._house), self._house.limit,
         )  # fmt: skip
         self.tcp.lead_to(inside)
         self.unix.lead_to(self._dispatcher, inside.answer_mcp)
@@ -295,8 +296,11 @@ def _open_endpoint(
 
 
 async def _open_debug(port: int, house: _House, clock: Clock, stack: AsyncExitStack) -> None:
-    debug = DebugSite(house.keys, clock)
-    listener = bind("127.0.0.1", port, None)
+    debug = DebugSite(house.keys, clock, lambda: house.unlocking.why is not None)
+    try:
+        listener = bind("127.0.0.1", port, None)
+    except Conflict:
+        raise Conflict(f"DEBUG_PORT {port} is taken", next="meshctl config list") from None
     stack.push_async_callback(debug.stop)
     await debug.start(listener)
     log.info("the debug server listens on 127.0.0.1:%d", listener.getsockname()[1])
@@ -396,7 +400,7 @@ def _owner(house: _House) -> Principal:
     founding = house.founding
     return Principal(
         id=founding.owner, name=founding.owner_name, kind="local",
-        org=next(iter(house.directory.view.orgs)),
+        org=next(iter(house.directory.latest.orgs), founding.org),
         owner=founding.owner, permissions=EVERYTHING, role="owner", instance_admin=True,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from meshd.core.process import close_to_others, notify, raise_file_limit
 from meshd.core.tasks import TaskGroup
 from meshd.core.watchdog import Watchdog
 from meshd.services.failures import failure
-from meshd.store.db import StoreDamaged
+from meshd.store.db import StoreDamaged, StoreError
 from meshd.wire.errors import Conflict, Internal, MeshError, Usage
 from meshd.wire.version import VERSION
 
@@ -245,6 +245,8 @@ async def _keep_reloading(
         reloading.clear()
         try:
             await served.reload(await asyncio.to_thread(read))
+        except StoreError as error:
+            log.warning("the settings were taken over, and no event tells of it: %s", error)
         except MeshError as error:
             facts = " ".join(f"{name}={fact}" for name, fact in error.facts.items())
             log.error("the settings stay as they were: %s %s", error.message, facts)  # noqa: TRY400 - no traceback for what an operator wrote

@@ -121,7 +121,8 @@ def move(
     me.out.rows(render.moved(), done["tables"], empty="there were no tables")
     for line in render.proved(done):
         me.out.note(line)
-    me.out.next(f"set DATABASE_URL={done['target']}, then meshctl daemon start")
+    me.out.note(f"the data is used from there once DATABASE_URL says so: {done['target']}")
+    me.out.next("meshctl daemon start")
 
 
 def _program(me: Ctx, *words: str, stdin: str = "") -> Any:

@@ -21,7 +21,7 @@ from meshd.services.failures import failure
 from meshd.services.keys import Keys
 from meshd.services.refusals import denied_call
 from meshd.wire.calls.daemon import SHOW
-from meshd.wire.errors import MethodNotAllowed, NotFound, Unauthenticated
+from meshd.wire.errors import Locked, MethodNotAllowed, NotFound, Unauthenticated
 
 PAGES: Mapping[tuple[str, str], Callable[[], Any]] = {
     ("GET", "/tasks"): diagnostics.tasks,
@@ -34,8 +34,10 @@ PAGES: Mapping[tuple[str, str], Callable[[], Any]] = {
 class DebugSite:
     """Serves `PAGES` as JSON to who may see the inside of the daemon."""
 
-    def __init__(self, keys: Keys, clock: Clock) -> None:
+    def __init__(self, keys: Keys, clock: Clock, locked: Callable[[], bool]) -> None:
+        """While it is `locked`, nobody is let in."""
         self._keys = keys
+        self._locked = locked
         self._gate: Gate | None = None
         self._server = HttpServer(self._handle, clock)
 
@@ -64,6 +66,8 @@ class DebugSite:
         wrong = self._gate.check(request.headers) if self._gate else NotFound("not yet")
         if wrong is not None:
             raise wrong
+        if self._locked():
+            raise Locked("the vault is locked", next="meshctl vault unlock")
         principal = authenticate(self._keys, request.headers)
         decision = decide_call(principal, SHOW)
         if not decision:

@@ -11,7 +11,8 @@ from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.streams import OpenStreams
 from meshd.services.keys import Keys
 from meshd.services.principal import Principal
-from meshd.wire.errors import MeshError, NotFound, Unavailable
+from meshd.services.rate_limit import RateLimit
+from meshd.wire.errors import Locked, MeshError, NotFound, Unavailable
 
 DOCUMENT = "/openapi.json"
 """What the control calls are, for who does not know them; served like one of them."""
@@ -49,6 +50,10 @@ class Inside(Protocol):
         ...
 
 
+def _locked() -> Locked:
+    return Locked("the vault is locked", next="meshctl vault unlock")
+
+
 class LockedHouse:
     """Says why, to everybody: without the vault's key nothing upstream can be reached."""
 
@@ -57,14 +62,14 @@ class LockedHouse:
 
     async def check_ready(self) -> None:
         """Never."""
-        raise self._why()
+        raise _locked()
 
     async def answer(
         self, request: web.BaseRequest, started: float, trust: Trust
     ) -> web.StreamResponse:
-        """The reason, also to who shows no key: `/ready` tells everybody anyway."""
+        """That it is so, without where the key is looked for: nobody has shown who asks."""
         del request, started, trust
-        raise self._why()
+        raise _locked()
 
     async def answer_mcp(
         self, request: web.BaseRequest, principal: Principal
@@ -80,7 +85,10 @@ class LockedHouse:
 class OpenHouse:
     """MCP and control calls, for who shows a key."""
 
-    def __init__(self, keys: Keys, endpoint: Endpoint, control: Control, ready: Ready) -> None:
+    def __init__(
+        self, keys: Keys, endpoint: Endpoint, control: Control, ready: Ready, limit: RateLimit
+    ) -> None:
+        self._limit = limit
         self._keys = keys
         self._endpoint = endpoint
         self._control = control
@@ -103,6 +111,7 @@ class OpenHouse:
         principal = authenticate(self._keys, request.headers)
         trust(request)
         if not path.startswith("/mcp/"):
+            self._limit.check(principal)  # a tool is called there as well
             return await self._control(request, principal)
         if request.method != "GET":
             return await self._endpoint.handle(request, principal, path[5:], started)

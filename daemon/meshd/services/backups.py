@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from meshd.core.clock import Clock, iso
 from meshd.core.config import Config
+from meshd.core.database_url import SqliteFile
 from meshd.services.db_facts import facts
 from meshd.services.events import Events
 from meshd.services.principal import Principal
@@ -57,7 +59,7 @@ async def make(
         BadRequest, Unconfirmed, Unavailable: as `Backups.make`.
     """
     path = Path(asked.file)
-    await asyncio.to_thread(_check, path, replace=asked.replace)
+    await asyncio.to_thread(_check, path, config, replace=asked.replace)
     with explained(config):
         async with _draft(path) as draft, whole.read(config, databases) as reading:
             at = iso(clock.now())
@@ -70,17 +72,35 @@ async def make(
     )  # fmt: skip
 
 
-def _check(path: Path, *, replace: bool) -> None:
+def _check(path: Path, config: Config, *, replace: bool) -> None:
     about = {"file": str(path)}
     if not path.is_absolute() or "\0" in str(path):
         raise BadRequest("a backup's file is named by its whole path", facts=about)
+    if set(path.resolve().parents) & _ours(config) or path.resolve() in _files(config):
+        raise BadRequest("the daemon keeps its own files there", facts=about)
     if path.exists() and not path.is_file():
         raise BadRequest("a backup is a file, and this is something else", facts=about)
     if path.exists() and not replace:
         raise Unconfirmed(
             f"{path} is there already, and would be replaced",
-            next=f"meshctl db backup {path} --yes",
+            next=f"meshctl db backup {shlex.quote(str(path))} --yes",
         )
+
+
+def _ours(config: Config) -> set[Path]:
+    """Folders that no backup belongs into."""
+    home = config.home
+    found = {config.data, config.master_key.parent, config.log.parent, home / "run"}
+    return {folder.resolve() for folder in found}
+
+
+def _files(config: Config) -> set[Path]:
+    """The files of the home itself, and of a database that lies elsewhere."""
+    found = {config.lock, config.socket, config.config_path}
+    if isinstance(config.database, SqliteFile):
+        for file in whole.files(config.database):
+            found |= {file, *(file.with_name(file.name + end) for end in ("-wal", "-shm", ".seal"))}
+    return {file.resolve() for file in found}
 
 
 def remembered(done: BackedUp) -> Step:

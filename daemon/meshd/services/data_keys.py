@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Set as AbstractSet
 
+from meshd.services.directory import stored_bytes
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.errors import VaultError
 from meshd.vault.vault import Vault
@@ -26,6 +27,8 @@ class DataKeys:
         for key in await self._db.all("data_key.all"):
             if key["org_id"] in now - before:
                 try:
-                    self._vault.add_key(bytes(key["wrapped"]), key["org_id"], key["version"])
+                    self._vault.add_key(
+                        stored_bytes(key["wrapped"]), key["org_id"], key["version"], key["sealed"]
+                    )
                 except VaultError as error:
                     log.warning("a data key of %s cannot be opened: %s", key["org_id"], error)

@@ -212,7 +212,7 @@ class Directory:
             connections=connections,
             by_name={(c.org, c.name): c for c in connections.values()},
             keys=keys,
-            by_digest={bytes(row["digest"]): keys[row["id"]].principal for row in rows},
+            by_digest={stored_bytes(row["digest"]): keys[row["id"]].principal for row in rows},
         )
 
 

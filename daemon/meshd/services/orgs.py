@@ -145,7 +145,8 @@ class Orgs:
 
     async def _write(self, org: str, name: str, *steps: Step) -> None:
         try:
-            await self._db.org(org).write(*steps, Step("revision.bump", {"topic": "orgs"}))
+            # First, so that of two daemons that change orgs one waits, and then sees what is left.
+            await self._db.org(org).write(Step("revision.bump", {"topic": "orgs"}), *steps)
         except UniqueViolation:
             raise Conflict(
                 f'an org "{name}" exists already', next=f"meshctl org show {name}"

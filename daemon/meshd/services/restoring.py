@@ -1,6 +1,7 @@
 """Putting a backup in place, and what was there aside. The caller holds the lock of the home."""
 
 import asyncio
+import shlex
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -129,7 +130,7 @@ async def _ask(config: Config, file: Path, other_key: str | None, manifest: Mani
     if other_key is not None:
         about["key"] = f"needs {', '.join(manifest.sealed_with)}, here is {other_key}"
     if about:
-        again = f"meshctl db restore {file} --yes"
+        again = f"meshctl db restore {shlex.quote(str(file))} --yes"
         raise Unconfirmed("this replaces the data or needs another key", facts=about, next=again)
 
 

@@ -49,6 +49,7 @@ class Settings:
 
     async def reload(self, read: Config) -> Reloaded:
         """Take over what is live in `read`, and say so in an event; the rest stays as it was."""
+        who = self._who()
         names = [setting.env for setting in SETTINGS]
         differ = [name for name in names if read.value(name) != self.config.value(name)]
         done = Reloaded([n for n in differ if n in LIVE], [n for n in differ if n not in LIVE])
@@ -59,6 +60,5 @@ class Settings:
         if done.waiting:
             log.warning("needs a restart: %s", " ".join(done.waiting))
         data = {"changed": done.changed, "needs_restart": done.waiting}
-        who = self._who()
         await self._db.org(who.org).write(self._events.step(who, "config.reloaded", "meshd", data))
         return done

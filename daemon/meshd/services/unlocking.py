@@ -14,10 +14,10 @@ from meshd.core.clock import Clock
 from meshd.core.secret import Secret
 from meshd.services.directory import stored_bytes
 from meshd.services.rate_limit import Bucket
-from meshd.store.db import Row, Step, UniqueViolation
+from meshd.store.db import Row, Step, StoreError, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.box import UnknownKey
-from meshd.vault.errors import MasterKeyError, VaultError, WrongMasterKey
+from meshd.vault.errors import VaultError, WrongMasterKey
 from meshd.vault.master import MasterKey, decode
 from meshd.vault.sources.environment import WEAK
 from meshd.vault.sources.source import Source
@@ -169,13 +169,16 @@ class Unlocking:
             except UniqueViolation:
                 continue  # another daemon was first: its keys are the ones
             break
-        self._vault.adopt(trial)
-        # Read once it is open: what another daemon adds from now on is followed.
-        self.broken, self._wrong = _load(self._vault, (await self.sealed()).rows), None
+        self.broken, self._wrong = _load(trial, (await self.sealed()).rows), None
         for (org, version), why in self.broken.items():
             log.error("data key %d of %s cannot be opened: %s", version, org, why)
+        self._vault.adopt(trial)
         log.info("the vault is open: master key %s", master.id.hex())
         self.opened()
+        try:  # what another daemon added meanwhile; what it adds from now on is followed
+            _load(self._vault, (await self.sealed()).rows)
+        except StoreError as error:
+            log.warning("data keys could not be read again: %s", error)
 
     async def _complete(self, trial: Vault, present: Sealed) -> None:
         """Put the master key on record, then give every org without one a data key.
@@ -228,6 +231,3 @@ def _wrapped_by(row: Row) -> str:
 
 def _ids(wrong: WrongMasterKey | None) -> dict[str, str]:
     return {} if wrong is None else {"key id": wrong.given, "needed": " ".join(wrong.needed)}
-
-
-__all__ = ["MasterKeyError", "Sealed", "Unlocking"]

@@ -2,7 +2,7 @@
 
 SQLite notices a page that makes no sense, never a letter that changed inside a value. But it writes
 to the file at checkpoints alone, so between two of them a seal can stand beside it: the checksums
-of its blocks. A block in which one bit differs is damage; other differences are another program's
+of its blocks. Blocks in which one bit differs are damage; other differences are another program's
 writing, which is told and no reason to stop. What was written since a checkpoint is in the
 write-ahead log, whose frames have checksums; the log is read as SQLite will read it, and what
 SQLite would silently leave out is found.
@@ -50,6 +50,7 @@ def check(path: Path, *, log: bool) -> bool:
         _check_log(wal)
     try:
         state, inode, *content = seal_of(path).read_text().split()
+        size, sums = content
         same_file = inode == str(path.stat().st_ino)
     except (FileNotFoundError, UnicodeDecodeError, ValueError):
         return False
@@ -60,8 +61,11 @@ def check(path: Path, *, log: bool) -> bool:
         now = _content(file)
     if content == now:
         return True
-    if _has_flipped(content[-1], now[-1]):
-        raise StoreDamaged(f"{path}: a bit of it changed while no daemon ran")
+    if size == now[0] and _has_flipped(sums, now[1]):
+        raise StoreDamaged(
+            f"{path}: a bit of it changed while no daemon ran; if a program of yours wrote to it,"
+            f" remove {seal_of(path).name}"
+        )
     _LOG.warning("%s was written to by another program while no daemon ran", path)
     return False
 
@@ -131,16 +135,18 @@ def _content(file: FileIO) -> list[str]:
 
 
 def _has_flipped(before: str, now: str) -> bool:
-    """Whether one bit differs in some block.
+    """Whether one bit differs in most of the blocks that differ at all.
 
-    A CRC is linear: what a bit changes in it depends on nothing but the bit's place.
+    A CRC is linear: what a bit changes in it depends on nothing but the bit's place. What a program
+    wrote may look so in a block, hardly in most of them.
     """
     both = range(0, min(len(before), len(now)), 8)
     try:
-        differ = {int(before[at : at + 8], 16) ^ int(now[at : at + 8], 16) for at in both}
+        changes = [int(before[at : at + 8], 16) ^ int(now[at : at + 8], 16) for at in both]
     except ValueError:  # the seal itself was damaged
         return False
-    return not (differ - {0}).isdisjoint(_single_bits())
+    differ, single = [change for change in changes if change], _single_bits()
+    return 2 * sum(change in single for change in differ) > len(differ)
 
 
 def _single_bits() -> frozenset[int]:
