@@ -19,8 +19,11 @@ def json_answer(body: Any, status: int = 200) -> web.Response:
 
 
 def error_answer(error: MeshError) -> web.Response:
-    """The error with its own HTTP status."""
-    return json_answer(error.body(), error.status)
+    """The error with its own HTTP status, and when to come again where it says so."""
+    answer = json_answer(error.body(), error.status)
+    if "retry_after_s" in error.facts:
+        answer.headers["Retry-After"] = error.facts["retry_after_s"]
+    return answer
 
 
 class Request(web.BaseRequest):

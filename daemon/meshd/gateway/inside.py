@@ -77,10 +77,13 @@ class LockedHouse:
 class OpenHouse:
     """MCP and control calls, for who shows a key."""
 
-    def __init__(self, keys: Keys, endpoint: Endpoint, control: Control, ready: Ready) -> None:
+    def __init__(
+        self, keys: Keys, endpoint: Endpoint, control: Control, events: Control, ready: Ready
+    ) -> None:
         self._keys = keys
         self._endpoint = endpoint
         self._control = control
+        self._events = events
         self._ready = ready
         self._streams = OpenStreams()
 
@@ -94,10 +97,12 @@ class OpenHouse:
     ) -> web.StreamResponse:
         """Authenticate, and lead to MCP or to the control calls."""
         path = request.rel_url.raw_path
-        if not path.startswith(("/mcp/", "/v1/")) or "/.well-known" in path:
+        if not path.startswith(("/mcp/", "/v1/", "/events/")) or "/.well-known" in path:
             raise NotFound("nothing is here")
         principal = authenticate(self._keys, request.headers)
         trust(request)
+        if path.startswith("/events/"):
+            return await self._events(request, principal)
         if not path.startswith("/mcp/"):
             return await self._control(request, principal)
         if request.method != "GET":
