@@ -16,6 +16,7 @@ from meshd.bus.retry import ATTEMPTS, CRASHES, Outcome, Tried, settle
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.core.tasks import TaskGroup
 from meshd.store.db import StoreError
+from meshd.wire.errors import MeshError
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Dispatcher:
             wait = POLL
             try:
                 wait = await self.pump()
-            except StoreError as error:
+            except (StoreError, MeshError) as error:
                 log.warning("deliveries could not be claimed: %s", error)
             try:
                 async with asyncio.timeout(wait):
@@ -193,11 +194,12 @@ class Dispatcher:
                 if one.next.pauses:
                     await self._pause(one.claim.subscription, one.outcome.error or "")
             self.lost += await self._queue.end(ended)
-        except StoreError as error:
+        except (StoreError, MeshError) as error:
             log.warning("how %d attempts ended is not written: %s", len(ended), error)
-        for claim, outcome in zip(batch, outcomes, strict=True):
-            self._let_go(claim, reached=outcome.kind != "failed")
-        self.wake()
+        finally:
+            for claim, outcome in zip(batch, outcomes, strict=True):
+                self._let_go(claim, reached=outcome.kind != "failed")
+            self.wake()
 
     async def _outcomes(self, batch: list[Claim]) -> Sequence[Outcome]:
         first = batch[0]
