@@ -361,7 +361,9 @@ def _open_dispatcher(
     house: _House, about_daemon: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
     unlocking = house.unlocking
-    report = VaultReport(house.main, house.founding.vault, unlocking, house.credentials)
+    report = VaultReport(
+        house.main, house.founding.vault, unlocking, house.credentials, house.bus.seals
+    )
 
     async def note_unlocked(who: Principal) -> None:
         about = {"master_key": house.founding.vault.master_id.hex()}

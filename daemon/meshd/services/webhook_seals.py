@@ -26,8 +26,9 @@ class WebhookSeals:
 
     def open(self, row: SubscriptionRow) -> tuple[Secret, Secret]:
         """URL and secret. Raises VaultError where they do not open."""
-        return self.value(row, "url", row.url), self.value(row, "secret", row.secret)
+        url = self._vault.open(row.org, TABLE, row.id, "url", row.url or b"")
+        return url, self._vault.open(row.org, TABLE, row.id, "secret", row.secret or b"")
 
-    def value(self, row: SubscriptionRow, field: str, blob: bytes | None) -> Secret:
-        """One of them. Raises as `open`."""
-        return self._vault.open(row.org, TABLE, row.id, field, blob or b"")
+    def check(self, org: str, subscription: str, field: str, blob: bytes) -> None:
+        """Open a sealed value and drop it. Raises as `open`."""
+        self._vault.open(org, TABLE, subscription, field, blob)

@@ -93,6 +93,9 @@ def test_a_webhook_is_signed_and_sent_again_when_it_fails(
     assert b'"state":"paused","reason":"HTTP 410"' in shown
     assert secret.encode() not in shown
     assert b"canary" not in shown
+    verified = daemon.control("GET", "/v1/vault/verify")
+    opened = [one for one in verified["counts"] if one["table"] == "subscriptions"]
+    assert [(one["opened"], one["failed"]) for one in opened] == [(2, 0)]
     kept = (daemon.home / "data" / "mesh.db").read_bytes()
     assert secret.encode() not in kept
     assert b"canary" not in kept
