@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--bodies|--connection|--cwd|--env|--env-file|--expires|--file|--filter|--header|--idle|--key|--limit|--lines|--name|--org|--port|--remove-env|--remove-header|--revoke|--role|--since|--to|--transport|--url) skip=1 ;;
+            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--env|--env-file|--event|--expires|--file|--filter|--header|--id|--idle|--key|--limit|--lines|--name|--org|--port|--publisher|--remove-env|--remove-header|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--transport|--type|--url|--webhook) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -18,13 +18,15 @@ _meshctl() {
     COMPREPLY=()
     [[ -n $skip ]] && return
     case "$first $second" in
-        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org key tool call event client vault config db daemon' ;;
+        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org key tool call event subscription delivery client vault config db daemon' ;;
         'connection ') words='list show add edit remove enable disable test' ;;
         'org ') words='list show create use rename remove' ;;
         'key ') words='list show add edit rotate revoke' ;;
         'tool ') words='list show call' ;;
         'call ') words='list show tail' ;;
-        'event ') words='tail' ;;
+        'event ') words='tail publish list show retry replay cancel stats dead' ;;
+        'subscription ') words='list show add pause resume remove test' ;;
+        'delivery ') words='list show' ;;
         'client ') words='list install uninstall' ;;
         'vault ') words='status verify unlock' ;;
         'config ') words='list get' ;;
@@ -69,6 +71,23 @@ _meshctl() {
         'call tail') depth=2 options='--since --limit --no-follow --help' names='' ;;
         'event tail') depth=2 options='--since --after --limit --no-follow --filter --help' names='' ;;
         'tail-events '*) depth=1 options='--since --after --limit --no-follow --filter --help' names='' ;;
+        'event publish') depth=2 options='--data --source --id --subject --at --help' names='' ;;
+        'event list') depth=2 options='--type --source --limit --help' names='' ;;
+        'event show') depth=2 options='--help' names='' ;;
+        'event retry') depth=2 options='--help' names='' ;;
+        'event replay') depth=2 options='--help' names='' ;;
+        'event cancel') depth=2 options='--help' names='' ;;
+        'event stats') depth=2 options='--help' names='' ;;
+        'event dead') depth=2 options='--all --subscription --limit --help' names='' ;;
+        'subscription list') depth=2 options='--help' names='' ;;
+        'subscription show') depth=2 options='--help' names='' ;;
+        'subscription add') depth=2 options='--type --connection --webhook --call --args --name --filter --publisher --help' names='' ;;
+        'subscription pause') depth=2 options='--help' names='' ;;
+        'subscription resume') depth=2 options='--help' names='' ;;
+        'subscription remove') depth=2 options='--help' names='' ;;
+        'subscription test') depth=2 options='--help' names='' ;;
+        'delivery list') depth=2 options='--state --subscription --event --limit --help' names='' ;;
+        'delivery show') depth=2 options='--help' names='' ;;
         'client list') depth=2 options='--help' names='' ;;
         'client install') depth=2 options='--key --file --help' names='' ;;
         'client uninstall') depth=2 options='--file --help' names='' ;;

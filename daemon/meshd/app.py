@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from meshd.api import connection, daemon, db, key, org, record, tool, vault
+from meshd.api import connection, daemon, db, event, key, org, record, tool, vault
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
+from meshd.bus.dispatcher import Dispatcher as BusDispatcher
+from meshd.bus.queue import Queue
 from meshd.core.clock import Clock
 from meshd.core.config import Config
 from meshd.core.home import Remembered
@@ -22,6 +24,7 @@ from meshd.core.tasks import TaskGroup
 from meshd.core.tls import Certificate
 from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
+from meshd.gateway.events_in import EventsIn
 from meshd.gateway.gate import Gate
 from meshd.gateway.inside import LockedHouse, OpenHouse
 from meshd.gateway.passing import HttpPassing
@@ -37,8 +40,11 @@ from meshd.services.backups import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.data_keys import DataKeys
+from meshd.services.deliveries import Deliveries
+from meshd.services.delivering import Delivering
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
+from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
@@ -47,16 +53,20 @@ from meshd.services.management import Management
 from meshd.services.org_choice import in_org
 from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
+from meshd.services.publishing import Publishing
+from meshd.services.quota import Quota
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
 from meshd.services.seals import Seals
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
+from meshd.services.subscriptions import Subscriptions
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
 from meshd.services.vault_report import VaultReport
+from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.opening import explained, open_databases
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.seal import Sealer
@@ -64,6 +74,7 @@ from meshd.vault.seal_state import StateSealer
 from meshd.vault.sources.chain import sources
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import Conflict
+from meshd.wire.ids import new_id
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +93,18 @@ class Serving:
     socket: str
     state: str
     reload: Callable[[Config], Awaitable[Reloaded]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bus:
+    """Events on their way: in, and out again."""
+
+    quota: Quota
+    publishing: Publishing
+    subscriptions: Subscriptions
+    deliveries: Deliveries
+    dispatcher: BusDispatcher
+    seals: WebhookSeals
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +130,7 @@ class _House:
     limit: RateLimit
     following: Following
     backups: Backups
+    bus: _Bus
 
 
 @asynccontextmanager
@@ -208,8 +232,10 @@ class _Entrance:
         inside = OpenHouse(
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
+            EventsIn(self._house.directory, self._house.bus.publishing).handle,
             lambda: _is_ready(self._house), self._house.limit,
         )  # fmt: skip
+        self._house.bus.dispatcher.start()
         self.tcp.lead_to(inside)
         self.unix.lead_to(self._dispatcher, inside.answer_mcp)
 
@@ -231,7 +257,8 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     health = Health(main, directory, events, clock)
     records = Records(calls, directory, clock)
     rules = OutboundRules(config.outbound_allow)
-    credentials = Credentials(founding.vault, Seals(main, founding.vault))
+    seals = Seals(main, founding.vault)
+    credentials = Credentials(founding.vault, seals)
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
@@ -240,6 +267,10 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     connections = Connections(
         main, directory, events, credentials, upstreams, tools, health, rules, clock
     )
+    stranger = await stack.enter_async_context(open_session(rules, stranger=True))
+    webhooks = WebhookSeals(founding.vault, seals)
+    delivering = Delivering(directory, tools, webhooks, client, stranger, clock)
+    bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
     return _House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock), upstreams, tools, connections,
@@ -247,8 +278,31 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
         Following(directory, upstreams, tools, health),
-        Backups(config, databases, events, clock),
+        Backups(config, databases, events, clock), bus,
     )  # fmt: skip
+
+
+def _open_bus(
+    main: ScopedDatabase, directory: Directory, events: Events, delivering: Delivering,
+    seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
+) -> _Bus:  # fmt: skip
+    fan_out = FanOut(lambda: directory.latest.subscriptions)
+    events.deliver_by(fan_out.steps)
+    quota = Quota(config.publish_rate, clock.monotonic)
+    publishing = Publishing(main, events, fan_out, quota, clock)
+
+    async def pause(subscription: str, reason: str) -> None:
+        await subscriptions.stop(subscription, reason)
+
+    dispatcher = BusDispatcher(
+        Queue(main, clock, new_id("run")), delivering.subscribers, delivering.deliver, pause, clock
+    )
+    subscriptions = Subscriptions(
+        main, directory, events, publishing, seals, rules, dispatcher.is_held_back, clock
+    )
+    events.bell.on_ring(dispatcher.wake)
+    deliveries = Deliveries(main, directory, events, dispatcher, clock)
+    return _Bus(quota, publishing, subscriptions, deliveries, dispatcher, seals)
 
 
 async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> None:
@@ -260,6 +314,7 @@ async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> No
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
     tasks.start("following", house.following.run())
+    stack.push_async_callback(house.bus.dispatcher.stop)
 
 
 async def _write_rest(tasks: TaskGroup, house: _House) -> None:
@@ -313,6 +368,9 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
     def limit(config: Config) -> None:
         house.limit.per_minute = config.rate_limit
 
+    def quota(config: Config) -> None:
+        house.bus.quota.per_second = config.publish_rate
+
     return Settings(
         config,
         house.main,
@@ -327,6 +385,7 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
             "MESHCTL_KEEP_EVENTS": keep,
             "MESHCTL_KEEP_CALLS": keep,
             "MESHCTL_RATE_LIMIT": limit,
+            "MESHCTL_PUBLISH_RATE": quota,
         },
     )
 
@@ -335,7 +394,9 @@ def _open_dispatcher(
     house: _House, others: Mapping[str, Handler], stopping: asyncio.Event
 ) -> Dispatcher:
     unlocking = house.unlocking
-    report = VaultReport(house.main, house.founding.vault, unlocking, house.credentials)
+    report = VaultReport(
+        house.main, house.founding.vault, unlocking, house.credentials, house.bus.seals
+    )
 
     async def note_unlocked(who: Principal) -> None:
         about = {"master_key": house.founding.vault.master_id.hex()}
@@ -350,6 +411,7 @@ def _open_dispatcher(
             **org.handlers(house.orgs),
             **key.handlers(house.keys),
             **record.handlers(house.records, house.events),
+            **event.handlers(house.bus.publishing, house.bus.subscriptions, house.bus.deliveries),
             **vault.handlers(unlocking, report, note_unlocked),
             **db.handlers(house.backups),
             **others,

@@ -71,6 +71,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
     ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
     ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
+    ("MESHCTL_PUBLISH_RATE", "5000", "Events a second that each org may publish."),
     (
         "MESHCTL_MASTER_KEY_COMMAND",
         "",
@@ -208,7 +209,34 @@ daemon, without losing one: meshseq is the cursor.
   meshctl tail-events --filter 'type=mesh.*'
   meshctl tail-events --json --no-follow    what is there, one JSON object a line
 
-Calls are no events: meshctl call tail follows those."""
+Calls are no events: meshctl call tail follows those.
+
+Publish one from a shell, or over HTTP as a CloudEvent to /events/ORG with a key that has
+self/event.publish. When the answer comes, the event and its deliveries are on disk. The same --id
+twice is one event. Another --source than your own needs self/event.publish_as; types mesh.* are
+meshctl's.
+
+  meshctl event publish order.made --data '{"no": 17}' --id order-17
+
+A subscription gets each event that matches at least once; in no order:
+
+  meshctl subscription add --type 'order.*' --connection erp         its tool ON_EVENTS
+  meshctl subscription add --type order.made --call erp/bill --args '{"no": "{{ event.data.no }}"}'
+  meshctl subscription add --type '*' --webhook https://hooks.example/in --filter 'subject=eu-*'
+
+It runs with the rights of who made it, and pauses with a reason when these are gone. --filter takes
+CloudEvents filters (exact, prefix, suffix, all, any, not) as JSON too. Webhooks are signed as
+Standard Webhooks has it; redirects are failures, 410 pauses the subscription.
+
+What fails is tried 20 times, after 1 s, 2 s, 4 s … at most an hour, give or take a fifth; a
+Retry-After, or retryAfter (ms) of ON_EVENTS, is followed for a day without using up tries. Then it
+is dead, and kept for 30 days:
+
+  meshctl delivery list --state dead        or: meshctl event dead list
+  meshctl delivery show ID                  each attempt
+  meshctl event dead retry ID               or --all
+  meshctl event replay ID                   deliver one event to everybody again
+  meshctl event stats"""
 
 _JSON = """\
 --json answers in JSON on stdout, exactly as the API has it. Fields are only ever added. Lists are

@@ -1,4 +1,4 @@
-"""Events: the line of a tail."""
+"""Events: the line of a tail, their table and their card, and how the bus stands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from meshctl.render.safe import safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from meshctl.render.columns import Item
+    from meshctl.render.columns import Item, Pairs, Table
     from meshctl.render.look import Look
 
 _DATA = 160
@@ -20,7 +20,7 @@ _DATA = 160
 def line(item: Item, look: Look) -> str:
     """One event: when, what, about what, and the beginning of its data."""
     about = item.get("subject") or item["source"]
-    data = item.get("data")
+    data = item.get("data", item.get("data_base64"))
     cells = [
         when.clock(item["time"], look.now),
         f"{safe(str(item['type'])):<24}",
@@ -28,3 +28,52 @@ def line(item: Item, look: Look) -> str:
         "" if data is None else look.cut(safe(json.dumps(data, ensure_ascii=False)), _DATA),
     ]
     return GAP.join(cells).rstrip()
+
+
+def table(look: Look) -> Table:
+    """`event list`."""
+    from meshctl.render.columns import Column, Table
+
+    return Table(
+        (
+            Column("TIME", lambda e: when.age(e["time"], look.now)),
+            Column("TYPE", lambda e: str(e["type"])),
+            Column("SUBJECT", lambda e: e.get("subject") or "-", flex=True),
+            Column("SOURCE", lambda e: str(e["source"])),
+            Column("DELIVERED", lambda e: f"{e['done']}/{e['deliveries']}", align="right"),
+            Column("DEAD", lambda e: str(e["dead"]), align="right"),
+            Column("ID", lambda e: str(e["id"])),
+        )
+    )
+
+
+def card(item: Item, look: Look) -> Pairs:
+    """`event show`: every attribute, and the data whole."""
+    attributes = [
+        (name, str(value))
+        for name, value in item.items()
+        if value is not None and name not in {"data", "data_base64", "time"}
+    ]
+    data = item.get("data", item.get("data_base64"))
+    shown = json.dumps(data, ensure_ascii=False, indent=2)
+    return [*attributes, ("time", when.stamp(item["time"], look.now)), ("data", shown)]
+
+
+def published(item: Item) -> str:
+    """The line about an event that was published."""
+    again = ", there already" if item["duplicate"] else ""
+    return safe(f"published {item['type']}: {item['deliveries']} deliveries{again}  {item['id']}")
+
+
+def stats(item: Item) -> Pairs:
+    """`event stats`."""
+    oldest = item.get("oldest_waiting_s")
+    pairs = [(state, str(n)) for state, n in item["states"].items()]
+    pairs += [
+        ("oldest waits", "" if oldest is None else f"{oldest:.0f} s"),
+        ("under way here", str(item["under_way"])),
+        ("leases lost here", str(item["leases_lost"])),
+        ("subscriptions", " ".join(f"{n} {state}" for state, n in item["subscriptions"].items())),
+        ("held back", " ".join(item["held_back"])),
+    ]
+    return [(label, value) for label, value in pairs if value]

@@ -108,6 +108,10 @@ SETTINGS: tuple[Setting, ...] = (
         unset="no limit", live=True,
     ),
     Setting(
+        "MESHCTL_PUBLISH_RATE", kinds.RATE, "5000", "Events a second that each org may publish.",
+        live=True,
+    ),
+    Setting(
         "MESHCTL_MASTER_KEY_COMMAND", kinds.COMMAND, "",
         "Program that prints the vault's master key; run without a shell.",
     ),
@@ -173,6 +177,7 @@ class Config:
     keep_events: int
     keep_calls: int
     rate_limit: int | None
+    publish_rate: int
     master_key_command: tuple[str, ...]
     credentials: Path | None
     keyring: bool
@@ -252,6 +257,7 @@ class Config:
             keep_events=read.keep_events,
             keep_calls=read.keep_calls,
             rate_limit=read.rate_limit,
+            publish_rate=read.publish_rate,
             given={**self.given, **live},
         )
 
@@ -316,6 +322,7 @@ def read_config(
         keep_events=value["MESHCTL_KEEP_EVENTS"],
         keep_calls=value["MESHCTL_KEEP_CALLS"],
         rate_limit=value["MESHCTL_RATE_LIMIT"],
+        publish_rate=value["MESHCTL_PUBLISH_RATE"],
         master_key_command=value["MESHCTL_MASTER_KEY_COMMAND"],
         credentials=value["CREDENTIALS_DIRECTORY"],
         keyring=value["MESHCTL_KEYRING"],

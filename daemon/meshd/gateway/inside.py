@@ -86,12 +86,19 @@ class OpenHouse:
     """MCP and control calls, for who shows a key."""
 
     def __init__(
-        self, keys: Keys, endpoint: Endpoint, control: Control, ready: Ready, limit: RateLimit
+        self,
+        keys: Keys,
+        endpoint: Endpoint,
+        control: Control,
+        events: Control,
+        ready: Ready,
+        limit: RateLimit,
     ) -> None:
         self._limit = limit
         self._keys = keys
         self._endpoint = endpoint
         self._control = control
+        self._events = events
         self._ready = ready
         self._streams = OpenStreams()
 
@@ -105,11 +112,13 @@ class OpenHouse:
     ) -> web.StreamResponse:
         """Authenticate, and lead to MCP or to the control calls."""
         path = request.rel_url.raw_path
-        served = path == DOCUMENT or path.startswith(("/mcp/", "/v1/"))
+        served = path == DOCUMENT or path.startswith(("/mcp/", "/v1/", "/events/"))
         if not served or "/.well-known" in path:
             raise NotFound("nothing is here")
         principal = authenticate(self._keys, request.headers)
         trust(request)
+        if path.startswith("/events/"):
+            return await self._events(request, principal)
         if not path.startswith("/mcp/"):
             self._limit.check(principal)  # a tool is called there as well
             return await self._control(request, principal)

@@ -59,6 +59,7 @@ class RequestHead:
         self._post = b"".join(
             (b"POST", start, _line("Accept", ACCEPT), _line("Content-Type", "application/json"))
         )
+        self._plain = b"POST" + start
         self._get = b"".join((b"GET", start, _line("Accept", "text/event-stream")))
         self._delete = b"DELETE" + start
         self._fields = lru_cache(SESSIONS)(_fields)
@@ -79,6 +80,15 @@ class RequestHead:
         if more:
             fields += b"".join(_checked_line(name, value) for name, value in more.items())
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._post, fields, len(body), body)
+
+    def plain_post(self, fields: Mapping[str, str], body: bytes) -> bytes:
+        """A message that is no MCP, with headers of its own.
+
+        Raises:
+            ValueError: a header could not be sent as it is.
+        """
+        lines = b"".join(_line(name, value) for name, value in fields.items())
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (self._plain, lines, len(body), body)
 
     def get(self, session: str | None, version: str | None, last_event: str | None) -> bytes:
         """Asks for the stream of server messages. Raises as `post` does."""

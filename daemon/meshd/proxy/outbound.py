@@ -73,6 +73,17 @@ class OutboundRules:
             return True
         return not any(plain in net for net in METADATA)
 
+    def allows_stranger(self, host: str, address: IPv4Address | IPv6Address) -> bool:
+        """Whether somebody who is no operator may have `host` reached at `address`.
+
+        Public addresses, and what `OUTBOUND_ALLOW` names.
+        """
+        plain = _plain(address)
+        if self.allows(host, address) and plain.is_global and not plain.is_multicast:
+            return True
+        named = host.lower().rstrip(".") in self._names
+        return named or any(plain in net or address in net for net in self._networks)
+
 
 def _literal(name: str) -> IPv4Address | IPv6Address | None:
     """The address that `name` spells; the system also reads `2852039166` and `0xa9.0376.43518`."""
@@ -104,8 +115,12 @@ def _refused(host: str) -> BadRequest:
     )
 
 
-async def addresses(rules: OutboundRules, host: str, port: int) -> list[str]:
+async def addresses(
+    rules: OutboundRules, host: str, port: int, *, stranger: bool = False
+) -> list[str]:
     """What `host` resolves to, without what may not be connected to.
+
+    `stranger`: it was named by somebody who is no operator.
 
     Raises:
         OSError: nothing, or nothing that is allowed.
@@ -117,16 +132,17 @@ async def addresses(rules: OutboundRules, host: str, port: int) -> list[str]:
         raise OSError(f"{host} is no host name") from None
     given = [str(where[0]) for _, _, _, _, where in found]
     # The scope of a link-local address (%eth0) is no part of what the rules name.
-    allowed = [a for a in given if rules.allows(host, ip_address(a.partition("%")[0]))]
+    test = rules.allows_stranger if stranger else rules.allows
+    allowed = [a for a in given if test(host, ip_address(a.partition("%")[0]))]
     if not allowed:
         raise OSError(f"{host} resolves only to addresses that are not allowed")
     return allowed
 
 
-def open_session(rules: OutboundRules) -> HttpPool:
-    """What all upstreams connect with.
+def open_session(rules: OutboundRules, *, stranger: bool = False) -> HttpPool:
+    """What all upstreams connect with; `stranger` for places that no operator named.
 
     No cookies, no proxies from the environment, no redirects, no decompression, and no limit on
     the whole time of an answer: streams live long.
     """
-    return HttpPool(partial(addresses, rules), Trust(), patience=IDLE_TIMEOUT)
+    return HttpPool(partial(addresses, rules, stranger=stranger), Trust(), patience=IDLE_TIMEOUT)

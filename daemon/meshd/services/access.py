@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from meshd.services.grants import ANY, SELF, glob_match, split_grant
+from meshd.core.glob import glob_match
+from meshd.services.grants import ANY, SELF, split_grant
 from meshd.services.principal import EVERYTHING, Permissions, Principal
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import BadRequest

@@ -1,8 +1,9 @@
 """Nothing made with a key can hold or do more than that key. Pure; who may call is in access."""
 
 from meshd.core.clock import iso
+from meshd.core.glob import glob_match
 from meshd.services.access import ROLES, is_exact
-from meshd.services.grants import ANY, SELF, glob_match, split_grant
+from meshd.services.grants import ANY, SELF, split_grant
 from meshd.services.principal import Permissions, Principal
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import Denied

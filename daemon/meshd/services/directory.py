@@ -19,6 +19,7 @@ from typing import Any
 from meshd.core.clock import Clock
 from meshd.services.events import Bell
 from meshd.services.principal import Principal
+from meshd.services.subscription_rows import SubscriptionRow, from_stored
 from meshd.store.db import Row, StoreError
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import Unavailable
@@ -88,6 +89,7 @@ class View:
     by_name: Mapping[tuple[str, str], ConnectionRow]
     keys: Mapping[str, KeyRow]
     by_digest: Mapping[bytes, Principal]
+    subscriptions: Mapping[str, SubscriptionRow]
 
 
 class Directory:
@@ -213,6 +215,9 @@ class Directory:
             by_name={(c.org, c.name): c for c in connections.values()},
             keys=keys,
             by_digest={stored_bytes(row["digest"]): keys[row["id"]].principal for row in rows},
+            subscriptions={
+                row["id"]: from_stored(row) for row in await self._db.all("subscription.all")
+            },
         )
 
 

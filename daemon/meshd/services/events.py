@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from msgspec import Raw
-
-from meshd.core.clock import Clock, instant, iso
-from meshd.services.grants import glob_match
+from meshd.core.clock import Clock, instant
+from meshd.core.glob import glob_match
+from meshd.services.cloud_event import attributes, shown_event
 from meshd.services.limits import check_tail
 from meshd.services.principal import Principal
-from meshd.store.db import Row, Step
+from meshd.store.db import Step
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
@@ -19,6 +18,8 @@ from meshd.wire.ids import new_id
 
 PAGE = 200
 POLL = 1.0
+FanOut = Callable[[str, Mapping[str, str], int], tuple[Step, ...]]
+"""The deliveries of an event, as steps: its org, its attributes, and now."""
 FIELDS = frozenset({"id", "type", "source", "subject"})
 
 
@@ -28,10 +29,17 @@ class Bell:
     def __init__(self) -> None:
         self.rung = 0
         self._waiting: set[asyncio.Event] = set()
+        self._calls: list[Callable[[], None]] = []
+
+    def on_ring(self, call: Callable[[], None]) -> None:
+        """Call it at every ring."""
+        self._calls.append(call)
 
     def ring(self) -> None:
         """Wake everyone who waits."""
         self.rung += 1
+        for call in self._calls:
+            call()
         for waiting in self._waiting:
             waiting.set()
 
@@ -57,24 +65,36 @@ class Events:
         self._db = db
         self._clock = clock
         self.bell = bell
+        self._fan_out: FanOut | None = None
+
+    def deliver_by(self, fan_out: FanOut) -> None:
+        """Let whoever subscribes have what happens; until then nobody does."""
+        self._fan_out = fan_out
 
     def step(self, principal: Principal, kind: str, subject: str, data: Mapping[str, Any]) -> Step:
-        """The event `mesh.KIND` as a step of the change's own unit. `data` holds no secret."""
-        about = {**data, "by": {"id": principal.id, "name": principal.name}}
-        return Step(
-            "event.add",
-            {
-                "org_id": principal.org,
-                "id": new_id("evt"),
-                "type": f"mesh.{kind}",
-                "source": f"/orgs/{principal.org}",
-                "subject": subject,
-                "time": self._clock.now(),
-                "data": json.dumps(about, ensure_ascii=False, separators=(",", ":")),
-            },
-        )
+        """The event `mesh.KIND` as a step of the change's own unit, with its deliveries.
 
-    async def tail(self, principal: Principal, asked: EventTail) -> AsyncIterator[Event | None]:
+        `data` holds no secret.
+        """
+        about = {**data, "by": {"id": principal.id, "name": principal.name}}
+        now = self._clock.now()
+        row = {
+            "org_id": principal.org,
+            "id": new_id("evt"),
+            "type": f"mesh.{kind}",
+            "source": f"/orgs/{principal.org}",
+            "subject": subject,
+            "time": now,
+            "data": json.dumps(about, ensure_ascii=False, separators=(",", ":")),
+        }
+        if self._fan_out is None:
+            return Step("event.add", row)
+        also = self._fan_out(principal.org, attributes(row), now)
+        return Step("event.add", row, also=also)
+
+    async def tail(
+        self, principal: Principal, asked: EventTail
+    ) -> AsyncIterator[Event | dict[str, Any] | None]:
         """Events after the cursor, oldest first; None when nothing came for a while.
 
         Raises:
@@ -90,7 +110,7 @@ class Events:
             for row in rows:
                 after = row["seq"]
                 if all(glob_match(wanted, str(row[name] or "")) for name, wanted in filters):
-                    yield _event(row)
+                    yield shown_event(row)
                     left = None if left is None else left - 1
                     if left == 0:
                         return
@@ -121,15 +141,3 @@ def _filter(text: str) -> tuple[str, str]:
             facts={"filters are": "field=value, * is any run", "fields": " ".join(sorted(FIELDS))},
         )
     return name, wanted
-
-
-def _event(row: Row) -> Event:
-    return Event(
-        id=row["id"],
-        type=row["type"],
-        source=row["source"],
-        subject=row["subject"],
-        time=iso(row["time"]),
-        data=Raw(row["data"].encode()),
-        meshseq=row["seq"],
-    )

@@ -6,9 +6,15 @@
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
+from meshd.core.glob import glob_match
 from meshd.services.principal import Permissions
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import BadRequest
+
+__all__ = [
+    "ANY", "MAX_LENGTH", "PREFIXES", "SELF", "check_new", "glob_match", "parse_grant",
+    "show_grants", "split_grant", "to_json", "with_grant", "without_grant", "without_target",
+]  # fmt: skip
 
 ANY = "*"
 SELF = "self"
@@ -98,20 +104,3 @@ def without_target(permissions: Permissions, target: str) -> dict[str, tuple[str
 def to_json(permissions: Permissions) -> Mapping[str, list[str]]:
     """The wire form."""
     return {target: list(grants) for target, grants in permissions.items()}
-
-
-def glob_match(pattern: str, text: str) -> bool:
-    """Whether `text` matches `pattern`, in which `*` is any run of characters. Linear time."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return pattern == text
-    if not text.startswith(first):
-        return False
-    *middle, last = rest
-    at = len(first)
-    for part in middle:
-        found = text.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return len(text) - at >= len(last) and text.endswith(last)

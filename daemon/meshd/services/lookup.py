@@ -6,6 +6,7 @@ from itertools import islice
 
 from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, KeyRow, View
+from meshd.services.subscription_rows import SubscriptionRow
 from meshd.wire.errors import NotFound
 
 MAX_COMPARED = 500
@@ -31,6 +32,15 @@ def find_key(view: View, org: str, name: str) -> KeyRow:
     row = view.keys.get(name) or mine.get(name.casefold())
     if row is None or row.principal.org != org:
         raise _unknown("key", name, mine)
+    return row
+
+
+def find_subscription(view: View, org: str, name: str) -> SubscriptionRow:
+    """The subscription. Raises as `find_connection`."""
+    mine = {row.name: row for row in view.subscriptions.values() if row.org == org}
+    row = view.subscriptions.get(name) or mine.get(name.casefold())
+    if row is None or row.org != org:
+        raise _unknown("subscription", name, mine)
     return row
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from meshd.core.clock import Clock
+from meshd.core.clock import MICROSECONDS, Clock
 from meshd.services.keys import Keys
 from meshd.services.records import Records
 from meshd.store.db import Step, StoreError
@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 EVERY = 60.0
 PAUSE = 0.05
+DAY = 24 * 3600 * MICROSECONDS
+KEEP_ENDED, KEEP_ATTEMPTS, KEEP_DEAD = DAY, 7 * DAY, 30 * DAY
+"""How long deliveries that ended well, attempts, and deliveries that were given up are kept."""
 
 
 @dataclass(slots=True)
@@ -57,11 +60,16 @@ class Sweeper:
     async def sweep(self) -> int:
         """Drop what is older than retention; how many rows went."""
         now, gone = self._clock.now(), 0
-        for db, query, keep in (
-            (self._main, "event.sweep", self._keep.events),
-            (self._calls, "call.sweep", self._keep.calls),
+        for db, query, state, keep in (
+            (self._main, "delivery.sweep_attempts", "", KEEP_ATTEMPTS),
+            (self._main, "delivery.sweep", "done", KEEP_ENDED),
+            (self._main, "delivery.sweep", "cancelled", KEEP_ENDED),
+            (self._main, "delivery.sweep", "dead", KEEP_DEAD),
+            (self._main, "event.sweep", "", self._keep.events),
+            (self._calls, "call.sweep", "", self._keep.calls),
         ):
-            while rows := (await db.write(Step(query, {"time": now - keep})))[0]:
+            old = {"time": now - keep, "state": state}
+            while rows := (await db.write(Step(query, old)))[0]:
                 gone += len(rows)
                 await asyncio.sleep(PAUSE)
         return gone

@@ -8,6 +8,7 @@ from meshd.core.clock import iso
 from meshd.services.credentials import Credentials
 from meshd.services.directory import stored_bytes
 from meshd.services.unlocking import UNLOCK, Unlocking
+from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.db import Row
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.errors import VaultError
@@ -24,7 +25,7 @@ from meshd.wire.vault import (
 )
 
 FORMAT = "meshctl-master-key-1, AES-256-GCM"
-CREDENTIALS, DATA_KEYS = "credentials", "data_keys"
+CREDENTIALS, DATA_KEYS, SUBSCRIPTIONS = "credentials", "data_keys", "subscriptions"
 AT_ONCE = 500
 """Values that are opened before others have their turn on the event loop."""
 
@@ -33,23 +34,31 @@ class VaultReport:
     """Reads what the database and the open vault know."""
 
     def __init__(
-        self, db: ScopedDatabase, vault: Vault, unlocking: Unlocking, credentials: Credentials
+        self,
+        db: ScopedDatabase,
+        vault: Vault,
+        unlocking: Unlocking,
+        credentials: Credentials,
+        webhooks: WebhookSeals,
     ) -> None:
         self._db = db
         self._vault = vault
         self._unlocking = unlocking
         self._credentials = credentials
+        self._webhooks = webhooks
 
     async def status(self) -> VaultStatus:
         """Source, keys, counts; what is wrong, and what to do about it."""
         sealed = await self._unlocking.sealed()
         counts = await self._db.all("credential.count")
         rows = {row["org_id"]: int(row["n"]) for row in counts}
+        webhooks = Counter(row["org_id"] for row, _, _ in await self._of_webhooks())
         orgs = [
             OrgVault(
                 org=org["id"], name=org["name"],
                 data_keys=[self._data_key(r) for r in sealed.rows if r["org_id"] == org["id"]],
-                sealed={CREDENTIALS: rows.get(org["id"], 0)},
+                sealed={CREDENTIALS: rows.get(org["id"], 0)}
+                | ({SUBSCRIPTIONS: webhooks[org["id"]]} if webhooks[org["id"]] else {}),
             )
             for org in await self._db.all("org.all")
         ]  # fmt: skip
@@ -101,7 +110,27 @@ class VaultReport:
                 )
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
+        for row, field, blob in await self._of_webhooks():
+            seen[row["org_id"], SUBSCRIPTIONS] += 1
+            try:
+                self._webhooks.check(row["org_id"], row["id"], field, blob)
+            except VaultError as error:
+                failures.append(
+                    Unopened(
+                        org=row["org_id"], table=SUBSCRIPTIONS, row=row["id"], field=field,
+                        reason=str(error),
+                    )
+                )  # fmt: skip
         return VaultVerified(counts=_counts(seen, failures, names), failures=failures)
+
+    async def _of_webhooks(self) -> list[tuple[Row, str, bytes]]:
+        """What is sealed of subscriptions: the row, which field, the blob."""
+        return [
+            (row, field, stored_bytes(row[field]))
+            for row in await self._db.all("subscription.all")
+            for field in ("url", "secret")
+            if row[field] is not None
+        ]
 
     def _reason(self, row: Row) -> str | None:
         """Why a value does not open; None when it does."""

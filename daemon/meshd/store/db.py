@@ -66,12 +66,14 @@ class Step:
     """One named statement of an atomic unit.
 
     `expect` is the number of rows that must be returned (if the statement returns rows) or
-    changed; any other number undoes the whole unit and raises `ExpectFailed`.
+    changed; any other number undoes the whole unit and raises `ExpectFailed`. Steps that belong to
+    it (`also`) follow it in its unit; `ScopedDatabase` spreads them out, and answers for it alone.
     """
 
     query: str
     params: Mapping[str, Any] = field(default_factory=dict)
     expect: int | None = None
+    also: "tuple[Step, ...]" = ()
 
 
 class Database(Protocol):

@@ -14,7 +14,18 @@ Reach = Literal["instance", "org", "every"]
 """`instance`: nothing that an org owns. `org`: one org, named. `every`: all orgs, with a reason."""
 
 ORG_TABLES = frozenset(
-    {"calls", "connections", "credentials", "data_keys", "definitions", "events", "keys"}
+    {
+        "calls",
+        "connections",
+        "credentials",
+        "data_keys",
+        "definitions",
+        "deliveries",
+        "delivery_attempts",
+        "events",
+        "keys",
+        "subscriptions",
+    }
 )
 """The tables with a column `org_id`."""
 
@@ -27,6 +38,11 @@ EVERY_ORG: Mapping[str, str] = {
     "data_key.all": "the vault opens what belongs to any org",
     "event.sweep": "retention is a setting of the instance",
     "call.sweep": "retention is a setting of the instance",
+    "subscription.all": "the snapshot that decides holds every org",
+    "delivery.due": "one dispatcher serves every org",
+    "delivery.orphans": "what a killed daemon had, for whomever",
+    "delivery.sweep": "retention is a setting of the instance",
+    "delivery.sweep_attempts": "retention is a setting of the instance",
     "call.orgs": "finds records that outlived their org",
 }
 """Queries on an org's tables that name no org, and why."""

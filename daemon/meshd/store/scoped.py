@@ -38,9 +38,10 @@ class ScopedDatabase:
 
     async def write(self, *steps: Step) -> list[list[Row]]:
         """See `Database.write`."""
-        for step in steps:
+        spread = [one for step in steps for one in (step, *step.also)]
+        for step in spread:
             self._open(step.query)
-        return await self._database.write(*steps)
+        return _answers(steps, await self._database.write(*spread))
 
     async def wipe(self) -> None:
         """See `Database.wipe`."""
@@ -91,9 +92,11 @@ class OrgDatabase:
 
     async def write(self, *steps: Step) -> list[list[Row]]:
         """See `Database.write`."""
-        return await self._database.write(
-            *(Step(step.query, self._mine(step.query, step.params), step.expect) for step in steps)
+        spread = [one for step in steps for one in (step, *step.also)]
+        rows = await self._database.write(
+            *(Step(one.query, self._mine(one.query, one.params), one.expect) for one in spread)
         )
+        return _answers(steps, rows)
 
     async def write_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """See `Database.write_many`."""
@@ -105,3 +108,12 @@ class OrgDatabase:
         if params.get("org_id", self._org) != self._org:
             raise StoreError(f"{query}: it is about another org")
         return {**params, "org_id": self._org}
+
+
+def _answers(steps: Sequence[Step], rows: list[list[Row]]) -> list[list[Row]]:
+    """The rows of the steps themselves, without those of the steps that belong to them."""
+    answers, at = [], 0
+    for step in steps:
+        answers.append(rows[at])
+        at += 1 + len(step.also)
+    return answers

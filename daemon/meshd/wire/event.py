@@ -1,14 +1,10 @@
-"""Events as CloudEvents 1.0, with `meshseq`, the cursor within an org."""
+"""Events as CloudEvents 1.0, with `meshseq`, the cursor within an org, and `meshid`, our own id."""
 
-from msgspec import Raw, Struct, field
-
-
-def _null() -> Raw:
-    return Raw(b"null")
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 
 class Event(Struct, kw_only=True):
-    """A CloudEvent in its JSON form."""
+    """A CloudEvent in its JSON form. What extensions it has stand beside these members."""
 
     specversion: str = "1.0"
     id: str
@@ -17,8 +13,11 @@ class Event(Struct, kw_only=True):
     subject: str | None = None
     time: str
     datacontenttype: str = "application/json"
-    data: Raw = field(default_factory=_null)
+    dataschema: str | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    data_base64: str | UnsetType = UNSET
     meshseq: int
+    meshid: str | UnsetType = UNSET
 
 
 class EventTail(Struct, kw_only=True):
@@ -32,3 +31,81 @@ class EventTail(Struct, kw_only=True):
     limit: int | None = None
     follow: bool = True
     filter: list[str] = []
+
+
+class EventPublish(Struct, kw_only=True):
+    """An event to publish. `source` unset is the publisher's own; `id` unset is a new one.
+
+    `data` is any JSON; `data_base64` stands for bytes. `extensions` are attributes of one's own.
+    """
+
+    type: str
+    data: Raw = Raw(b"null")
+    data_base64: str | None = None
+    source: str | None = None
+    id: str | None = None
+    subject: str | None = None
+    time: str | None = None
+    datacontenttype: str | None = None
+    dataschema: str | None = None
+    extensions: dict[str, str | int | bool] = {}
+
+
+class Published(Struct, kw_only=True):
+    """An event that is on disk, and to how many subscriptions it goes.
+
+    `duplicate`: it was there already, with the same content.
+    """
+
+    id: str
+    type: str
+    source: str
+    time: str
+    deliveries: int
+    duplicate: bool
+
+
+class EventList(Struct, kw_only=True):
+    """Newest first."""
+
+    type: str | None = None
+    source: str | None = None
+    limit: int = 50
+
+
+class EventLine(Struct, kw_only=True):
+    """An event in a list, and how its deliveries stand."""
+
+    id: str
+    type: str
+    source: str
+    subject: str | None = None
+    time: str
+    meshseq: int
+    meshid: str
+    deliveries: int
+    done: int
+    dead: int
+
+
+class EventRef(Struct):
+    """Names one event by the publisher's id or ours."""
+
+    event: str
+
+
+class Repaired(Struct, kw_only=True):
+    """What was changed: the ids of deliveries."""
+
+    deliveries: list[str]
+
+
+class EventStats(Struct, kw_only=True):
+    """How the bus stands. `states` counts deliveries; `oldest_waiting_s` is null if none waits."""
+
+    states: dict[str, int]
+    oldest_waiting_s: float | None = None
+    under_way: int
+    leases_lost: int
+    subscriptions: dict[str, int]
+    held_back: list[str]

@@ -29,8 +29,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "key.edit": {"role": "user"},
     "tool.call": {"arguments": {}},
     "org.rename": {"name": "taken-over"},
+    "subscription.add": {"types": ["order.*"], "connection": "github"},
+    "subscription.add_webhook": {"types": ["order.*"], "webhook": "https://hooks.example/in"},
 }
-PLACES = {"connection", "key", "call", "org"}
+PLACES = {"connection", "key", "call", "org", "event", "subscription", "delivery"}
 """Fields of requests that name something of an org."""
 
 
@@ -96,9 +98,12 @@ def requests(call: Call, wanted: str) -> Iterator[tuple[str, Any]]:
     body = BODIES.get(call.name, {}) if call.method in {"POST", "PATCH"} else None
     if PLACES & set(in_path):
         yield path, body
-    if "connection" in fields - set(in_path):
-        yield f"{path}?connection={wanted}", body
-    if "filter" in fields:
+    if body is not None:
+        for name in (fields - set(in_path)) & {"connection", "publisher", "delivery"}:
+            yield path, {**body, name: wanted}
+    elif places := PLACES & fields - set(in_path):
+        yield from ((f"{path}?{name}={wanted}", body) for name in places)
+    if call.streams and "filter" in fields:
         yield f"{path}?{follow}&filter=id%3D{wanted}&filter=subject%3D{wanted}", body
     if "allow" in fields:
         own = call.path.format(key="laptop")
@@ -115,6 +120,7 @@ def test_what_names_something_is_replayed() -> None:
     assert left == {
         "status", "whoami", "daemon.show", "daemon.stop", "org.list", "org.create",
         "connection.list", "connection.add", "connection.add_stdio", "key.list", "call.tail",
+        "event.publish", "event.publish_as", "event.list", "event.stats", "subscription.list",
         "vault.status", "vault.verify", "vault.unlock", "db.backup",
     }  # fmt: skip
 

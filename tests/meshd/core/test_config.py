@@ -41,6 +41,7 @@ GOOD = {
     "MESHCTL_LOG_LEVEL": ("DEBUG", "log_level", "debug"),
     "MESHCTL_KEEP_EVENTS": ("12h", "keep_events", 12 * 3600 * 1_000_000),
     "MESHCTL_RATE_LIMIT": ("60", "rate_limit", 60),
+    "MESHCTL_PUBLISH_RATE": ("70", "publish_rate", 70),
     "MESHCTL_MASTER_KEY_COMMAND": (
         "op read 'a key'",
         "master_key_command",

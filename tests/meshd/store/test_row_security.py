@@ -34,6 +34,18 @@ ROWS = [
     Step("event.add", {
         "id": "e", "type": "t", "source": "s", "subject": None, "time": 1, "data": "{}",
     }),
+    Step("subscription.add", {
+        "id": "sub", "name": "s", "types": "[]", "publisher": None, "filter": None, "kind": "webhook",
+        "target": "{}", "url": b"x", "secret": b"x", "maker": "{}", "owner_id": "usr", "now": 1,
+    }),
+    Step("delivery.add", {
+        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1,
+    }),
+    Step("delivery.attempted", {
+        **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
+        "id": "dlv", "daemon": "run", "outcome": "delivered", "status": None, "error": None,
+    }),
+    Step("delivery.cancel_of", {"subscription": "sub", "now": 1}),
     Step("call.add", {
         **dict.fromkeys(("connection_id", "connection", "tool", "principal_id", "principal"), "x"),
         **dict.fromkeys(("receive_us", "decide_us", "upstream_us", "answer_us", "cut", "ok"), 0),

@@ -6,3 +6,24 @@ WITH turn AS MATERIALIZED (
 )
 INSERT INTO events (org_id, id, type, source, subject, time, data)
 SELECT :org_id, :id, :type, :source, :subject, :time, :data FROM turn
+
+-- name: event.publish
+-- As everywhere, and one after the other for the reason that event.add has.
+WITH turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended('events ' || :org_id, 0))
+)
+INSERT INTO events (org_id, id, own_id, type, source, subject, time, said_time, content_type,
+                    data_schema, extensions, encoded, data, digest)
+SELECT :org_id, :id, :own_id, :type, :source, :subject, :time, :said_time, :content_type,
+       :data_schema, :extensions, :encoded, :data, :digest
+FROM turn
+
+-- name: event.some
+-- As everywhere; JSON is read in other words here.
+SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,
+       extensions, encoded, data
+FROM events
+WHERE org_id = :org_id
+  AND seq IN (
+      SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(CAST(:seqs AS TEXT) AS JSONB))
+  )

@@ -3,10 +3,50 @@
 INSERT INTO events (org_id, id, type, source, subject, time, data)
 VALUES (:org_id, :id, :type, :source, :subject, :time, :data)
 
+-- name: event.publish
+-- An event that somebody published. One of the same source and id is there already if this fails.
+INSERT INTO events (org_id, id, own_id, type, source, subject, time, said_time, content_type,
+                    data_schema, extensions, encoded, data, digest)
+VALUES (:org_id, :id, :own_id, :type, :source, :subject, :time, :said_time, :content_type,
+        :data_schema, :extensions, :encoded, :data, :digest)
+
+-- name: event.published
+-- The one of this source and id, and to how many it went.
+SELECT id, type, source, time, said_time, digest,
+       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq) AS deliveries
+FROM events WHERE org_id = :org_id AND source = :source AND id = :id
+
 -- name: event.after
 -- What follows a cursor, oldest first.
-SELECT seq, id, type, source, subject, time, data FROM events
+SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,
+       extensions, encoded, data
+FROM events
 WHERE org_id = :org_id AND seq > :after ORDER BY seq LIMIT :limit
+
+-- name: event.list
+-- Newest first, each with how its deliveries stand.
+SELECT seq, id, own_id, type, source, subject, time, said_time,
+       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq) AS deliveries,
+       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq AND state = 'done') AS done,
+       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq AND state = 'dead') AS dead
+FROM events
+WHERE org_id = :org_id
+  AND (CAST(:type AS TEXT) IS NULL OR type = :type)
+  AND (CAST(:source AS TEXT) IS NULL OR source = :source)
+ORDER BY seq DESC LIMIT :limit
+
+-- name: event.find
+-- By our id or the publisher's, which other sources may have given too.
+SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,
+       extensions, encoded, data
+FROM events WHERE org_id = :org_id AND (id = :event OR own_id = :event) ORDER BY seq DESC LIMIT 10
+
+-- name: event.some
+-- The events of deliveries that were claimed; `seqs` is a JSON array.
+SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,
+       extensions, encoded, data
+FROM events
+WHERE org_id = :org_id AND seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
 
 -- name: event.before_time
 -- The cursor just before a moment.
@@ -17,6 +57,13 @@ SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE org_id = :org_id AND time 
 SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE org_id = :org_id
 
 -- name: event.sweep
--- Drop a batch of what is older than retention.
-DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE time < :time ORDER BY seq LIMIT 500)
+-- Drop a batch of what is older than retention, unless a delivery still needs it.
+DELETE FROM events
+WHERE seq IN (
+    SELECT seq FROM events
+    WHERE time < :time AND NOT EXISTS (
+        SELECT 1 FROM deliveries WHERE event_seq = seq AND state IN ('ready', 'inflight', 'dead')
+    )
+    ORDER BY seq LIMIT 500
+)
 RETURNING seq

@@ -1,10 +1,22 @@
 """The table of control calls: one small file a noun, gathered here once."""
 
-from meshd.wire.calls import call, connection, daemon, db, event, key, org, tool, vault
+from meshd.wire.calls import (
+    call,
+    connection,
+    daemon,
+    db,
+    delivery,
+    event,
+    key,
+    org,
+    subscription,
+    tool,
+    vault,
+)
 from meshd.wire.calls.row import Call
 
 CALLS: tuple[Call, ...] = (
     *daemon.CALLS, *org.CALLS, *connection.CALLS, *key.CALLS, *tool.CALLS, *call.CALLS,
-    *event.CALLS, *vault.CALLS, *db.CALLS,
+    *event.CALLS, *subscription.CALLS, *delivery.CALLS, *vault.CALLS, *db.CALLS,
 )  # fmt: skip
 """Every control call. Served on the Unix socket, and under `/v1` on TCP unless `socket_only`."""

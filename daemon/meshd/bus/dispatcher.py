@@ -1,0 +1,244 @@
+"""The one loop that delivers: claims what is due in fair shares, hands it out, writes how it went.
+
+What a delivery is and whether it is allowed is the business of the callables that it is given.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from meshd.bus.circuit import Circuit
+from meshd.bus.queue import Claim, Ended, Queue
+from meshd.bus.retry import ATTEMPTS, CRASHES, Outcome, Tried, settle
+from meshd.core.clock import MICROSECONDS, Clock
+from meshd.core.tasks import TaskGroup
+from meshd.store.db import StoreError
+from meshd.wire.errors import MeshError
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0
+"""Seconds after which it looks although nothing was told."""
+ATTEMPT = 60.0
+"""Seconds that an attempt may take."""
+HEARTBEAT = 30.0
+DRAIN = 5.0
+"""Seconds that attempts get to end when the daemon stops."""
+AT_ONCE = 256
+OF_AN_ORG = 32
+OF_A_SUBSCRIPTION = 8
+BATCH = 16
+"""Deliveries on their way: of all, of one org, of one subscription, and in one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Who hears events now. `batches`: several events are handed over at once."""
+
+    id: str
+    org: str
+    batches: bool
+
+
+Subscribers = Callable[[], Mapping[str, Subscriber]]
+Deliver = Callable[[Sequence[Claim]], Awaitable[Sequence[Outcome]]]
+"""Tries deliveries of one subscription; an outcome for each, in their order."""
+Pause = Callable[[str, str], Awaitable[None]]
+"""Stops a subscription, with the reason."""
+
+
+class Dispatcher:
+    """Delivers until it is stopped. `wake` makes it look at once; polling is the truth."""
+
+    def __init__(
+        self, queue: Queue, subscribers: Subscribers, deliver: Deliver, pause: Pause, clock: Clock
+    ) -> None:
+        self._queue = queue
+        self._subscribers = subscribers
+        self._deliver = deliver
+        self._pause = pause
+        self._clock = clock
+        self._jitter = random.random
+        self._wakes = asyncio.Event()
+        self._tasks = TaskGroup("bus")
+        self._circuits: dict[str, Circuit] = {}
+        self._of_org: dict[str, int] = {}
+        self._held: dict[tuple[str, int], Claim] = {}
+        self._turn = 0
+        self._stopping = False
+        self.lost = 0
+        """Attempts that ended after their lease."""
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._wakes.set()
+
+    @property
+    def under_way(self) -> int:
+        """Deliveries that are being tried."""
+        return len(self._held)
+
+    def is_held_back(self, subscription: str) -> bool:
+        """Whether its subscriber fails so that it is only probed."""
+        circuit = self._circuits.get(subscription)
+        return circuit is not None and circuit.open
+
+    def start(self) -> None:
+        """Begin; to be called once what deliveries need is there."""
+        self._tasks.start("heartbeat", self._beat())
+        self._tasks.start("loop", self._run())
+
+    async def _run(self) -> None:
+        await self._queue.release_orphans()
+        while not self._stopping:
+            self._wakes.clear()
+            wait = POLL
+            try:
+                wait = await self.pump()
+            except (StoreError, MeshError) as error:
+                log.warning("deliveries could not be claimed: %s", error)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wakes.wait()
+            except TimeoutError:
+                pass
+
+    async def pump(self) -> float:
+        """Begin what may begin now; seconds until the next is due, at most `POLL`."""
+        now = self._clock.now()
+        due, subscribers = await self._queue.due(), self._subscribers()
+        waiting: dict[str, list[Subscriber]] = {}
+        soonest = POLL
+        for one, available_at in due.items():
+            subscriber = subscribers.get(one)
+            if subscriber is None:
+                continue
+            if available_at <= now:
+                waiting.setdefault(subscriber.org, []).append(subscriber)
+            else:
+                soonest = min(soonest, (available_at - now) / MICROSECONDS)
+        self._forget(subscribers)
+        orgs = sorted(waiting)
+        self._turn += 1
+        for place in range(len(orgs)):
+            org = orgs[(place + self._turn) % len(orgs)]
+            await self._claim(org, waiting[org])
+        return max(soonest, 0.0)
+
+    async def stop(self) -> None:
+        """Claim nothing more; what is under way gets its time, and what is not done goes back."""
+        self._stopping = True
+        end = asyncio.get_running_loop().time() + DRAIN
+        while self._held and asyncio.get_running_loop().time() < end:
+            self._wakes.clear()
+            try:
+                async with asyncio.timeout_at(end):
+                    await self._wakes.wait()
+            except TimeoutError:
+                break
+        left = list(self._held.values())
+        await self._tasks.stop()
+        try:
+            await self._queue.release(left)
+        except StoreError as error:
+            log.warning("%d deliveries wait for their lease to run out: %s", len(left), error)
+
+    async def _claim(self, org: str, subscribers: list[Subscriber]) -> None:
+        room = min(AT_ONCE - len(self._held), OF_AN_ORG - self._of_org.get(org, 0))
+        wanted: dict[str, int] = {}
+        now = self._clock.monotonic()
+        shift = self._turn % len(subscribers)
+        for one in subscribers[shift:] + subscribers[:shift]:
+            limit = BATCH if one.batches else OF_A_SUBSCRIPTION
+            circuit = self._circuits.setdefault(one.id, Circuit(limit))
+            take = min(circuit.room(now), room)
+            if take > 0:
+                wanted[one.id] = take
+                room -= take
+        if not wanted:
+            return
+        claims = await self._queue.claim(org, wanted)
+        batches = {one.id for one in subscribers if one.batches}
+        by_subscription: dict[str, list[Claim]] = {}
+        for claim in claims:
+            by_subscription.setdefault(claim.subscription, []).append(claim)
+        for subscription, mine in by_subscription.items():
+            self._circuits[subscription].begin(now, len(mine))
+            for batch in _batches(mine, together=subscription in batches):
+                for claim in batch:
+                    self._hold(claim)
+                self._tasks.start(f"deliver {batch[0].id}", self._try(batch))
+
+    def _hold(self, claim: Claim) -> None:
+        self._held[claim.id, claim.fence] = claim
+        self._of_org[claim.org] = self._of_org.get(claim.org, 0) + 1
+
+    async def _try(self, batch: list[Claim]) -> None:
+        started_at, begun = self._clock.now(), time.perf_counter()
+        outcomes = await self._outcomes(batch)
+        took = round((time.perf_counter() - begun) * 1_000_000)
+        now = self._clock.now()
+        ended = [
+            Ended(
+                claim, outcome,
+                settle(outcome, Tried(claim.attempt, claim.deferred_since), now, self._jitter),
+                started_at, took,
+            )
+            for claim, outcome in zip(batch, outcomes, strict=True)
+        ]  # fmt: skip
+        try:
+            for one in ended:
+                if one.next.pauses:
+                    await self._pause(one.claim.subscription, one.outcome.error or "")
+            self.lost += await self._queue.end(ended)
+        except (StoreError, MeshError) as error:
+            log.warning("how %d attempts ended is not written: %s", len(ended), error)
+        finally:
+            for claim, outcome in zip(batch, outcomes, strict=True):
+                self._let_go(claim, reached=outcome.kind != "failed")
+            self.wake()
+
+    async def _outcomes(self, batch: list[Claim]) -> Sequence[Outcome]:
+        first = batch[0]
+        if first.crashes > CRASHES or first.attempt > ATTEMPTS:
+            return [Outcome("hopeless", "poison: the daemon ended during its attempts")]
+        try:
+            async with asyncio.timeout(ATTEMPT):
+                return await self._deliver(batch)
+        except TimeoutError:
+            return [Outcome("failed", f"no answer within {ATTEMPT:.0f} s")] * len(batch)
+        except Exception as error:  # whatever it is, the delivery is tried again
+            log.exception("a delivery failed")
+            return [Outcome("failed", type(error).__name__)] * len(batch)
+
+    def _let_go(self, claim: Claim, *, reached: bool) -> None:
+        self._held.pop((claim.id, claim.fence), None)
+        self._of_org[claim.org] -= 1
+        if not self._of_org[claim.org]:
+            del self._of_org[claim.org]
+        circuit = self._circuits.get(claim.subscription)
+        if circuit is not None:
+            circuit.end(reached=reached)
+
+    def _forget(self, subscribers: Mapping[str, Subscriber]) -> None:
+        for one in [one for one in self._circuits if one not in subscribers]:
+            if not self._circuits[one].under_way:
+                del self._circuits[one]
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            try:
+                await self._queue.extend(list(self._held.values()))
+            except StoreError as error:
+                log.warning("leases could not be renewed: %s", error)
+
+
+def _batches(claims: list[Claim], *, together: bool) -> list[list[Claim]]:
+    """What is tried at once. What may have ended a daemon goes alone, and takes nothing along."""
+    alone = [[one] for one in claims if not together or one.crashes > 1]
+    rest = [one for one in claims if together and one.crashes <= 1]
+    return [*alone, rest] if rest else alone

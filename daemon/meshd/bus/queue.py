@@ -1,0 +1,140 @@
+"""Deliveries in the database: claimed with a lease and a fence, and ended by who holds it alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from meshd.bus.retry import Next, Outcome
+from meshd.core.clock import MICROSECONDS, Clock
+from meshd.core.redact import redact_text
+from meshd.store.db import Row, Step
+from meshd.store.scoped import ScopedDatabase
+
+LEASE = 90 * MICROSECONDS
+MAX_ERROR = 512
+"""Characters of an error that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that is ours until its lease runs out. `event` is the stored row."""
+
+    id: str
+    org: str
+    subscription: str
+    attempt: int
+    fence: int
+    crashes: int
+    deferred_since: int | None
+    event: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that ended; times in microseconds."""
+
+    claim: Claim
+    outcome: Outcome
+    next: Next
+    started_at: int
+    duration_us: int
+
+
+class Queue:
+    """What waits, for every org. `owner` is this process's, another at every start."""
+
+    def __init__(self, db: ScopedDatabase, clock: Clock, owner: str) -> None:
+        self._db = db
+        self._clock = clock
+        self._owner = owner
+
+    async def release_orphans(self) -> int:
+        """Free what a killed daemon had, where no other daemon can have it: in a file."""
+        if self._db.dialect != "sqlite":
+            return 0
+        row = {"now": self._clock.now(), "lease_owner": self._owner}
+        return len((await self._db.write(Step("delivery.orphans", row)))[0])
+
+    async def due(self) -> Mapping[str, int]:
+        """When the next delivery of each subscription may be claimed, by its id."""
+        rows = await self._db.all("delivery.due")
+        return {row["subscription_id"]: row["available_at"] for row in rows}
+
+    async def claim(self, org: str, wanted: Mapping[str, int]) -> list[Claim]:
+        """Take what is due for subscriptions of an org, at most so many of each."""
+        now = self._clock.now()
+        row = {"now": now, "until": now + LEASE, "lease_owner": self._owner}
+        db = self._db.org(org)
+        taken = await db.write(
+            *(
+                Step("delivery.claim", {**row, "subscription": one, "limit": limit})
+                for one, limit in wanted.items()
+            )
+        )
+        rows = [row for rows in taken for row in rows]
+        if not rows:
+            return []
+        seqs = json.dumps(sorted({row["event_seq"] for row in rows}))
+        events = {row["seq"]: row for row in await db.all("event.some", seqs=seqs)}
+        return [
+            Claim(
+                row["id"], org, row["subscription_id"], row["attempt"], row["fence"],
+                row["crashes"], row["deferred_since"], events[row["event_seq"]],
+            )
+            for row in sorted(rows, key=lambda row: int(row["event_seq"]))
+        ]  # fmt: skip
+
+    async def extend(self, claims: Sequence[Claim]) -> None:
+        """Renew the leases of what is still worked on."""
+        by_org: dict[str, list[Claim]] = {}
+        for claim in claims:
+            by_org.setdefault(claim.org, []).append(claim)
+        until = self._clock.now() + LEASE
+        for org, mine in by_org.items():
+            steps = [
+                Step("delivery.extend", {"id": one.id, "fence": one.fence, "until": until})
+                for one in mine
+            ]
+            await self._db.org(org).write(*steps)
+
+    async def end(self, ended: Sequence[Ended]) -> int:
+        """Write how attempts of one org went; how many leases were lost meanwhile.
+
+        Whoever claimed such a delivery since decides on it: nothing is written again.
+        """
+        steps = [step for one in ended for step in self._steps(one)]
+        rows = await self._db.org(ended[0].claim.org).write(*steps)
+        return sum(not changed for changed in rows[::2])
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give back what was not tried to its end; the attempt does not count."""
+        now = self._clock.now()
+        by_org: dict[str, list[Step]] = {}
+        for claim in claims:
+            row = {
+                "id": claim.id, "fence": claim.fence, "state": "ready", "available_at": now,
+                "attempt": claim.attempt - 1, "deferred_since": claim.deferred_since,
+                "error": None, "ended_at": None,
+            }  # fmt: skip
+            by_org.setdefault(claim.org, []).append(Step("delivery.end", row))
+        for org, steps in by_org.items():
+            await self._db.org(org).write(*steps)
+
+    def _steps(self, ended: Ended) -> tuple[Step, Step]:
+        claim, outcome, then = ended.claim, ended.outcome, ended.next
+        error = None if outcome.error is None else redact_text(outcome.error)[:MAX_ERROR]
+        over = then.state != "ready"
+        return (
+            Step("delivery.end", {
+                "id": claim.id, "fence": claim.fence, "state": then.state,
+                "available_at": then.available_at, "attempt": then.attempt,
+                "deferred_since": then.deferred_since, "error": error,
+                "ended_at": self._clock.now() if over else None,
+            }),
+            Step("delivery.attempted", {
+                "id": claim.id, "fence": claim.fence, "attempt": claim.attempt,
+                "daemon": self._owner, "started_at": ended.started_at,
+                "duration_us": ended.duration_us, "outcome": outcome.kind,
+                "status": outcome.status, "error": error,
+            }),
+        )  # fmt: skip

@@ -1,0 +1,160 @@
+"""`POST /events/{org}`: CloudEvents 1.0 over HTTP, in structured and in binary mode."""
+
+import asyncio
+import base64
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw
+
+from meshd.core.answers import error_answer, json_answer
+from meshd.protocol.jsonrpc import BadMessage, check_depth
+from meshd.protocol.strict import check_members
+from meshd.services.access import decide_call
+from meshd.services.cloud_event import CORE, MAX_DATA
+from meshd.services.directory import Directory
+from meshd.services.failures import failure
+from meshd.services.org_choice import find_org
+from meshd.services.principal import Principal
+from meshd.services.publishing import Publishing, own_source
+from meshd.services.refusals import denied_call
+from meshd.wire.calls.event import PUBLISH, PUBLISH_AS
+from meshd.wire.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    TooSlow,
+    Unauthenticated,
+    UnsupportedMedia,
+)
+from meshd.wire.event import EventPublish
+
+STRUCTURED = "application/cloudevents+json"
+PREFIX = "/events/"
+MAX_BODY = 2 * MAX_DATA
+"""Bytes; base64 and the attributes take their part."""
+BODY_DEADLINE = 30.0
+
+
+class EventsIn:
+    """Publishes what arrives, under the key that it arrives with."""
+
+    def __init__(self, directory: Directory, publishing: Publishing) -> None:
+        self._directory = directory
+        self._publishing = publishing
+
+    async def handle(self, request: web.BaseRequest, principal: Principal) -> web.StreamResponse:
+        """Answer one request. Never raises but for a connection that broke."""
+        try:
+            return json_answer(await self._publish(request, principal))
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
+            return error_answer(failure(error, f"{request.method} {PREFIX}"))
+
+    async def _publish(self, request: web.BaseRequest, principal: Principal) -> Any:
+        name = unquote(request.rel_url.raw_path.removeprefix(PREFIX))
+        if not name or "/" in name:
+            raise NotFound("nothing is here")
+        org = find_org(self._directory.view, principal, name)
+        if request.method != "POST":
+            raise MethodNotAllowed
+        asked = _read(request, await _body(request))
+        who = principal.present()
+        if who is None:
+            raise Unauthenticated("the key was revoked or has expired")
+        find_org(self._directory.view, who, org)  # it may be gone by now
+        is_own = asked.source in {None, own_source(who)}
+        call = PUBLISH if is_own else PUBLISH_AS
+        decision = decide_call(who, call)
+        if not decision:
+            raise denied_call(who, call, decision)
+        publish = self._publishing.publish if is_own else self._publishing.publish_as
+        return await publish(who, asked)
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    if (request.content_length or 0) > MAX_BODY:
+        raise TooLarge
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            body = await request.read()
+    except TimeoutError:
+        raise TooSlow from None
+    if len(body) > MAX_BODY:
+        raise TooLarge
+    return body
+
+
+def _read(request: web.BaseRequest, body: bytes) -> EventPublish:
+    """The event of a request (CloudEvents HTTP binding 1.0.2, section 3).
+
+    Raises:
+        BadRequest, UnsupportedMedia: it is none, or several.
+    """
+    if request.content_type == STRUCTURED:
+        return _structured(body)
+    if request.content_type.startswith("application/cloudevents"):
+        raise UnsupportedMedia(
+            f"events are taken as {STRUCTURED}, one at a time, or in binary mode"
+        )
+    return _binary(request, body)
+
+
+def _structured(body: bytes) -> EventPublish:
+    try:
+        check_depth(body)
+        body.decode()
+        given = msgspec.json.decode(body, type=dict[str, Raw])
+        check_members(body, tuple(given))
+        own = {name: given.pop(name) for name in given.keys() - CORE}
+        if msgspec.json.decode(given.pop("specversion", Raw(b"null"))) != "1.0":
+            raise BadRequest("the specversion of the event must be 1.0")
+        given["extensions"] = Raw(msgspec.json.encode(own))
+        return msgspec.json.decode(msgspec.json.encode(given), type=EventPublish)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"this is no CloudEvent: {error}") from None
+    except BadMessage as error:
+        raise BadRequest(f"the body is {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadRequest("the body is not valid JSON") from None
+
+
+def _binary(request: web.BaseRequest, body: bytes) -> EventPublish:
+    given: dict[str, str] = {}
+    for name, value in request.headers.items():
+        if name.lower().startswith("ce-"):
+            word = name.lower().removeprefix("ce-")
+            if word in given:
+                raise BadRequest(f"the header ce-{word} is given twice")
+            given[word] = unquote(value)
+    if given.pop("specversion", None) != "1.0":
+        raise BadRequest(
+            "this is no CloudEvent",
+            facts={"send": f"{STRUCTURED}, or the headers ce-specversion: 1.0, ce-type, …"},
+        )
+    if "type" not in given:
+        raise BadRequest("the header ce-type is missing")
+    core = {name: given.pop(name) for name in given.keys() & CORE - {"data", "data_base64"}}
+    media = request.headers.get("Content-Type")
+    asked = msgspec.convert({**core, "datacontenttype": media, "extensions": given}, EventPublish)
+    if media is not None and _is_json(request.content_type):
+        try:
+            check_depth(body)
+            body.decode()
+            asked.data = msgspec.json.decode(body, type=Raw) if body else Raw(b"null")
+            msgspec.json.decode(body or b"null")
+        except BadMessage as error:
+            raise BadRequest(f"the body is {error}") from None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            raise BadRequest("the body is not valid JSON") from None
+    elif body:
+        asked.data_base64 = base64.b64encode(body).decode()
+    return asked
+
+
+def _is_json(media: str) -> bool:
+    return media in {"application/json", "text/json"} or media.endswith("+json")

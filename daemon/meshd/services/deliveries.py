@@ -1,0 +1,200 @@
+"""Watching deliveries, and repairing: what was given up is made ready again, in its own row."""
+
+from meshd.bus.dispatcher import Dispatcher
+from meshd.core.clock import MICROSECONDS, Clock, iso, iso_or_none
+from meshd.services.cloud_event import shown_event
+from meshd.services.directory import Directory
+from meshd.services.events import Events
+from meshd.services.limits import check_limit
+from meshd.services.lookup import find_subscription
+from meshd.services.principal import Principal
+from meshd.store.db import Row, Step
+from meshd.store.scoped import ScopedDatabase
+from meshd.wire.delivery import (
+    Attempt,
+    DeadChoice,
+    DeadList,
+    Delivery,
+    DeliveryDetail,
+    DeliveryList,
+)
+from meshd.wire.errors import BadRequest, Conflict, NotFound
+from meshd.wire.event import Event, EventLine, EventList, EventStats, Repaired
+
+STATES = ("ready", "inflight", "done", "dead", "cancelled")
+
+
+class Deliveries:
+    """Reads events and deliveries of an org, and changes what becomes of them."""
+
+    def __init__(
+        self,
+        db: ScopedDatabase,
+        directory: Directory,
+        events: Events,
+        dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._events = events
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    async def events(self, who: Principal, asked: EventList) -> list[EventLine]:
+        """Events, newest first. Raises BadRequest."""
+        check_limit(asked.limit)
+        rows = await self._db.org(who.org).all(
+            "event.list", type=asked.type, source=asked.source, limit=asked.limit
+        )
+        return [_line(row) for row in rows]
+
+    async def event(self, who: Principal, name: str) -> Event:
+        """One event. Raises NotFound, and Conflict where several have the id."""
+        return shown_event(await self._event(who, name))  # type: ignore[return-value]
+
+    async def all(self, who: Principal, asked: DeliveryList) -> list[Delivery]:
+        """Deliveries, newest first. Raises BadRequest, NotFound."""
+        check_limit(asked.limit)
+        if asked.state is not None and asked.state not in STATES:
+            raise BadRequest("no such state", facts={"states are": " ".join(STATES)})
+        seq = None if asked.event is None else (await self._event(who, asked.event))["seq"]
+        return await self._listed(who, asked.state, asked.subscription, seq, asked.limit)
+
+    async def dead(self, who: Principal, asked: DeadList) -> list[Delivery]:
+        """What was given up, newest first. Raises as `all`."""
+        check_limit(asked.limit)
+        return await self._listed(who, "dead", asked.subscription, None, asked.limit)
+
+    async def show(self, who: Principal, name: str) -> DeliveryDetail:
+        """One delivery with its attempts. Raises NotFound."""
+        db = self._db.org(who.org)
+        row = await db.one("delivery.show", id=name)
+        if row is None:
+            raise _no_delivery(name)
+        attempts = await db.all("delivery.attempts", id=name)
+        return DeliveryDetail(**_columns(row), attempts=[_attempt(one) for one in attempts])
+
+    async def retry(self, who: Principal, name: str) -> Repaired:
+        """Try now what waits of an event, and what was given up. Raises as `event`."""
+        seq, now = (await self._event(who, name))["seq"], self._clock.now()
+        return await self._changed(
+            who,
+            Step("delivery.hurry", {"event_seq": seq, "now": now}),
+            Step("delivery.revive", {"event_seq": seq, "id": None, "ended": 0, "now": now}),
+        )
+
+    async def replay(self, who: Principal, name: str) -> Repaired:
+        """Deliver an event again, also where it was delivered. Raises as `event`."""
+        seq, now = (await self._event(who, name))["seq"], self._clock.now()
+        row = {"event_seq": seq, "id": None, "ended": 1, "now": now}
+        return await self._changed(who, Step("delivery.revive", row))
+
+    async def cancel(self, who: Principal, name: str) -> Repaired:
+        """Deliver nothing more of an event. Raises as `event`."""
+        row = {"event_seq": (await self._event(who, name))["seq"], "now": self._clock.now()}
+        return await self._changed(who, Step("delivery.cancel", row))
+
+    async def dead_retry(self, who: Principal, asked: DeadChoice) -> Repaired:
+        """Try again what was given up. Raises NotFound, BadRequest."""
+        row = {"event_seq": None, "id": _chosen(asked), "ended": 0, "now": self._clock.now()}
+        return await self._of_dead(who, asked, Step("delivery.revive", row))
+
+    async def dead_drop(self, who: Principal, asked: DeadChoice) -> Repaired:
+        """Forget what was given up. Raises as `dead_retry`."""
+        row = {"id": _chosen(asked), "now": self._clock.now()}
+        return await self._of_dead(who, asked, Step("delivery.drop", row))
+
+    async def stats(self, who: Principal) -> EventStats:
+        """How the bus stands, for one org; `under_way` and `leases_lost` are of this daemon."""
+        rows = await self._db.org(who.org).all("delivery.counts")
+        mine = [one for one in self._directory.view.subscriptions.values() if one.org == who.org]
+        waits = [row["oldest"] for row in rows if row["state"] == "ready"]
+        return EventStats(
+            states=dict.fromkeys(STATES, 0) | {row["state"]: row["n"] for row in rows},
+            oldest_waiting_s=(self._clock.now() - waits[0]) / MICROSECONDS if waits else None,
+            under_way=self._dispatcher.under_way,
+            leases_lost=self._dispatcher.lost,
+            subscriptions={
+                state: sum(one.state == state for one in mine) for state in ("active", "paused")
+            },
+            held_back=[one.name for one in mine if self._dispatcher.is_held_back(one.id)],
+        )
+
+    async def _listed(
+        self, who: Principal, state: str | None, named: str | None, seq: int | None, limit: int
+    ) -> list[Delivery]:
+        subscription = named
+        if named is not None:
+            subscription = find_subscription(self._directory.view, who.org, named).id
+        rows = await self._db.org(who.org).all(
+            "delivery.list", state=state, subscription=subscription, event_seq=seq, limit=limit
+        )
+        return [Delivery(**_columns(row)) for row in rows]
+
+    async def _event(self, who: Principal, name: str) -> Row:
+        rows = await self._db.org(who.org).all("event.find", event=name)
+        own = [
+            row for row in rows if name in {row["own_id"], row["id"] if not row["own_id"] else None}
+        ]
+        found = own or rows
+        if not found:
+            raise NotFound("there is no such event", next="meshctl event list")
+        if len(found) > 1:
+            ours = " ".join(row["own_id"] or row["id"] for row in found)
+            raise Conflict("events of several sources have this id", facts={"our ids": ours})
+        return found[0]
+
+    async def _of_dead(self, who: Principal, asked: DeadChoice, step: Step) -> Repaired:
+        changed = await self._changed(who, step)
+        if asked.delivery is not None and not changed.deliveries:
+            row = await self._db.org(who.org).one("delivery.show", id=asked.delivery)
+            if row is None:
+                raise _no_delivery(asked.delivery)
+            raise Conflict(f"it is {row['state']}, or its subscription is gone")
+        return changed
+
+    async def _changed(self, who: Principal, *steps: Step) -> Repaired:
+        rows = await self._db.org(who.org).write(*steps)
+        self._events.bell.ring()
+        return Repaired(deliveries=[row["id"] for one in rows for row in one])
+
+
+def _chosen(asked: DeadChoice) -> str | None:
+    if (asked.delivery is None) != asked.all:
+        raise BadRequest("name one delivery, or say all")
+    return asked.delivery
+
+
+def _no_delivery(name: str) -> NotFound:
+    return NotFound(
+        f'there is no delivery "{ascii(name[:60])[1:-1]}"', next="meshctl delivery list"
+    )
+
+
+def _line(row: Row) -> EventLine:
+    return EventLine(
+        id=row["id"], type=row["type"], source=row["source"], subject=row["subject"],
+        time=row["said_time"] or iso(row["time"]), meshseq=row["seq"],
+        meshid=row["own_id"] or row["id"], deliveries=row["deliveries"], done=row["done"],
+        dead=row["dead"],
+    )  # fmt: skip
+
+
+def _columns(row: Row) -> Row:
+    return {
+        "id": row["id"], "state": row["state"], "event": row["event"], "type": row["type"],
+        "source": row["source"], "subscription": row["subscription"],
+        "subscription_id": row["subscription_id"], "attempt": row["attempt"],
+        "replays": row["replays"], "error": row["error"],
+        "next_at": iso_or_none(row["available_at"]), "created_at": iso(row["created_at"]),
+        "ended_at": iso_or_none(row["ended_at"]),
+    }  # fmt: skip
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        fence=row["fence"], attempt=row["attempt"], outcome=row["outcome"], status=row["status"],
+        error=row["error"], started_at=iso(row["started_at"]),
+        duration_ms=row["duration_us"] / 1000, daemon=row["daemon"],
+    )  # fmt: skip

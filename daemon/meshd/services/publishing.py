@@ -1,0 +1,124 @@
+"""Publishing: an event is answered for when it and its deliveries are on disk."""
+
+import hmac
+from typing import Any
+
+import msgspec
+
+from meshd.core.clock import Clock, iso
+from meshd.services.cloud_event import attributes, check_event, content_digest
+from meshd.services.events import Events
+from meshd.services.fan_out import FanOut, delivery
+from meshd.services.principal import Principal
+from meshd.services.quota import Quota
+from meshd.store.db import Step, UniqueViolation
+from meshd.store.scoped import ScopedDatabase
+from meshd.wire.errors import Conflict, Denied
+from meshd.wire.event import EventPublish, Published
+from meshd.wire.ids import new_id
+
+
+class Publishing:
+    """Takes events of people and programs."""
+
+    def __init__(
+        self, db: ScopedDatabase, events: Events, fan_out: FanOut, quota: Quota, clock: Clock
+    ) -> None:
+        self._db = db
+        self._events = events
+        self._fan_out = fan_out
+        self._quota = quota
+        self._clock = clock
+
+    async def publish(self, who: Principal, asked: EventPublish) -> Published:
+        """Publish as oneself.
+
+        Raises:
+            BadRequest, TooLarge: it is no CloudEvent that may be published.
+            Denied: it names another source.
+            Conflict: another event has its source and id.
+            RateLimited: the org publishes too much.
+        """
+        own = own_source(who)
+        if asked.source not in {None, own}:
+            raise Denied(
+                f"{who.name} publishes as {own}",
+                facts={"another source needs": "self/event.publish_as"},
+                next=f"meshctl key edit {who.name} --allow self/event.publish_as"
+                if who.kind == "key"
+                else None,
+            )
+        return await self._publish(who, asked)
+
+    async def publish_as(self, who: Principal, asked: EventPublish) -> Published:
+        """Publish with any source. Raises as `publish`."""
+        return await self._publish(who, asked)
+
+    async def send_test(self, who: Principal, subscription: str) -> Published:
+        """An event for one subscription alone, whatever it hears."""
+        asked = EventPublish(type="test", subject=subscription)
+        return await self._publish(who, asked, only=subscription)
+
+    async def _publish(
+        self, who: Principal, asked: EventPublish, *, only: str | None = None
+    ) -> Published:
+        check_event(asked)
+        self._quota.take(who.org)
+        row, now = self._row(who, asked), self._clock.now()
+        about = attributes(row)
+        steps = (
+            self._fan_out.steps(who.org, about, now)
+            if only is None
+            else (delivery(only, about, now),)
+        )
+        try:
+            await self._db.org(who.org).write(Step("event.publish", row, also=steps))
+        except UniqueViolation:
+            return await self._again(who, row)
+        self._events.bell.ring()
+        return Published(
+            id=row["id"], type=row["type"], source=row["source"],
+            time=row["said_time"] or iso(row["time"]), deliveries=len(steps), duplicate=False,
+        )  # fmt: skip
+
+    async def _again(self, who: Principal, row: dict[str, Any]) -> Published:
+        """The answer for what is there already."""
+        before = await self._db.org(who.org).one(
+            "event.published", source=row["source"], id=row["id"]
+        )
+        if before is None or not hmac.compare_digest(before["digest"] or b"", row["digest"]):
+            raise Conflict(
+                "another event has this source and id", next=f"meshctl event show {row['id']}"
+            )
+        return Published(
+            id=before["id"], type=before["type"], source=before["source"],
+            time=before["said_time"] or iso(before["time"]), deliveries=before["deliveries"],
+            duplicate=True,
+        )  # fmt: skip
+
+    def _row(self, who: Principal, asked: EventPublish) -> dict[str, Any]:
+        own = new_id("evt")
+        encoded = asked.data_base64 is not None
+        return {
+            "id": asked.id or own,
+            "own_id": own if asked.id else None,
+            "type": asked.type,
+            "source": asked.source or own_source(who),
+            "subject": asked.subject,
+            "time": self._clock.now(),
+            "said_time": asked.time,
+            "content_type": asked.datacontenttype
+            or ("application/octet-stream" if encoded else None),
+            "data_schema": asked.dataschema,
+            "extensions": msgspec.json.encode(asked.extensions).decode()
+            if asked.extensions
+            else None,
+            "encoded": int(encoded),
+            "data": asked.data_base64 if encoded else bytes(asked.data).decode(),
+            "digest": content_digest(asked),
+        }
+
+
+def own_source(who: Principal) -> str:
+    """What stands as the source of what a principal publishes."""
+    return f"/keys/{who.id}" if who.kind == "key" else f"/users/{who.owner}"

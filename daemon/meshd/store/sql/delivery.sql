@@ -1,0 +1,143 @@
+-- name: delivery.add
+-- One event for one subscription, in the event's own unit. A subscription that another daemon has
+-- just removed gets none.
+INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, available_at,
+                        created_at)
+SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :now, :now
+FROM events, subscriptions
+WHERE events.org_id = :org_id AND events.source = :source AND events.id = :event
+  AND subscriptions.org_id = :org_id AND subscriptions.id = :subscription
+
+-- name: delivery.due
+-- Who has deliveries that wait, found by one step through the index for each.
+WITH RECURSIVE found (subscription_id) AS (
+    SELECT MIN(subscription_id) FROM deliveries WHERE available_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT MIN(subscription_id) FROM deliveries
+            WHERE available_at IS NOT NULL AND subscription_id > found.subscription_id)
+    FROM found WHERE found.subscription_id IS NOT NULL
+)
+SELECT subscription_id, (
+    SELECT MIN(available_at) FROM deliveries
+    WHERE deliveries.subscription_id = found.subscription_id AND available_at IS NOT NULL
+) AS available_at
+FROM found WHERE subscription_id IS NOT NULL
+
+-- name: delivery.claim
+-- Take what is due for one subscription, also what somebody had and let its lease run out. The
+-- attempt counts from here: what kills the daemon each time is not tried for ever.
+UPDATE deliveries
+SET state = 'inflight', attempt = attempt + 1, crashes = crashes + 1, fence = fence + 1,
+    lease_owner = :lease_owner, available_at = :until
+WHERE org_id = :org_id AND id IN (
+    SELECT id FROM deliveries
+    WHERE org_id = :org_id AND subscription_id = :subscription AND available_at <= :now
+    ORDER BY available_at LIMIT :limit
+)
+RETURNING id, event_seq, subscription_id, attempt, fence, crashes, deferred_since, created_at
+
+-- name: delivery.extend
+-- A heartbeat: who has it still works on it.
+UPDATE deliveries SET available_at = :until
+WHERE org_id = :org_id AND id = :id AND fence = :fence AND state = 'inflight'
+RETURNING id
+
+-- name: delivery.end
+-- The way out of inflight, for who holds the lease alone.
+UPDATE deliveries
+SET state = :state, available_at = :available_at, attempt = :attempt, crashes = 0,
+    lease_owner = NULL, deferred_since = :deferred_since, error = :error, ended_at = :ended_at
+WHERE org_id = :org_id AND id = :id AND fence = :fence AND state = 'inflight'
+RETURNING id
+
+-- name: delivery.orphans
+-- What a daemon of this file had when it was killed: nobody else can have it.
+UPDATE deliveries SET available_at = :now WHERE state = 'inflight' AND lease_owner <> :lease_owner
+RETURNING id
+
+-- name: delivery.attempted
+-- How one attempt went.
+INSERT INTO delivery_attempts (delivery_id, fence, org_id, attempt, daemon, started_at,
+                               duration_us, outcome, status, error)
+SELECT id, :fence, org_id, :attempt, :daemon, :started_at, :duration_us, :outcome, :status, :error
+FROM deliveries WHERE org_id = :org_id AND id = :id
+ON CONFLICT (delivery_id, fence) DO NOTHING
+
+-- name: delivery.cancel_of
+-- What waits for a subscription that is removed.
+UPDATE deliveries SET state = 'cancelled', available_at = NULL, ended_at = :now
+WHERE org_id = :org_id AND subscription_id = :subscription AND available_at IS NOT NULL
+RETURNING id
+
+-- name: delivery.cancel
+-- What waits of one event. What is on its way is fenced off: its end changes nothing.
+UPDATE deliveries SET state = 'cancelled', available_at = NULL, ended_at = :now
+WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
+RETURNING id
+
+-- name: delivery.hurry
+-- Try now what waits for its next try.
+UPDATE deliveries SET available_at = :now
+WHERE org_id = :org_id AND event_seq = :event_seq AND state = 'ready'
+RETURNING id
+
+-- name: delivery.revive
+-- Deliver again, with all attempts, to those that are subscribed still: what failed for good, and,
+-- where `ended` is 1, what was delivered or cancelled too.
+UPDATE deliveries
+SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
+    replays = replays + 1, ended_at = NULL
+WHERE org_id = :org_id
+  AND (CAST(:event_seq AS BIGINT) IS NULL OR event_seq = :event_seq)
+  AND (CAST(:id AS TEXT) IS NULL OR id = :id)
+  AND (state = 'dead' OR (CAST(:ended AS BIGINT) = 1 AND state IN ('done', 'cancelled')))
+  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
+RETURNING id
+
+-- name: delivery.drop
+-- Give up what failed for good; it goes with those that were cancelled.
+UPDATE deliveries SET state = 'cancelled', ended_at = :now
+WHERE org_id = :org_id AND state = 'dead' AND (CAST(:id AS TEXT) IS NULL OR id = :id)
+RETURNING id
+
+-- name: delivery.list
+-- Newest first.
+SELECT d.id, d.subscription_id, d.subscription, d.state, d.available_at, d.attempt, d.replays,
+       d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
+FROM deliveries d JOIN events e ON e.seq = d.event_seq
+WHERE d.org_id = :org_id
+  AND (CAST(:state AS TEXT) IS NULL OR d.state = :state)
+  AND (CAST(:subscription AS TEXT) IS NULL OR d.subscription_id = :subscription)
+  AND (CAST(:event_seq AS BIGINT) IS NULL OR d.event_seq = :event_seq)
+ORDER BY d.created_at DESC, d.id LIMIT :limit
+
+-- name: delivery.show
+-- One of them.
+SELECT d.id, d.subscription_id, d.subscription, d.state, d.available_at, d.attempt, d.replays,
+       d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
+FROM deliveries d JOIN events e ON e.seq = d.event_seq
+WHERE d.org_id = :org_id AND d.id = :id
+
+-- name: delivery.attempts
+-- Its attempts, the first one first.
+SELECT fence, attempt, daemon, started_at, duration_us, outcome, status, error
+FROM delivery_attempts WHERE org_id = :org_id AND delivery_id = :id ORDER BY fence
+
+-- name: delivery.counts
+-- How many there are of each state.
+SELECT state, COUNT(*) AS n, MIN(created_at) AS oldest FROM deliveries
+WHERE org_id = :org_id GROUP BY state ORDER BY state
+
+-- name: delivery.sweep
+-- Drop a batch of what ended long enough ago.
+DELETE FROM deliveries
+WHERE id IN (SELECT id FROM deliveries WHERE state = :state AND ended_at < :time LIMIT 500)
+RETURNING id
+
+-- name: delivery.sweep_attempts
+-- Drop a batch of old attempts.
+DELETE FROM delivery_attempts
+WHERE (delivery_id, fence) IN (
+    SELECT delivery_id, fence FROM delivery_attempts WHERE started_at < :time LIMIT 500
+)
+RETURNING fence
