@@ -1,7 +1,12 @@
 """The request that asks nothing."""
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 
 class Nothing(Struct):
     """No fields."""
+
+
+def null() -> Raw:
+    """JSON's null. A factory: a schema cannot show a default that is raw."""
+    return Raw(b"null")

@@ -1,6 +1,8 @@
 """Events as CloudEvents 1.0, with `meshseq`, the cursor within an org, and `meshid`, our own id."""
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+from meshd.wire.empty import null
 
 
 class Event(Struct, kw_only=True):
@@ -40,7 +42,7 @@ class EventPublish(Struct, kw_only=True):
     """
 
     type: str
-    data: Raw = Raw(b"null")
+    data: Raw = field(default_factory=null)
     data_base64: str | None = None
     source: str | None = None
     id: str | None = None

@@ -1,6 +1,8 @@
 """Subscriptions: who hears which events, and how they are handed over."""
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
+
+from meshd.wire.empty import null
 
 
 class Target(Struct, kw_only=True, omit_defaults=True):
@@ -54,7 +56,7 @@ class SubscriptionAdd(Struct, kw_only=True):
     types: list[str]
     connection: str
     tool: str | None = None
-    arguments: Raw = Raw(b"null")
+    arguments: Raw = field(default_factory=null)
     name: str | None = None
     publisher: str | None = None
     filter: list[str] = []
