@@ -136,7 +136,7 @@ def _repair(me: Ctx, row: Call, asks: Any, verb: str) -> None:
         for one in ids:
             me.out.line(one)
     else:
-        me.out.line(f"{verb} {len(ids)} deliveries" if ids else "there was nothing to do")
+        me.out.line(f"{verb} {render.counted(len(ids))}" if ids else "there was nothing to do")
 
 
 def _json(me: Ctx, text: str | None) -> bytes:

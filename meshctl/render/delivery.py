@@ -42,6 +42,6 @@ def card(item: Item, look: Look) -> Pairs:
 
 
 def _attempt(one: Item, look: Look) -> str:
-    said = " ".join(str(one[name]) for name in ("status", "error") if one.get(name) is not None)
+    said = one.get("error") or one.get("status") or ""
     at = when.clock(one["started_at"], look.now)
     return f"{one['attempt']}  {at}  {one['outcome']}  {one['duration_ms']:.0f} ms  {said}".rstrip()

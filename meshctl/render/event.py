@@ -62,7 +62,12 @@ def card(item: Item, look: Look) -> Pairs:
 def published(item: Item) -> str:
     """The line about an event that was published."""
     again = ", there already" if item["duplicate"] else ""
-    return safe(f"published {item['type']}: {item['deliveries']} deliveries{again}  {item['id']}")
+    return safe(f"published {item['type']}: {counted(item['deliveries'])}{again}  {item['id']}")
+
+
+def counted(n: int) -> str:
+    """So many deliveries, in words."""
+    return "1 delivery" if n == 1 else f"{n} deliveries"
 
 
 def stats(item: Item) -> Pairs:

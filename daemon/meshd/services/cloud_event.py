@@ -101,6 +101,11 @@ def _check_data(asked: EventPublish) -> None:
             raise _wrong("data_base64", "base64") from None
     if size > MAX_DATA:
         raise TooLarge(f"the data of an event has at most {MAX_DATA >> 10} KiB")
+    try:
+        msgspec.json.decode(bytes(asked.data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Grammar allows them; nobody behind us could be told of them.
+        raise _wrong("data", "JSON without half characters and numbers out of range") from None
 
 
 def _wrong(name: str, form: str) -> BadRequest:

@@ -307,7 +307,10 @@ def _template(arguments: Raw) -> Any:
     raw = bytes(arguments)
     if len(raw) > MAX_TEMPLATE:
         raise BadRequest(f"the arguments are over {MAX_TEMPLATE >> 10} KiB")
-    template = {} if raw == b"null" else msgspec.json.decode(raw)
+    try:
+        template = {} if raw == b"null" else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("the arguments are not valid JSON") from None
     if not isinstance(template, dict):
         raise BadRequest("the arguments of a tool are a JSON object")
     try:

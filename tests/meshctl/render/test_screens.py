@@ -15,12 +15,14 @@ from meshctl.render import (
     connection,
     daemon,
     db,
+    delivery,
     doctor,
     event,
     key,
     quickstart,
     record,
     status,
+    subscription,
     tool,
     vault,
 )
@@ -330,6 +332,63 @@ VERIFIED = {
         },
     ],
 }  # fmt: skip
+EVENTS = [
+    {
+        "id": "order-17\x1b[2J",
+        "type": "order.made",
+        "source": "/keys/key_8fk2m4p6q8r0s2t4",
+        "subject": "eu-17",
+        "time": "2026-11-23T14:58:00Z",
+        "meshseq": 7,
+        "meshid": "evt_8fk2m4",
+        "deliveries": 3,
+        "done": 2,
+        "dead": 1,
+    },
+    {
+        "id": "evt_a1b2",
+        "type": "mesh.key.added",
+        "source": "/orgs/org_0a1b2c3d4e5f6g7h",
+        "subject": None,
+        "time": "2026-11-23T13:00:00Z",
+        "meshseq": 6,
+        "meshid": "evt_a1b2",
+        "deliveries": 0,
+        "done": 0,
+        "dead": 0,
+    },
+]
+STATS = {
+    "states": {"ready": 4, "inflight": 1, "done": 2100, "dead": 2, "cancelled": 0},
+    "oldest_waiting_s": 61.7, "under_way": 1, "leases_lost": 0,
+    "subscriptions": {"active": 3, "paused": 1}, "held_back": ["hook"],
+}  # fmt: skip
+HOOK = {
+    "id": "sub_8fk2m4p6q8r0s2t4", "name": "hook", "state": "active", "reason": None,
+    "types": ["order.*", "ship.*"], "publisher": "/keys/key_8fk2m4p6q8r0s2t4",
+    "filter": [{"prefix": {"subject": "eu-\u202e"}}],
+    "target": {"webhook": "https://hooks.example/in?…"}, "maker": "shop", "owner": "usr_ada",
+    "held_back": True, "created_at": "2026-11-11T09:30:00Z",
+}  # fmt: skip
+BILLS = {
+    **HOOK, "id": "sub_a1b2", "name": "bills", "state": "paused", "reason": "by ada", "filter": None,
+    "publisher": None, "types": ["order.made"], "held_back": False,
+    "target": {"connection": "erp", "tool": "bill", "arguments": {"no": "{{ event.data.no }}"}},
+}  # fmt: skip
+DEAD = {
+    "id": "dlv_8fk2m4p6q8r0s2t4", "state": "dead", "event": "order-17", "type": "order.made",
+    "source": "/shop", "subscription": "hook", "subscription_id": "sub_8fk2m4p6q8r0s2t4",
+    "attempt": 20, "replays": 1, "error": "HTTP 500\x07", "next_at": None,
+    "created_at": "2026-11-23T02:00:00Z", "ended_at": "2026-11-23T14:00:00Z",
+    "attempts": [
+        {
+            "fence": n, "attempt": n, "outcome": "failed", "status": 500, "error": "HTTP 500",
+            "started_at": "2026-11-23T14:00:00Z", "duration_ms": 12.4, "daemon": "run_1",
+        }
+        for n in (19, 20)
+    ],
+}  # fmt: skip
+WAITS = {**DEAD, "state": "ready", "error": None, "next_at": "2026-11-23T15:01:00Z"}
 RUNNING = {**CLOCK, "state": "ready", "idle_s": 600, "child": SHOWN["children"][0]}
 
 TABLES = [{"table": "calls", "rows": 120_345}, {"table": "keys", "rows": 2}]
@@ -413,6 +472,18 @@ def screens() -> dict[str, list[str]]:
             record.card({**FAILED, "stages": DETAIL["stages"], "cut": False}, LOOK)
         ),
         "event-tail": [event.line(item, LOOK) for item in (EVENT, {**EVENT, "data": None})],
+        "event-list": plain(event.table(LOOK), EVENTS),
+        "event-show": aligned(event.card({**EVENT, "own": "x"}, LOOK)),
+        "event-stats": aligned(event.stats(STATS)),
+        "event-published": [
+            event.published({**EVENTS[0], "duplicate": again}) for again in (False, True)
+        ],
+        "subscription-list": plain(subscription.table(LOOK), [HOOK, BILLS]),
+        "subscription-show": aligned(subscription.card(HOOK, LOOK)),
+        "subscription-show-paused": aligned(subscription.card(BILLS, LOOK)),
+        "subscription-made": [subscription.made(HOOK), subscription.made(BILLS)],
+        "delivery-list": plain(delivery.table(LOOK), [DEAD, WAITS]),
+        "delivery-show": aligned(delivery.card(DEAD, LOOK)),
         "status": status.lines(STATUS, LOOK),
         "daemon-show": aligned(daemon.card(SHOWN, LOOK)),
         "daemon-children": plain(child.table(), SHOWN["children"]),

@@ -52,7 +52,7 @@ def test_from_the_command_line_to_a_tool(shared_daemon: Daemon) -> None:
     assert json.loads(tailed)["data"] == {"no": 17}
     listed = meshctl(daemon, "event", "list", "--type", "order.made")
     assert "1/1" in listed.out
-    assert meshctl(daemon, "event", "replay", "o-17").out == "delivers again 1 deliveries\n"
+    assert meshctl(daemon, "event", "replay", "o-17").out == "delivers again 1 delivery\n"
     until(lambda: len(daemon.control("GET", "/v1/calls?connection=erp")) == 2)
 
 
@@ -179,9 +179,9 @@ def test_dead_letters_by_command(shared_daemon: Daemon) -> None:
         meshctl(daemon, "event", "dead", "list", "--subscription", "lost", "--json").out
     )
     retried = meshctl(daemon, "event", "dead", "retry", row["id"])
-    assert retried.out == "tries 1 deliveries\n"
+    assert retried.out == "tries 1 delivery\n"
     until(lambda: states(daemon, "?event=l-1") == ["dead"])
     dropped = meshctl(daemon, "event", "dead", "drop", row["id"], "--yes")
-    assert dropped.out == "dropped 1 deliveries\n"
+    assert dropped.out == "dropped 1 delivery\n"
     assert meshctl(daemon, "event", "dead", "retry", row["id"]).code == 6
     assert meshctl(daemon, "event", "dead", "burn").code == 2
