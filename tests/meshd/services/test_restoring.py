@@ -136,7 +136,7 @@ async def test_what_was_there_is_kept(filled: Config, backup: Path) -> None:
     assert kept.stat().st_mode & 0o777 == 0o700
     old = config(filled.home, f"file:{kept}/mesh.db")
     assert await sums(old) == before
-    await restore(filled, await _packed(old, kept.parent / "again"), CLOCK, agreed=True)
+    await restore(filled, await _packed(old, filled.home / "again"), CLOCK, agreed=True)
     assert await sums(filled) == before
 
 
