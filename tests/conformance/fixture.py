@@ -26,23 +26,29 @@ from tests.conformance.content import TOOL_SCHEMAS
 from tests.conformance.tools import Tools
 
 
-class MemoryEvents(EventStore):
-    """Enough of an event store for SSE polling (2025-11-25)."""
+class Remembered(EventStore):
+    """Keeps every event of every stream, so that a client may poll for what it missed."""
 
     def __init__(self) -> None:
-        self.log: list[tuple[str, Any]] = []
+        self._streams: list[str] = []
+        self._messages: list[Any] = []
 
     async def store_event(self, stream_id: str, message: Any) -> str:
-        self.log.append((stream_id, message))
-        return str(len(self.log))
+        """An event's id is its place among all events."""
+        self._streams.append(stream_id)
+        self._messages.append(message)
+        return str(len(self._streams) - 1)
 
     async def replay_events_after(self, last_event_id: str, send_callback: Any) -> str | None:
-        at = int(last_event_id)
-        stream = self.log[at - 1][0]
-        for i, (sid, msg) in enumerate(self.log[at:], at + 1):
-            if sid == stream and msg is not None:
-                await send_callback(EventMessage(msg, str(i)))
-        return stream
+        """Send what came later on the stream of that event."""
+        last = int(last_event_id)
+        wanted = self._streams[last]
+        later = range(last + 1, len(self._streams))
+        missed = [place for place in later if self._streams[place] == wanted]
+        for place in missed:
+            if self._messages[place] is not None:  # an empty one only gives the client an id
+                await send_callback(EventMessage(self._messages[place], str(place)))
+        return wanted
 
 
 def build() -> Server[Any]:
@@ -117,7 +123,7 @@ async def _on_http(server: Server[Any], era: str) -> None:
     import uvicorn
 
     listener = socket.create_server(("127.0.0.1", 0))
-    app = server.streamable_http_app(event_store=MemoryEvents(), retry_interval=500)
+    app = server.streamable_http_app(event_store=Remembered(), retry_interval=500)
     config = uvicorn.Config(one_era(app, era), log_level="error", lifespan="on")
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
     await uvicorn.Server(config).serve(sockets=[listener])
