@@ -36,6 +36,19 @@ LINES = {
     "call show": "CALL",
     "call tail": "--no-follow",
     "event tail": "--no-follow",
+    "event publish": 'order.made --id o-17 --data {"no":17}',
+    "event show": "o-17",
+    "event retry": "o-17",
+    "event replay": "o-17",
+    "event cancel": "o-17",
+    "event dead": "list",
+    "subscription add": '--type order.* --call example/add --args {"a":1,"b":2} --name hears',
+    "subscription show": "hears",
+    "subscription pause": "hears",
+    "subscription resume": "hears",
+    "subscription test": "hears",
+    "subscription remove": "hears --yes",
+    "delivery show": "DELIVERY",
     "org show": "team",
     "org create": "team",
     "org use": "default",
@@ -55,11 +68,13 @@ LINES = {
 }
 """What follows the words of a command. One that is not here runs with nothing behind it."""
 LATER = (
-    "org remove", "connection remove", "key revoke", "daemon stop", "db migrate", "db restore",
+    "org remove", "subscription remove", "connection remove", "key revoke", "daemon stop", "db migrate", "db restore",
     "db move",
 )  # fmt: skip
 """They take away what others need, or need it taken away."""
-FIRST = ("quickstart", "key add", "connection add", "org create")
+FIRST = (
+    "quickstart", "key add", "connection add", "org create", "subscription add", "event publish",
+)  # fmt: skip
 
 
 def in_order() -> list[str]:

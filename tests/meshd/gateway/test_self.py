@@ -23,7 +23,7 @@ BY_TOOL = {
     if not call.socket_only and not call.streams
 }
 TOOLS = BY_TOOL.keys()
-SECRET = {"KEY_ADD", "KEY_ROTATE"}
+SECRET = {call.name.upper().replace(".", "_") for call in CALLS if call.secret}
 EXACT = {name for name, call in BY_TOOL.items() if is_exact(call)}
 """Tools that no pattern gives."""
 
