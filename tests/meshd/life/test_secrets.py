@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +57,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         MESHCTL_MASTER_KEY_COMMAND=f"cat {folder / 'key'}",
     ).start()  # fmt: skip
     del daemon.env["MESHCTL_MASTER_KEY"]  # the commands below have no need of it
-    with upstream() as server:
+    with ExitStack() as stack:
+        stack.callback(daemon.remove)
+        server = stack.enter_context(upstream())
         keys, answers = live(daemon, server)
         answers += type_and_read(daemon, server, folder)
         secrets = (*CANARIES, *keys, printed, printed.partition(":")[2])
         yield Scene(daemon, server, secrets, (printed, given), answers)
-    daemon.remove()
 
 
 def type_and_read(daemon: Daemon, server: Upstream, folder: Path) -> bytes:
