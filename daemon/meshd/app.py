@@ -36,7 +36,7 @@ from meshd.gateway.stateless import Stateless
 from meshd.proxy import orphans
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
-from meshd.services.backups import Backups
+from meshd.services.backing_up import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.data_keys import DataKeys

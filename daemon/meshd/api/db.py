@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from meshd.api.dispatch import Handler
-from meshd.services.backups import Backups
+from meshd.services.backing_up import Backups
 
 
 def handlers(backups: Backups) -> Mapping[str, Handler]:

@@ -1,4 +1,4 @@
-"""Backups: everything in one file, made beside a running daemon or by a process of its own."""
+"""Writing a backup: everything in one file, beside a running daemon or by a process of its own."""
 
 import asyncio
 import json
@@ -13,8 +13,6 @@ from meshd.core.clock import Clock, iso
 from meshd.core.config import Config
 from meshd.core.database_url import SqliteFile
 from meshd.services.db_facts import facts
-from meshd.services.events import Events
-from meshd.services.principal import Principal
 from meshd.store import archive, whole
 from meshd.store.db import Step
 from meshd.store.opening import Databases, explained
@@ -24,39 +22,13 @@ from meshd.wire.errors import BadRequest, Unavailable, Unconfirmed
 from meshd.wire.version import VERSION
 
 
-class Backups:
-    """Backups of a daemon that runs; writers go on meanwhile."""
-
-    def __init__(self, config: Config, databases: Databases, events: Events, clock: Clock) -> None:
-        self._config = config
-        self._databases = databases
-        self._events = events
-        self._clock = clock
-
-    async def make(self, who: Principal, asked: BackupAsked) -> BackedUp:
-        """Write a backup that has every change acknowledged before this call.
-
-        Raises:
-            BadRequest: the file cannot be written.
-            Unconfirmed: it is there already.
-            Unavailable: the database cannot be read.
-        """
-        done = await make(self._config, asked, self._clock, self._databases)
-        told = {"file": done.file, "bytes": done.bytes}
-        await self._databases.main.write(remembered(done))
-        event = self._events.step(who, "db.backed_up", "database", told)
-        await self._databases.main.org(who.org).write(event)
-        self._events.bell.ring()
-        return done
-
-
 async def make(
     config: Config, asked: BackupAsked, clock: Clock, databases: Databases | None = None
 ) -> BackedUp:
     """Write the backup. Without `databases` the caller holds the lock of the home.
 
     Raises:
-        BadRequest, Unconfirmed, Unavailable: as `Backups.make`.
+        BadRequest, Unconfirmed, Unavailable: as `backing_up.Backups.make`.
     """
     path = Path(asked.file)
     await asyncio.to_thread(_check, path, config, replace=asked.replace)
