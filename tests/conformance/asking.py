@@ -1,7 +1,6 @@
 """How the fixture asks its client, in either era: as requests, or as a result that wants input."""
 
 import base64
-import hashlib
 import hmac
 import json
 import os
@@ -76,16 +75,20 @@ async def asked(ctx: Any, params: Any, **requests: Any) -> Answers | t.InputRequ
     return answers
 
 
+def _seal_of(body: bytes) -> bytes:
+    return hmac.digest(KEY, body, "sha256").hex().encode()
+
+
 def seal(payload: dict[str, Any]) -> str:
     """A state that nobody else can make."""
-    body = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode()
-    return body + "." + hmac.new(KEY, body.encode(), hashlib.sha256).hexdigest()
+    body = base64.urlsafe_b64encode(json.dumps(payload).encode())
+    return b".".join((_seal_of(body), body)).decode()
 
 
 def unseal(token: str) -> dict[str, Any]:
     """What such a state holds; an error for any other."""
-    body, _, mac = token.rpartition(".")
-    good = hmac.new(KEY, body.encode(), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(good, mac):
-        raise MCPError(t.INVALID_PARAMS, "requestState failed its integrity check")
-    return dict(json.loads(base64.urlsafe_b64decode(body)))
+    mark, _, body = token.encode().partition(b".")
+    if hmac.compare_digest(mark, _seal_of(body)):
+        payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body))
+        return payload
+    raise MCPError(t.INVALID_PARAMS, "requestState failed its integrity check")

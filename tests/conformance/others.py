@@ -1,6 +1,9 @@
 """The fixture's prompts, resources, completions and settings."""
 
 import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import mcp_types as t
@@ -9,126 +12,168 @@ from mcp.shared.exceptions import MCPError
 from tests.conformance.asking import asked, form
 from tests.conformance.content import PNG, STATIC
 
-PROMPTS: dict[str, list[str]] = {
-    "test_simple_prompt": [],
-    "test_prompt_with_arguments": ["arg1", "arg2"],
-    "test_prompt_with_embedded_resource": ["resourceUri"],
-    "test_prompt_with_image": [],
-    "test_input_required_result_prompt": [],
-}
+Said = list[t.ContentBlock] | t.InputRequiredResult
+Renderer = Callable[[Any, t.GetPromptRequestParams, dict[str, str]], Awaitable[Said]]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Its arguments, and what makes the messages of it."""
+
+    arguments: tuple[str, ...]
+    render: Renderer
+
+    def described(self, name: str) -> t.Prompt:
+        """The prompt as it is listed."""
+        takes = [
+            t.PromptArgument(name=each, description=each, required=True) for each in self.arguments
+        ]
+        about = f"Conformance fixture: {name}"
+        return t.Prompt(name=name, description=about, arguments=takes or None)
+
+
+PROMPTS: dict[str, Prompt] = {}
+
+
+def _prompt(*arguments: str) -> Callable[[Renderer], Renderer]:
+    """Registers the function as the prompt of its name."""
+
+    def register(render: Renderer) -> Renderer:
+        PROMPTS[render.__name__] = Prompt(arguments, render)
+        return render
+
+    return register
+
+
+def _text(said: str) -> t.TextContent:
+    return t.TextContent(type="text", text=said)
+
+
+@_prompt()
+async def test_simple_prompt(ctx: Any, params: Any, args: dict[str, str]) -> Said:
+    return [_text("This is a simple prompt for testing.")]
+
+
+@_prompt("arg1", "arg2")
+async def test_prompt_with_arguments(ctx: Any, params: Any, args: dict[str, str]) -> Said:
+    pairs = (f"{name}='{args.get(name)}'" for name in ("arg1", "arg2"))
+    return [_text("Prompt with arguments: " + ", ".join(pairs))]
+
+
+@_prompt("resourceUri")
+async def test_prompt_with_embedded_resource(ctx: Any, params: Any, args: dict[str, str]) -> Said:
+    inner = _body(args["resourceUri"], "text/plain", "Embedded resource content for testing.")
+    return [
+        t.EmbeddedResource(type="resource", resource=inner),
+        _text("Please process the embedded resource above."),
+    ]
+
+
+@_prompt()
+async def test_prompt_with_image(ctx: Any, params: Any, args: dict[str, str]) -> Said:
+    picture = t.ImageContent(type="image", data=PNG, mime_type="image/png")
+    return [picture, _text("Please analyze the image above.")]
+
+
+@_prompt()
+async def test_input_required_result_prompt(ctx: Any, params: Any, args: dict[str, str]) -> Said:
+    question = form("What context should the prompt use?", context="string")
+    got = await asked(ctx, params, user_context=question)
+    if isinstance(got, t.InputRequiredResult):
+        return got
+    return [_text(f"Context: {got['user_context'].get('content')}")]
 
 
 async def list_prompts(ctx: Any, params: Any) -> t.ListPromptsResult:
-    out = [
-        t.Prompt(
-            name=n,
-            description=f"Conformance fixture: {n}",
-            arguments=[t.PromptArgument(name=a, description=a, required=True) for a in args]
-            or None,
-        )
-        for n, args in PROMPTS.items()
-    ]
-    return t.ListPromptsResult(prompts=out)
+    """All of the table."""
+    return t.ListPromptsResult(prompts=[each.described(name) for name, each in PROMPTS.items()])
 
 
 async def get_prompt(
     ctx: Any, params: t.GetPromptRequestParams
 ) -> t.GetPromptResult | t.InputRequiredResult:
-    args = params.arguments or {}
+    """Every part of what the prompt says as a message of the user's."""
+    prompt = PROMPTS.get(params.name)
+    if prompt is None:
+        raise MCPError(t.INVALID_PARAMS, f"Unknown prompt: {params.name}")
+    said = await prompt.render(ctx, params, params.arguments or {})
+    if isinstance(said, t.InputRequiredResult):
+        return said
+    return t.GetPromptResult(messages=[t.PromptMessage(role="user", content=c) for c in said])
 
-    def user(content: Any) -> t.PromptMessage:
-        return t.PromptMessage(
-            role="user",
-            content=t.TextContent(type="text", text=content)
-            if isinstance(content, str)
-            else content,
-        )
 
-    match params.name:
-        case "test_simple_prompt":
-            messages = [user("This is a simple prompt for testing.")]
-        case "test_prompt_with_arguments":
-            messages = [
-                user(f"Prompt with arguments: arg1='{args.get('arg1')}', arg2='{args.get('arg2')}'")
-            ]
-        case "test_prompt_with_embedded_resource":
-            res = t.TextResourceContents(
-                uri=args["resourceUri"],
-                mime_type="text/plain",
-                text="Embedded resource content for testing.",
-            )
-            messages = [
-                user(t.EmbeddedResource(type="resource", resource=res)),
-                user("Please process the embedded resource above."),
-            ]
-        case "test_prompt_with_image":
-            messages = [
-                user(t.ImageContent(type="image", data=PNG, mime_type="image/png")),
-                user("Please analyze the image above."),
-            ]
-        case "test_input_required_result_prompt":
-            question = form("What context should the prompt use?", context="string")
-            got = await asked(ctx, params, user_context=question)
-            if isinstance(got, t.InputRequiredResult):
-                return got
-            messages = [user(f"Context: {got['user_context'].get('content')}")]
-        case _:
-            raise MCPError(t.INVALID_PARAMS, f"Unknown prompt: {params.name}")
-    return t.GetPromptResult(messages=messages)
+Contents = t.TextResourceContents | t.BlobResourceContents
+TEMPLATE = t.ResourceTemplate(
+    name="template",
+    description="Fixture template",
+    uri_template="test://template/{id}/data",
+    mime_type="application/json",
+)
+
+
+def _body(uri: str, mime: str, said: str) -> t.TextResourceContents:
+    return t.TextResourceContents(uri=uri, mime_type=mime, text=said)
+
+
+def _static(found: re.Match[str]) -> Contents:
+    uri = found[0]
+    mime, said = STATIC[uri]
+    if said is not None:
+        return _body(uri, mime, said)
+    return t.BlobResourceContents(uri=uri, mime_type=mime, blob=PNG)
+
+
+def _templated(found: re.Match[str]) -> Contents:
+    key = found["id"]
+    filled = {"id": key, "templateTest": True, "data": f"Data for ID: {key}"}
+    return _body(found[0], "application/json", json.dumps(filled))
+
+
+# What is read, by what its URI looks like.
+READERS: dict[str, Callable[[re.Match[str]], Contents]] = {
+    "|".join(map(re.escape, STATIC)): _static,
+    r"test://template/(?P<id>.*)/data": _templated,
+}
 
 
 async def list_resources(ctx: Any, params: Any) -> t.ListResourcesResult:
-    out = [
-        t.Resource(uri=u, name=u.partition("//")[2], description=f"Fixture {u}", mime_type=m)
-        for u, (m, _) in STATIC.items()
-    ]
-    return t.ListResourcesResult(resources=out)
+    """Those with a fixed URI."""
+    listed = []
+    for uri, (mime, _) in STATIC.items():
+        name = uri.removeprefix("test://")
+        listed.append(
+            t.Resource(name=name, uri=uri, mime_type=mime, description=f"Fixture {uri}"),
+        )
+    return t.ListResourcesResult(resources=listed)
 
 
 async def list_templates(ctx: Any, params: Any) -> t.ListResourceTemplatesResult:
-    tpl = t.ResourceTemplate(
-        uri_template="test://template/{id}/data",
-        name="template",
-        description="Fixture template",
-        mime_type="application/json",
-    )
-    return t.ListResourceTemplatesResult(resource_templates=[tpl])
+    """The one there is."""
+    return t.ListResourceTemplatesResult(resource_templates=[TEMPLATE])
 
 
 async def read_resource(ctx: Any, params: t.ReadResourceRequestParams) -> t.ReadResourceResult:
+    """By the first reader whose pattern fits."""
     uri = str(params.uri)
-    if uri in STATIC:
-        mime, body = STATIC[uri]
-        if body is None:
-            return t.ReadResourceResult(
-                contents=[t.BlobResourceContents(uri=uri, mime_type=mime, blob=PNG)]
-            )
-        return t.ReadResourceResult(
-            contents=[t.TextResourceContents(uri=uri, mime_type=mime, text=body)]
-        )
-    if uri.startswith("test://template/") and uri.endswith("/data"):
-        key = uri.removeprefix("test://template/").removesuffix("/data")
-        body = json.dumps({"id": key, "templateTest": True, "data": f"Data for ID: {key}"})
-        return t.ReadResourceResult(
-            contents=[t.TextResourceContents(uri=uri, mime_type="application/json", text=body)]
-        )
+    for pattern, reader in READERS.items():
+        if found := re.fullmatch(pattern, uri):
+            return t.ReadResourceResult(contents=[reader(found)])
     raise MCPError(t.INVALID_PARAMS, "Resource not found", {"uri": uri})
 
 
-async def subscribe(ctx: Any, params: t.SubscribeRequestParams) -> t.EmptyResult:
-    return t.EmptyResult()
-
-
-async def unsubscribe(ctx: Any, params: t.UnsubscribeRequestParams) -> t.EmptyResult:
-    return t.EmptyResult()
+WORDS = ("paris", "park", "party")
 
 
 async def complete(ctx: Any, params: t.CompleteRequestParams) -> t.CompleteResult:
-    values = [v for v in ("paris", "park", "party") if v.startswith(params.argument.value)]
-    return t.CompleteResult(
-        completion=t.Completion(values=values, total=len(values), has_more=False)
-    )
+    """The words that begin so, for any argument."""
+    begun = params.argument.value
+    fitting = [word for word in WORDS if word.startswith(begun)]
+    found = t.Completion(values=fitting, total=len(fitting), has_more=False)
+    return t.CompleteResult(completion=found)
 
 
-async def set_level(ctx: Any, params: t.SetLevelRequestParams) -> t.EmptyResult:
+async def _nothing_to_do(ctx: Any, params: Any) -> t.EmptyResult:
     return t.EmptyResult()
+
+
+subscribe = unsubscribe = set_level = _nothing_to_do
