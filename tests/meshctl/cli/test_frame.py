@@ -306,10 +306,14 @@ def test_ctrl_c_ends_a_tail(home):
         stderr=subprocess.PIPE,
         env=environment(home),
     )
-    assert process.stdout.readline() == b"e\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    peer.close()
+    with process:
+        assert process.stdout.readline() == b"e\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=90)
+        finally:
+            process.kill()
+            peer.close()
     assert (process.returncode, out, err) == (130, b"", b"")
     assert stopped == [True]
 

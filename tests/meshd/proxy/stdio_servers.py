@@ -138,7 +138,7 @@ class Lifeline:
         Raises:
             TimeoutError: it still runs.
         """
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.to_thread(self._file.read)
         self._pid = 0
 
