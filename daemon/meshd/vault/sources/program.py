@@ -10,6 +10,8 @@ from meshd.vault.errors import MasterKeyError
 
 MOST = 4096
 """Bytes that an answer may have; a key has 66."""
+PARTING = 5.0
+"""Seconds for the end of a program that was killed."""
 
 
 async def ask(argv: Sequence[str], name: str, *, within: float, given: bytes = b"") -> bytes:
@@ -38,15 +40,15 @@ async def ask(argv: Sequence[str], name: str, *, within: float, given: bytes = b
     try:
         async with asyncio.timeout(within):
             answer = await _read(process)
+            if len(answer) > MOST:
+                raise MasterKeyError(
+                    f"{name} wrote more than {MOST} bytes: only the key may be on stdout."
+                )
             code = await process.wait()
     except TimeoutError:
         raise MasterKeyError(f"{name} did not answer within {within:g} s.") from None
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    if len(answer) > MOST:
-        raise MasterKeyError(f"{name} wrote more than {MOST} bytes: only the key may be on stdout.")
+        await _end(process)
     if code != 0:
         how = f"with exit code {code}" if code > 0 else f"by signal {-code}"
         raise MasterKeyError(f"{name} ended {how}: run it by hand to see why.")
@@ -62,11 +64,21 @@ def _pipe(given: bytes) -> int:
 
 
 async def _read(process: asyncio.subprocess.Process) -> bytes:
-    """What it writes, to the end; one byte too much ends it early."""
+    """What it writes, to the end, or until it is too much."""
     assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
     answer = b""
     while len(answer) <= MOST and (piece := await process.stdout.read(MOST)):
         answer += piece
-    if len(answer) > MOST:
-        process.kill()
     return answer
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill its group. What it wrote is read to the end: asyncio sees no exit before that."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
+    with contextlib.suppress(TimeoutError):  # somebody else may hold the pipe open
+        async with asyncio.timeout(PARTING):
+            while await process.stdout.read(65536):
+                pass
+            await process.wait()
