@@ -8,7 +8,7 @@ T = TypeVar("T")
 PAUSE = 0.01
 
 
-def until(condition: Callable[[], T], deadline: float = 15.0) -> T:
+def until(condition: Callable[[], T], deadline: float = 60.0) -> T:
     """The first true answer of `condition`, asked again and again for `deadline` seconds.
 
     Raises:

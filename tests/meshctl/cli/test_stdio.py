@@ -8,6 +8,7 @@ import pytest
 
 from tests.meshctl.cli.process import environment, imported, meshctl
 from tests.meshctl.client.peer import Peer, answered
+from tests.support.wait import until
 
 HELLO = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
 WELCOME = b'{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25"}}'
@@ -44,7 +45,7 @@ def test_a_conversation(home, daemon, argv):
     keys = {request.headers.get("meshctl-key") for request in daemon.requests}
     assert keys == ({"ci"} if len(argv) > 1 or "=" in argv[0] else {None})
     # The stream for the server's own messages has its thread, so it may come last.
-    assert "DELETE" in {request.method for request in daemon.requests}
+    until(lambda: "DELETE" in {request.method for request in daemon.requests})
 
 
 def test_the_org_is_named(home, daemon):
@@ -87,7 +88,7 @@ def test_a_client_that_is_gone(home, daemon):
     process.stderr.close()
     process.stdin.close()
     assert (process.wait(30), errors) == (0, b"")
-    assert "DELETE" in {request.method for request in daemon.requests}
+    until(lambda: "DELETE" in {request.method for request in daemon.requests})
 
 
 def test_it_imports_little(home):
