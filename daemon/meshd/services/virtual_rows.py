@@ -31,8 +31,9 @@ _decode_overrides = msgspec.json.Decoder(dict[str, _StoredOverride]).decode
 class Override:
     """How one tool of a child is shown and called otherwise. None leaves what the child says.
 
-    `name` is taken as it is, without a prefix. Arguments that are `hidden` are neither shown nor
-    taken; those that are `pinned` have that JSON value in every call, and are not shown either.
+    `name` stands for the tool's own one: where names are prefixed, a prefix goes before it too.
+    Arguments that are `hidden` are neither shown nor taken; those that are `pinned` have that JSON
+    value in every call, and are not shown either.
     """
 
     name: str | None = None
