@@ -3,7 +3,7 @@
 Where the children's lists come from, and who may see what of the result, is not decided here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -130,11 +130,13 @@ def compose(
     thing: Thing,
     parts: Sequence[Part],
     before: Mapping[str, Route] | None = None,
+    absent: Collection[str] = (),
 ) -> Composed:
     """What a virtual MCP exposes of its children.
 
     Of two things that want one name, that one has it which had it `before`, else the first: what
-    comes later is withheld, so that no upstream takes another's name.
+    comes later is withheld, so that no upstream takes another's name. That holds as well while the
+    one before is of a connection that is `absent`: part of it, but without a list at present.
     """
     wanted: dict[str, list[Exposed]] = {}
     for part in parts:
@@ -146,9 +148,10 @@ def compose(
     exposed: dict[str, Exposed] = {}
     withheld: list[Withheld] = []
     for name, those in wanted.items():
-        holder = _target((before or {}).get(name))
-        first = next((one for one in those if _target(one.route) == holder), those[0])
-        if len(exposed) < MAX_EXPOSED:
+        holder = (before or {}).get(name)
+        first = next((one for one in those if _target(one.route) == _target(holder)), those[0])
+        taken = holder is not None and holder.connection in absent
+        if len(exposed) < MAX_EXPOSED and not taken:
             exposed[name] = first
         withheld += [
             Withheld(name, one.route) for one in those if exposed.get(name) is not one
@@ -161,10 +164,8 @@ def _exposed(virtual: str, naming: Naming, thing: Thing, part: Part, own: Expose
     if LABELS[thing] != "name":
         name, entry = own.name, own.entry
     else:
-        if override is not None and override.name is not None:
-            name = fitting(override.name)
-        else:
-            name = prefixed(part.name, own.name) if naming == "prefixed" else fitting(own.name)
+        given = override.name if override is not None and override.name is not None else own.name
+        name = prefixed(part.name, given) if naming == "prefixed" else fitting(given)
         entry = shown(own.entry, name, override)
     step = Step(virtual, name, override)
     route = Route(own.route.connection, own.route.name, (step, *own.route.steps))

@@ -13,6 +13,9 @@ from meshd.services.principal import Principal
 from meshd.services.subscription_rows import read_maker
 from meshd.store.db import Row
 
+VIRTUAL = "virtual"
+"""The transport of a virtual MCP, which is asked through the upstreams of its children."""
+
 Mode = Literal["passthrough", "smart_tool_selection"]
 Naming = Literal["prefixed", "plain"]
 

@@ -71,11 +71,11 @@ def test_a_long_name_is_cut_and_ends_in_a_hash() -> None:
     assert name not in composed(part("hub", long + "y")).exposed
 
 
-def test_a_renamed_tool_has_exactly_that_name_and_description() -> None:
+def test_a_renamed_tool_has_that_name_and_description() -> None:
     override = {"echo": Override(name="say", description="Says it.")}
     (one,) = composed(part("hub", "echo", overrides=override)).exposed.values()
     said = json.loads(bytes(one.raw))
-    assert (said["name"], said["description"], one.route.name) == ("say", "Says it.", "echo")
+    assert (said["name"], said["description"], one.route.name) == ("hub_say", "Says it.", "echo")
 
 
 def test_what_is_hidden_or_pinned_is_no_argument_any_more() -> None:
@@ -124,14 +124,14 @@ def test_a_virtual_mcp_within_another_is_reached_through_both() -> None:
     inner = composed(
         part("hub", "echo", overrides={"echo": Override(name="say", pinned={"in": b"1"})})
     )
-    selected = ChildRow("vir_a", overrides={"say": Override(pinned={"out": b"2"})})
+    selected = ChildRow("vir_a", overrides={"hub_say": Override(pinned={"out": b"2"})})
     outer = compose(
         "vir_b", "prefixed", "tool", [Part("team", selected, [*inner.exposed.values()])]
     )
     (one,) = outer.exposed.values()
-    assert (one.name, one.route.connection, one.route.name) == ("team_say", "conn_hub", "echo")
+    assert (one.name, one.route.connection, one.route.name) == ("team_hub_say", "conn_hub", "echo")
     assert [(s.virtual, s.name) for s in one.route.steps] == [
-        ("vir_b", "team_say"), ("vir_a", "say"),
+        ("vir_b", "team_hub_say"), ("vir_a", "hub_say"),
     ]  # fmt: skip
     assert one.route.arguments(b"{}") == b'{"out":2,"in":1}'
 
