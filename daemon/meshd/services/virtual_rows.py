@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -12,9 +12,7 @@ from msgspec import Raw, Struct
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import read_maker
 from meshd.store.db import Row
-
-Mode = Literal["passthrough", "smart_tool_selection"]
-Naming = Literal["prefixed", "plain"]
+from meshd.wire.virtual import Mode, Naming
 
 
 class _StoredOverride(Struct):
