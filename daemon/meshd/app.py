@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from meshd.api import connection, daemon, db, event, key, org, record, tool, vault
+from meshd.api import connection, daemon, db, event, key, org, record, tool, vault, virtual
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
@@ -67,6 +67,7 @@ from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
 from meshd.services.vault_report import VaultReport
 from meshd.services.virtual_opening import OpenVirtuals, open_virtuals
+from meshd.services.virtuals import Virtuals
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.opening import explained, open_databases
 from meshd.store.scoped import ScopedDatabase
@@ -125,6 +126,7 @@ class _House:
     upstreams: Upstreams
     tools: Tools
     connections: Connections
+    virtuals: Virtuals
     orgs: Orgs
     rules: OutboundRules
     keep: Retention
@@ -280,6 +282,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     return _House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock), upstreams, tools, connections,
+        Virtuals(main, directory, events, tools, clock),
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
@@ -417,6 +420,7 @@ def _open_dispatcher(
         {
             **connection.handlers(house.connections),
             **org.handlers(house.orgs),
+            **virtual.handlers(house.virtuals),
             **key.handlers(house.keys),
             **record.handlers(house.records, house.events),
             **event.handlers(house.bus.publishing, house.bus.subscriptions, house.bus.deliveries),

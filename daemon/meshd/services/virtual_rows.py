@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -12,12 +12,10 @@ from msgspec import Raw, Struct
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import read_maker
 from meshd.store.db import Row
+from meshd.wire.virtual import Mode, Naming
 
 VIRTUAL = "virtual"
 """The transport of a virtual MCP, which is asked through the upstreams of its children."""
-
-Mode = Literal["passthrough", "smart_tool_selection"]
-Naming = Literal["prefixed", "plain"]
 
 
 class _StoredOverride(Struct):

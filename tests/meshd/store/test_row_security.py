@@ -51,7 +51,7 @@ ROWS = [
         "naming": "plain", "maker": "{}", "owner_id": "usr", "now": 1,
     }),
     Step("virtual.attach", {
-        "virtual_id": "vir", "child_id": "conn", "position": 0, "tools": None, "resources": "[]",
+        "virtual_id": "vir", "child_id": "conn", "tools": None, "resources": "[]",
         "prompts": None, "overrides": "{}",
     }),
     Step("call.add", {

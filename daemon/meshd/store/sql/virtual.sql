@@ -32,7 +32,10 @@ RETURNING id
 -- Put a child behind the others, or say anew what is selected of it.
 INSERT INTO virtual_children (virtual_id, child_id, org_id, position, tools, resources, prompts,
                               overrides)
-SELECT :virtual_id, :child_id, :org_id, :position, :tools, :resources, :prompts, :overrides
+SELECT :virtual_id, :child_id, :org_id,
+       (SELECT COALESCE(MAX(position) + 1, 0) FROM virtual_children
+        WHERE org_id = :org_id AND virtual_id = :virtual_id),
+       :tools, :resources, :prompts, :overrides
 WHERE EXISTS (SELECT 1 FROM connections WHERE org_id = :org_id AND id = :child_id)
    OR EXISTS (SELECT 1 FROM virtuals WHERE org_id = :org_id AND id = :child_id)
 ON CONFLICT (virtual_id, child_id) DO UPDATE
