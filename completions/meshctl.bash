@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--env|--env-file|--event|--expires|--file|--filter|--header|--id|--idle|--key|--limit|--lines|--name|--org|--port|--publisher|--remove-env|--remove-header|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--transport|--type|--url|--webhook) skip=1 ;;
+            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--describe|--description|--env|--env-file|--event|--expires|--file|--filter|--header|--hide|--id|--idle|--instructions|--key|--limit|--lines|--mode|--name|--naming|--org|--pin|--port|--prompts|--publisher|--remove-env|--remove-header|--rename|--reset|--resources|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--tools|--transport|--type|--url|--webhook) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -18,9 +18,10 @@ _meshctl() {
     COMPREPLY=()
     [[ -n $skip ]] && return
     case "$first $second" in
-        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org key tool call event subscription delivery client vault config db daemon' ;;
+        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org virtual key tool call event subscription delivery client vault config db daemon' ;;
         'connection ') words='list show add edit remove enable disable test' ;;
         'org ') words='list show create use rename remove' ;;
+        'virtual ') words='list show create edit attach detach enable disable remove' ;;
         'key ') words='list show add edit rotate revoke' ;;
         'tool ') words='list show call' ;;
         'call ') words='list show tail' ;;
@@ -32,7 +33,7 @@ _meshctl() {
         'config ') words='list get' ;;
         'db ') words='status migrate backup restore move' ;;
         'daemon ') words='start stop restart show logs install uninstall' ;;
-        'help ') words='quickstart permissions orgs events json backup secrets vault names flags environment exit-codes files' ;;
+        'help ') words='quickstart permissions virtuals orgs events json backup secrets vault names flags environment exit-codes files' ;;
         'status '*) depth=1 options='--help' names='' ;;
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
         'tui '*) depth=1 options='--help' names='' ;;
@@ -56,6 +57,15 @@ _meshctl() {
         'org use') depth=2 options='--help' names='org' ;;
         'org rename') depth=2 options='--help' names='org' ;;
         'org remove') depth=2 options='--help' names='org' ;;
+        'virtual list') depth=2 options='--help' names='' ;;
+        'virtual show') depth=2 options='--help' names='' ;;
+        'virtual create') depth=2 options='--description --instructions --mode --naming --help' names='' ;;
+        'virtual edit') depth=2 options='--name --description --instructions --mode --naming --help' names='' ;;
+        'virtual attach') depth=2 options='--tools --no-tools --resources --no-resources --prompts --no-prompts --rename --describe --hide --pin --reset --help' names='' ;;
+        'virtual detach') depth=2 options='--help' names='' ;;
+        'virtual enable') depth=2 options='--help' names='' ;;
+        'virtual disable') depth=2 options='--help' names='' ;;
+        'virtual remove') depth=2 options='--help' names='' ;;
         'key list') depth=2 options='--help' names='' ;;
         'key show') depth=2 options='--help' names='key' ;;
         'key add') depth=2 options='--allow --role --expires --read-only --help' names='' ;;

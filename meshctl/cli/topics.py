@@ -175,6 +175,8 @@ A key may do what its grants say, and nothing denies. A grant is one of
 
   CONNECTION               every tool of a connection
   CONNECTION/TOOL          one tool; * matches any characters: github/search_*
+  VIRTUAL                  what a virtual MCP selects, of its children alone
+  VIRTUAL/TOOL             one tool, by its name there
   self                     every management call
   self/CALL                one management call, as self/key.list or self/event.*
 
@@ -200,6 +202,35 @@ or named in it. There is one to begin with, called default, and nobody needs to 
 A key belongs to the org it was made in, and that decides. You, at the socket, own every org. Each
 has a data key of its own; removing an org destroys it, and with it every credential sealed for the
 org, also in copies of the database that were made without that key."""
+
+_VIRTUALS = """\
+A virtual MCP serves several connections, and other virtual MCPs, as one MCP server at /mcp/NAME.
+Connections and virtual MCPs share their names, and grants name both alike.
+
+  meshctl virtual create work github jira   with all of their tools
+  meshctl virtual attach work slack --tools 'send_*' --no-resources --no-prompts
+  meshctl virtual show work
+  meshctl key add ide --allow work
+
+Patterns are over the names that the child itself uses; * is any run of characters. Attaching again
+changes what is said and leaves the rest. In the list a tool is called CHILD_TOOL; --naming plain
+leaves the prefix out, and is refused where two tools would have one name.
+
+A tool can be shown and called otherwise, without touching its server:
+
+  meshctl virtual attach work github --rename create_issue=file_bug
+  meshctl virtual attach work github --describe create_issue='Files a bug of ours.'
+  meshctl virtual attach work github --pin 'create_issue.repo="acme/site"' \\
+      --hide create_issue.labels
+  meshctl virtual attach work github --reset create_issue
+
+A pinned argument has that value in every call and a hidden one is left out; clients see neither.
+What is pinned can be read by whoever may show the virtual MCP, so it is no place for secrets.
+
+With --mode smart_tool_selection clients get three tools that search, describe and call, instead of
+a list that fills their context.
+
+It runs with the rights of who made it: with a key, nobody can attach what the key may not use."""
 
 _EVENTS = """\
 Events are CloudEvents 1.0. meshctl tail-events follows them until Ctrl-C, across restarts of the
@@ -305,21 +336,23 @@ A sealed value that was altered or moved does not open, and costs only itself. T
 database was put back to an older state cannot be seen from inside it."""
 
 _NAMES = """\
-Connections and keys have names of 1 to 40 characters out of a-z, 0-9 and -, not beginning with -.
-Capitals are folded. Wherever a name is asked for, an id does as well.
+Connections, virtual MCPs and keys have names of 1 to 40 characters out of a-z, 0-9 and -, not
+beginning with -. Capitals are folded. No connection has the name of a virtual MCP. Wherever a name
+is asked for, an id does as well.
 
 Kept for the product: {reserved}"""
 
 TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
     "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
+    "virtuals": ("Several connections as one MCP server.", lambda _: _VIRTUALS),
     "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
     "json": ("Output for programs.", lambda _: _JSON),
     "backup": ("Copies of everything, and another database.", lambda _: _BACKUP),
     "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),
     "vault": ("Where the master key comes from, and a locked start.", lambda _: _VAULT),
-    "names": ("Names of connections and keys.", lambda _: names()),
+    "names": ("Names of connections, virtual MCPs and keys.", lambda _: names()),
     "flags": ("Options of every command.", lambda _: flags()),
     "environment": ("Variables, of meshctl and of meshd.", lambda _: environment()),
     "exit-codes": ("What the exit code says.", lambda _: exit_codes()),

@@ -41,6 +41,7 @@ class Row(NamedTuple):
 NOUNS: Mapping[str, str] = {
     "connection": "MCP servers behind the daemon.",
     "org": "Tenants of one daemon, with nothing in common.",
+    "virtual": "Several connections served as one MCP server.",
     "key": "What clients authenticate with.",
     "tool": "The tools that connections offer.",
     "call": "Records of the calls that went through.",
@@ -125,6 +126,43 @@ ROWS: tuple[Row, ...] = (
         "org remove",
         f"{_CLI}.org:remove",
         "Remove an org with its connections, keys, events, records and credentials.",
+    ),
+    Row("virtual list", f"{_CLI}.virtual:list_", "List virtual MCPs."),
+    Row(
+        "virtual show",
+        f"{_CLI}.virtual:show",
+        "Show one virtual MCP with what it is made of.",
+    ),
+    Row(
+        "virtual create",
+        f"{_CLI}.virtual:create",
+        "Serve several connections as one MCP server, with all their tools at first.",
+    ),
+    Row(
+        "virtual edit",
+        f"{_CLI}.virtual:edit",
+        "Change a virtual MCP, but not what it is made of.",
+    ),
+    Row(
+        "virtual attach",
+        f"{_CLI}.virtual:attach",
+        "Put a connection into a virtual MCP, or change what is selected of it.",
+    ),
+    Row(
+        "virtual detach",
+        f"{_CLI}.virtual:detach",
+        "Take a connection out of a virtual MCP.",
+    ),
+    Row("virtual enable", f"{_CLI}.virtual:enable", "Serve a virtual MCP again."),
+    Row(
+        "virtual disable",
+        f"{_CLI}.virtual:disable",
+        "Stop serving a virtual MCP, keeping everything about it.",
+    ),
+    Row(
+        "virtual remove",
+        f"{_CLI}.virtual:remove",
+        "Remove a virtual MCP and its grants; its connections stay.",
     ),
     Row("key list", f"{_CLI}.key:list_", "List keys."),
     Row("key show", f"{_CLI}.key:show", "Show one key, never its secret."),

@@ -22,6 +22,7 @@ from meshd.services.seals import Seals
 from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
+from meshd.services.virtuals import Virtuals
 from meshd.store.db import Database, Step
 from meshd.store.opening import open_databases
 from meshd.store.scoped import ScopedDatabase
@@ -50,6 +51,7 @@ class Floors:
     upstreams: Upstreams
     tools: Tools
     connections: Connections
+    virtuals: Virtuals
     owner: Principal
 
     async def key(self, name: str = "laptop", **asked: Any) -> Principal:
@@ -121,5 +123,5 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         yield Floors(
             folder, clock, main._database, calls._database, main, calls, founding, directory,
             events, health, records, keys, upstreams,
-            tools, connections, owner,
+            tools, connections, Virtuals(main, directory, events, tools, clock), owner,
         )  # fmt: skip

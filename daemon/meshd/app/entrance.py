@@ -91,5 +91,7 @@ def _open_endpoint(
         management,
         clock,
         house.limit,
+        house.composed.serving,
+        house.composed.tools,
     )
     return endpoint, sessions

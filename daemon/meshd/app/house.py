@@ -39,6 +39,8 @@ from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
+from meshd.services.virtual_opening import OpenVirtuals, open_virtuals
+from meshd.services.virtuals import Virtuals
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.opening import explained, open_databases
 from meshd.store.scoped import ScopedDatabase
@@ -80,6 +82,8 @@ class House:
     upstreams: Upstreams
     tools: Tools
     connections: Connections
+    virtuals: Virtuals
+    composed: OpenVirtuals
     orgs: Orgs
     rules: OutboundRules
     keep: Retention
@@ -114,6 +118,9 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     stack.push_async_callback(upstreams.close)
     tools = Tools(main, directory, upstreams, records, clock)
     await tools.load()
+    composed = await stack.enter_async_context(
+        open_virtuals(directory, upstreams, tools, health, records, clock)
+    )
     connections = Connections(
         main, directory, events, credentials, upstreams, tools, health, rules, clock
     )
@@ -124,6 +131,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock), upstreams, tools, connections,
+        Virtuals(main, directory, events, tools, clock), composed,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),

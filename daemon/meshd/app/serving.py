@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from meshd.api import connection, daemon, db, event, key, org, record, tool, vault
+from meshd.api import connection, daemon, db, event, key, org, record, tool, vault, virtual
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.app.entrance import Entrance
@@ -84,7 +84,8 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
-        others = {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)}
+        tools = tool.handlers(house.tools, management, house.composed.tools)
+        others = {**daemon.handlers(report, stop), **tools}
         dispatcher = _open_dispatcher(house, others, stopping)
         entrance = Entrance(house, dispatcher, management, clock, peers, name)
         tcp, unix = entrance.tcp, entrance.unix
@@ -165,6 +166,7 @@ def _open_dispatcher(
         {
             **connection.handlers(house.connections),
             **org.handlers(house.orgs),
+            **virtual.handlers(house.virtuals),
             **key.handlers(house.keys),
             **record.handlers(house.records, house.events),
             **event.handlers(house.bus.publishing, house.bus.subscriptions, house.bus.deliveries),

@@ -21,13 +21,14 @@ from meshd.services.connection_rules import (
 from meshd.services.credentials import WHOLE, Credentials, shown_url
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
-from meshd.services.grants import to_json, without_target
+from meshd.services.grant_removal import without_grants_on
 from meshd.services.health import Health
-from meshd.services.lookup import find_connection
+from meshd.services.lookup import check_no_virtual, find_connection
 from meshd.services.principal import Principal
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams, idle_seconds
+from meshd.services.virtual_graph import check_unused
 from meshd.store.db import ExpectFailed, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import (
@@ -130,15 +131,21 @@ class Connections:
         return await self._edit(who, asked.connection, lambda row: stdio_edit(row, asked))
 
     async def remove(self, who: Principal, name: str) -> Removed:
-        """Remove it with its credentials, and every grant on it. Raises NotFound."""
+        """Remove it with its credentials, and every grant on it.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: a virtual MCP is made of it.
+        """
         async with self._directory.changing():
             row = self._find(who, name)
+            check_unused(self._directory.view, row.id, row.name)
             await self._write(
                 who.org,
                 row.name,
                 Step("connection.remove", {"org_id": row.org, "id": row.id}, expect=1),
                 self._tools.forget(row),
-                *self._without_grants_on(row),
+                *without_grants_on(self._directory.view, row.org, row.id),
                 self._events.step(who, "connection.removed", row.id, {"name": row.name}),
                 Step("revision.bump", {"topic": "keys"}),
             )
@@ -226,10 +233,11 @@ class Connections:
             "now": self._clock.now(), **row,
         }  # fmt: skip
         async with self._directory.changing():
+            check_no_virtual(self._directory.view, who.org, name)
             await self._write(
                 who.org,
                 name,
-                Step("connection.add", added),
+                Step("connection.add", added, expect=1),
                 *await self._value_steps(who.org, made, sealed),
                 self._events.step(who, "connection.added", made, about),
             )
@@ -243,6 +251,7 @@ class Connections:
             row = self._find(who, name)
             edit = plan(row)
             after = edit.after
+            check_no_virtual(self._directory.view, who.org, after.name)
             changed = {
                 "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
                 "command": json.dumps(after.command) if after.command else None,
@@ -273,20 +282,6 @@ class Connections:
             for (kind, name), value in values.items()
         ]
 
-    def _without_grants_on(self, row: ConnectionRow) -> list[Step]:
-        steps = []
-        for key in self._directory.view.keys.values():
-            who = key.principal
-            if row.id in who.permissions:
-                left = json.dumps(to_json(without_target(who.permissions, row.id)))
-                edited = {
-                    "id": who.id, "org_id": row.org, "name": who.name, "role": who.role,
-                    "expires_at": who.expires_at, "read_only": int(who.read_only),
-                    "permissions": left, "edition": key.edition,
-                }  # fmt: skip
-                steps.append(Step("key.edit", edited, expect=1))
-        return steps
-
     async def _look(self, row: ConnectionRow) -> None:
         """List the tools; what went wrong is in the state afterwards."""
         try:
@@ -299,7 +294,11 @@ class Connections:
 
     async def _write(self, org: str, name: str, *steps: Step) -> None:
         try:
-            await self._db.org(org).write(*steps, Step("revision.bump", {"topic": "connections"}))
+            await self._db.org(org).write(
+                # First, so that of two daemons one waits: virtual MCPs share the names.
+                Step("revision.bump", {"topic": "connections"}),
+                *steps,
+            )
         except UniqueViolation:
             raise Conflict(
                 f'a connection "{name}" exists already', next=f"meshctl connection show {name}"

@@ -20,6 +20,8 @@ from meshd.core.clock import Clock
 from meshd.services.events import Bell
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow, from_stored
+from meshd.services.virtual_rows import VirtualRow
+from meshd.services.virtual_rows import from_stored as virtuals_from_stored
 from meshd.store.db import Row, StoreError
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import Unavailable
@@ -90,6 +92,9 @@ class View:
     keys: Mapping[str, KeyRow]
     by_digest: Mapping[bytes, Principal]
     subscriptions: Mapping[str, SubscriptionRow]
+    virtuals: Mapping[str, VirtualRow]
+    virtual_by_name: Mapping[tuple[str, str], VirtualRow]
+    """By org and name; a name here is never in `by_name` as well."""
 
 
 class Directory:
@@ -208,6 +213,9 @@ class Directory:
         admin = users[0]["id"] if users else ""
         rows = await self._db.all("key.all")
         keys = {row["id"]: _key(row, admin, partial(self.key_now, row["id"])) for row in rows}
+        virtuals = virtuals_from_stored(
+            await self._db.all("virtual.all"), await self._db.all("virtual.children")
+        )
         return View(
             orgs={row["id"]: row["name"] for row in orgs},
             org_made={row["id"]: row["created_at"] for row in orgs},
@@ -218,6 +226,8 @@ class Directory:
             subscriptions={
                 row["id"]: from_stored(row) for row in await self._db.all("subscription.all")
             },
+            virtuals=virtuals,
+            virtual_by_name={(v.org, v.name): v for v in virtuals.values()},
         )
 
 

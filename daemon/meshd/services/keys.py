@@ -20,7 +20,7 @@ from meshd.services.grants import (
     with_grant,
     without_grant,
 )
-from meshd.services.lookup import find_connection, find_key
+from meshd.services.lookup import find_key, find_target
 from meshd.services.principal import Permissions, Principal
 from meshd.store.db import ExpectFailed, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
@@ -105,7 +105,7 @@ class Keys:
 
         Raises:
             BadRequest: a name, grant, role or expiry that is not valid.
-            NotFound: a grant names an unknown connection.
+            NotFound: a grant names no connection or virtual MCP.
             Denied: it would hold more than its maker.
             Conflict: the name is taken.
         """
@@ -236,17 +236,17 @@ class Keys:
 
     def _grant(self, who: Principal, text: str) -> tuple[str, str]:
         view = self._directory.view
-        return parse_grant(text, lambda name: find_connection(view, who.org, name).id)
+        return parse_grant(text, lambda name: find_target(view, who.org, name).id)
 
     def _with_secret(self, who: Principal, key_id: str, minted: apikey.Minted) -> KeyAdded:
         return KeyAdded(key=minted.secret.reveal(), **structs.asdict(self.show(who, key_id)))
 
     def _wire(self, row: KeyRow) -> Key:
-        connections = self._directory.view.connections
-        key = row.principal
+        view, key = self._directory.view, row.principal
 
         def name_of(target: str) -> str:
-            return connections[target].name if target in connections else target
+            known = view.connections.get(target) or view.virtuals.get(target)
+            return known.name if known is not None else target
 
         return Key(
             id=key.id, name=key.name, prefix=row.prefix, last_four=row.last_four,

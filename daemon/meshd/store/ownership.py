@@ -25,6 +25,8 @@ ORG_TABLES = frozenset(
         "events",
         "keys",
         "subscriptions",
+        "virtual_children",
+        "virtuals",
     }
 )
 """The tables with a column `org_id`."""
@@ -44,6 +46,8 @@ EVERY_ORG: Mapping[str, str] = {
     "delivery.orphans": "what a killed daemon had, for whomever",
     "delivery.sweep": "retention is a setting of the instance",
     "delivery.sweep_attempts": "retention is a setting of the instance",
+    "virtual.all": "the snapshot that decides holds every org",
+    "virtual.children": "the snapshot that decides holds every org",
     "call.orgs": "finds records that outlived their org",
 }
 """Queries on an org's tables that name no org, and why."""

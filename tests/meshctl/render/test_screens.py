@@ -25,6 +25,7 @@ from meshctl.render import (
     subscription,
     tool,
     vault,
+    virtual,
 )
 from meshctl.render.columns import plain
 from meshctl.render.lines import aligned
@@ -389,6 +390,32 @@ DEAD = {
     ],
 }  # fmt: skip
 WAITS = {**DEAD, "state": "ready", "error": None, "next_at": "2026-11-23T15:01:00Z"}
+WORK = {
+    "id": "vir_8fk2m4p6q8r0s2t4", "name": "work", "description": "What I work with.\x1b[2J",
+    "instructions": "Ask first.\nThen act.", "mode": "smart_tool_selection", "naming": "prefixed",
+    "enabled": True, "tools": 12, "maker": "ada", "owner": "usr_1",
+    "created_at": "2026-11-21T15:00:00Z",
+    "children": [
+        {
+            "id": GITHUB["id"], "name": "github", "kind": "connection", "tools": ["create_*", "get_*"],
+            "resources": [], "prompts": None,
+            "overrides": {
+                "create_issue": {
+                    "name": "file_bug", "description": "Files a bug.\u202e", "hidden": ["labels"],
+                    "pinned": {"repo": "acme/site", "draft": False},
+                }
+            },
+        },
+        {
+            "id": "vir_a1b2c3d4e5f6g7h8", "name": "docs", "kind": "virtual", "tools": None,
+            "resources": None, "prompts": None, "overrides": {},
+        },
+    ],
+}  # fmt: skip
+BARE = {
+    **WORK, "name": "bare", "description": "", "instructions": None, "mode": "passthrough",
+    "enabled": False, "tools": 0, "children": [],
+}  # fmt: skip
 RUNNING = {**CLOCK, "state": "ready", "idle_s": 600, "child": SHOWN["children"][0]}
 
 TABLES = [{"table": "calls", "rows": 120_345}, {"table": "keys", "rows": 2}]
@@ -481,6 +508,10 @@ def screens() -> dict[str, list[str]]:
         "subscription-list": plain(subscription.table(LOOK), [HOOK, BILLS]),
         "subscription-show": aligned(subscription.card(HOOK, LOOK)),
         "subscription-show-paused": aligned(subscription.card(BILLS, LOOK)),
+        "virtual-list": plain(virtual.table(LOOK), [WORK, BARE]),
+        "virtual-show": aligned(virtual.card(WORK, LOOK)),
+        "virtual-show-bare": aligned(virtual.card(BARE, LOOK)),
+        "virtual-made": [virtual.made(WORK), virtual.made(BARE), virtual.detached(WORK, "jira")],
         "subscription-made": [subscription.made(HOOK), subscription.made(BILLS)],
         "delivery-list": plain(delivery.table(LOOK), [DEAD, WAITS]),
         "delivery-show": aligned(delivery.card(DEAD, LOOK)),

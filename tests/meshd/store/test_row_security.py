@@ -46,6 +46,14 @@ ROWS = [
         "id": "dlv", "daemon": "run", "outcome": "delivered", "status": None, "error": None,
     }),
     Step("delivery.cancel_of", {"subscription": "sub", "now": 1}),
+    Step("virtual.add", {
+        "id": "vir", "name": "v", "description": "", "instructions": None, "mode": "passthrough",
+        "naming": "plain", "maker": "{}", "owner_id": "usr", "now": 1,
+    }),
+    Step("virtual.attach", {
+        "virtual_id": "vir", "child_id": "conn", "tools": None, "resources": "[]",
+        "prompts": None, "overrides": "{}",
+    }),
     Step("call.add", {
         **dict.fromkeys(("connection_id", "connection", "tool", "principal_id", "principal"), "x"),
         **dict.fromkeys(("receive_us", "decide_us", "upstream_us", "answer_us", "cut", "ok"), 0),

@@ -5,9 +5,10 @@ SELECT id, org_id, name, transport, url, command, cwd, bodies, enabled, state, r
 FROM connections ORDER BY org_id, name
 
 -- name: connection.add
--- A new upstream.
+-- A new upstream, unless a virtual MCP has the name.
 INSERT INTO connections (id, org_id, name, transport, url, command, cwd, bodies, created_at)
-VALUES (:id, :org_id, :name, :transport, :url, :command, :cwd, :bodies, :now)
+SELECT :id, :org_id, :name, :transport, :url, :command, :cwd, :bodies, :now
+WHERE NOT EXISTS (SELECT 1 FROM virtuals WHERE org_id = :org_id AND name = :name)
 
 -- name: connection.edit
 -- Replace what an operator may change, if nobody changed it since it was read: what is sealed in the
@@ -16,6 +17,7 @@ UPDATE connections
 SET name = :name, url = :url, command = :command, cwd = :cwd, bodies = :bodies,
     idle_s = :idle_s, state = 'unknown', reason = NULL, edition = edition + 1
 WHERE org_id = :org_id AND id = :id AND edition = :edition
+  AND NOT EXISTS (SELECT 1 FROM virtuals WHERE org_id = :org_id AND name = :name)
 RETURNING id
 
 -- name: connection.enable
@@ -33,8 +35,11 @@ WHERE org_id = :org_id AND id = :id AND edition = :edition
 RETURNING id
 
 -- name: connection.remove
--- Remove it; credentials and definitions go with it.
-DELETE FROM connections WHERE org_id = :org_id AND id = :id RETURNING id
+-- Remove it, unless a virtual MCP is made of it; credentials and definitions go with it.
+DELETE FROM connections
+WHERE org_id = :org_id AND id = :id
+  AND NOT EXISTS (SELECT 1 FROM virtual_children WHERE org_id = :org_id AND child_id = :id)
+RETURNING id
 
 -- name: credential.all
 -- Every sealed value, for the snapshot. They are opened when first used.

@@ -12,11 +12,13 @@ from meshd.wire.calls import (
     subscription,
     tool,
     vault,
+    virtual,
 )
 from meshd.wire.calls.row import Call
 
 CALLS: tuple[Call, ...] = (
-    *daemon.CALLS, *org.CALLS, *connection.CALLS, *key.CALLS, *tool.CALLS, *call.CALLS,
-    *event.CALLS, *subscription.CALLS, *delivery.CALLS, *vault.CALLS, *db.CALLS,
+    *daemon.CALLS, *org.CALLS, *connection.CALLS, *virtual.CALLS, *key.CALLS,
+    *tool.CALLS, *call.CALLS, *event.CALLS, *subscription.CALLS, *delivery.CALLS,
+    *vault.CALLS, *db.CALLS,
 )  # fmt: skip
 """Every control call. Served on the Unix socket, and under `/v1` on TCP unless `socket_only`."""
