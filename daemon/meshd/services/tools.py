@@ -91,6 +91,10 @@ class Tools:
         entry = self._known.get(row.id)
         return entry[1] if entry is not None and entry[0] == row.revision else None
 
+    def approved(self, row: ConnectionRow) -> Definitions | None:
+        """What every list may show of the connection: of its last list, what is approved."""
+        return self.known(row)
+
     def schema(self, row: ConnectionRow, tool: str) -> bytes:
         """A tool's input schema as last listed; empty where it is not known."""
         listed = self.known(row)
