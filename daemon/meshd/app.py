@@ -22,6 +22,7 @@ from meshd.core.http_peers import Peers
 from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
 from meshd.core.tls import Certificate
+from meshd.gateway.cached_lists import CachedLists
 from meshd.gateway.debug import DebugSite
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.events_in import EventsIn
@@ -36,6 +37,7 @@ from meshd.gateway.stateless import Stateless
 from meshd.proxy import orphans
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.approvals import Approvals
 from meshd.services.backing_up import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
@@ -58,6 +60,7 @@ from meshd.services.quota import Quota
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
 from meshd.services.seals import Seals
+from meshd.services.served_lists import ServedLists
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
 from meshd.services.subscriptions import Subscriptions
@@ -123,6 +126,7 @@ class _House:
     keys: Keys
     upstreams: Upstreams
     tools: Tools
+    approvals: Approvals
     connections: Connections
     orgs: Orgs
     rules: OutboundRules
@@ -169,7 +173,10 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
-        others = {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)}
+        others = {
+            **daemon.handlers(report, stop),
+            **tool.handlers(house.tools, management, house.approvals),
+        }
         dispatcher = _open_dispatcher(house, others, stopping)
         entrance = _Entrance(house, dispatcher, management, clock, peers, name)
         tcp, unix = entrance.tcp, entrance.unix
@@ -262,10 +269,12 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
-    tools = Tools(main, directory, upstreams, records, clock)
+    tools = Tools(main, directory, upstreams, records, events, clock)
+    stack.push_async_callback(tools.close)
     await tools.load()
+    approvals = Approvals(main, directory, events, tools)
     connections = Connections(
-        main, directory, events, credentials, upstreams, tools, health, rules, clock
+        main, directory, events, credentials, upstreams, tools, approvals, health, rules, clock
     )
     stranger = await stack.enter_async_context(open_session(rules, stranger=True))
     webhooks = WebhookSeals(founding.vault, seals)
@@ -273,7 +282,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
     return _House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Keys(main, directory, events, clock), upstreams, tools, approvals, connections,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
@@ -330,23 +339,17 @@ def _open_endpoint(
     key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
-    serving = SharedServing(house.upstreams, sessions, house.health, house.tools)
+    served = ServedLists(house.tools, house.upstreams, clock)
+    serving = SharedServing(house.upstreams, sessions, house.health, served)
     sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
     stateless = Stateless(
         house.upstreams, house.health, house.tools, passing, RequestStates(sealer)
     )
+    lists = CachedLists(served, house.upstreams, passing.apart, clock)
     endpoint = Endpoint(
-        house.directory,
-        sessions,
-        house.tools,
-        house.records,
-        passing,
-        serving,
-        stateless,
-        management,
-        clock,
-        house.limit,
-    )
+        house.directory, sessions, house.tools, house.records, lists, passing, serving, stateless,
+        management, clock, house.limit,
+    )  # fmt: skip
     return endpoint, sessions
 
 

@@ -36,6 +36,8 @@ class Decision:
     allowed: bool
     rule: str
     grant: str | None = None
+    unapproved: str | None = None
+    """The tool that would have to be approved first."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -44,7 +46,7 @@ class Decision:
 class Scope:
     """What one principal may do at one connection, worked out once and asked on every call."""
 
-    __slots__ = ("_decided", "_patterns", "all", "any", "rule")
+    __slots__ = ("_decided", "_patterns", "all", "any", "grants", "rule")
 
     def __init__(self, principal: Principal, target: str) -> None:
         grants = {
@@ -55,6 +57,7 @@ class Scope:
         }
         self.all = ANY in grants
         self.any = bool(grants)
+        self.grants = frozenset(grants)
         self.rule = ", ".join(grants.values())
         self._patterns: dict[str, list[str]] = {}
         for kind, pattern in map(split_grant, grants):
@@ -95,11 +98,13 @@ def decide(
     name: str,
     *,
     reads_only: Callable[[], bool],
+    approved: Callable[[], bool] = lambda: True,
 ) -> Decision:
     """Decide about one tool, resource or prompt of a connection.
 
     `reads_only` says whether the tool's present annotation is read-only; it is asked only when a
-    read-only key's grants cover the tool.
+    read-only key's grants cover the tool. `approved` says whether a pinned connection's tool is
+    as it was approved.
     """
     scope = scope_at(principal, target)
     if not scope.covers(kind, name):
@@ -108,6 +113,9 @@ def decide(
     if principal.read_only and (kind == "other" or (kind == "tool" and not reads_only())):
         rule = f"{principal.name} is read-only and {_shown(name)} is not annotated so"
         return Decision(False, rule)
+    if kind == "tool" and not approved():
+        rule = f"the connection is pinned and its tool {_shown(name)}, as it is now, not approved"
+        return Decision(False, rule, unapproved=name)
     return Decision(True, scope.rule)
 
 

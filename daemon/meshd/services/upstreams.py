@@ -1,6 +1,7 @@
 """From a configured connection to a live upstream, whatever its transport."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -56,22 +57,20 @@ class Upstreams:
         self._health = health
         self._http: dict[str, tuple[str, HttpUpstream, HttpEras]] = {}
         self._heard: dict[str, StdioUpstream] = {}
-        self._changed: set[str] = set()
+        self._changes: dict[str, int] = {}
+        self._count = itertools.count(1)
         self._warming: set[str] = set()
         self._told: dict[str, str] = {}
         self._schema: Schemas = lambda _row, _tool: b""
         self._tasks = TaskGroup("upstreams")
 
-    def tools_changed(self, row: ConnectionRow) -> bool:
-        """Whether the upstream said, since this was last asked, that its tools changed."""
-        if row.id not in self._changed:
-            return False
-        self._changed.discard(row.id)
-        return True
+    def tool_changes(self, row: ConnectionRow) -> int:
+        """Another number each time that the upstream says that its tools changed."""
+        return self._changes.get(row.id, 0)
 
     def note_change(self, row: ConnectionRow) -> None:
         """The upstream said that its tools changed."""
-        self._changed.add(row.id)
+        self._changes[row.id] = next(self._count)
 
     def http(self, row: ConnectionRow) -> HttpUpstream:
         """The HTTP side of a connection.
@@ -231,7 +230,7 @@ class Upstreams:
         if known is not None:
             await known[2].close()
         self._heard.pop(row.id, None)
-        self._changed.discard(row.id)
+        self._changes.pop(row.id, None)
         self._told.pop(row.id, None)
         await self._pool.drop(row.id, row.revision if edited else None)
         self._health.forget(row.id)
