@@ -75,6 +75,8 @@ class Approvals:
             listed = self._tools.known(row) or NOTHING
             before = await self._approved(row)
             _check_shown(row, asked.fingerprints, before, listed)
+            if not asked.fingerprints:
+                return ToolApproved(connection=row.name, approved=[])
             entries = dict(before.entries)
             for tool, shown in asked.fingerprints.items():
                 if shown is None:
