@@ -339,7 +339,7 @@ def _open_endpoint(
     key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
-    served = ServedLists(house.tools, house.upstreams, clock)
+    served = ServedLists(house.tools, house.upstreams, house.health, clock)
     serving = SharedServing(house.upstreams, sessions, house.health, served)
     sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
     stateless = Stateless(

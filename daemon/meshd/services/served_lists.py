@@ -14,6 +14,7 @@ from meshd.core.clock import MICROSECONDS, Clock
 from meshd.protocol import jsonrpc
 from meshd.services.definitions import Definitions
 from meshd.services.directory import ConnectionRow
+from meshd.services.health import Health
 from meshd.services.tools import Tools
 from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
@@ -26,6 +27,7 @@ PATIENCE = 10.0
 """Seconds that a client waits for a list when there is an older one."""
 RETRY = 5.0
 """Seconds after a failure in which the upstream is not asked for its list again."""
+_FAILING = frozenset({"failing", "needs_login"})
 WORN = 24 * 3600.0
 """Seconds after which a list that cannot be renewed is served no more."""
 
@@ -48,9 +50,10 @@ class _Failure:
 class ServedLists:
     """What is approved of each connection, as clients list it."""
 
-    def __init__(self, tools: Tools, upstreams: Upstreams, clock: Clock) -> None:
+    def __init__(self, tools: Tools, upstreams: Upstreams, health: Health, clock: Clock) -> None:
         self._tools = tools
         self._upstreams = upstreams
+        self._health = health
         self._clock = clock
         self._failed: dict[str, _Failure] = {}
 
@@ -62,12 +65,12 @@ class ServedLists:
         if self._upstreams.asleep(row):
             self.warm(row)
             return Served(listed, "starting")
-        if not self._tools.is_current(row):
+        if not self._tools.is_current(row) or self._health.of(row).state in _FAILING:
             return None
         age = self._age(listed)
         if age < (FRESH if listed.ttl is None else min(listed.ttl, LONGEST)):
             return Served(listed)
-        if age >= STALE or listed.ttl is not None or self._failure(row):
+        if age >= STALE or listed.ttl is not None:
             return None
         self._tools.begin_relist(row)
         return Served(listed)
