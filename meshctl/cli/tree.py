@@ -180,6 +180,16 @@ ROWS: tuple[Row, ...] = (
     Row("tool list", f"{_CLI}.tool:list_", "List the tools one may call."),
     Row("tool show", f"{_CLI}.tool:show", "Show one tool with its arguments."),
     Row("tool call", f"{_CLI}.tool:call", "Call a tool."),
+    Row(
+        "tool diff",
+        f"{_CLI}.approval:diff",
+        "Show how tools differ from what was approved, or from before their last change.",
+    ),
+    Row(
+        "tool approve",
+        f"{_CLI}.approval:approve",
+        "Approve tools of a pinned connection as they are now.",
+    ),
     Row("call list", f"{_CLI}.call:list_", "List calls, newest first."),
     Row(
         "call show",

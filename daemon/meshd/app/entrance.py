@@ -6,6 +6,7 @@ from meshd.api.site import SocketSite
 from meshd.app.house import House, choosing, is_ready, owner_of
 from meshd.core.clock import Clock
 from meshd.core.http_peers import Peers
+from meshd.gateway.cached_lists import CachedLists
 from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.events_in import EventsIn
 from meshd.gateway.inside import LockedHouse, OpenHouse
@@ -16,6 +17,7 @@ from meshd.gateway.sessions import Sessions
 from meshd.gateway.site import TcpSite
 from meshd.gateway.stateless import Stateless
 from meshd.services.management import Management
+from meshd.services.served_lists import ServedLists
 from meshd.vault.seal import Sealer
 from meshd.vault.seal_state import StateSealer
 
@@ -75,16 +77,19 @@ def _open_endpoint(
     key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
-    serving = SharedServing(house.upstreams, sessions, house.health, house.tools)
+    served = ServedLists(house.tools, house.upstreams, house.health, clock)
+    serving = SharedServing(house.upstreams, sessions, house.health, served)
     sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
     stateless = Stateless(
         house.upstreams, house.health, house.tools, passing, RequestStates(sealer)
     )
+    lists = CachedLists(served, house.upstreams, passing.apart, clock)
     endpoint = Endpoint(
         house.directory,
         sessions,
         house.tools,
         house.records,
+        lists,
         passing,
         serving,
         stateless,

@@ -14,6 +14,7 @@ from meshd.core.config import Config
 from meshd.core.tasks import TaskGroup
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.approvals import Approvals
 from meshd.services.backing_up import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
@@ -81,6 +82,7 @@ class House:
     keys: Keys
     upstreams: Upstreams
     tools: Tools
+    approvals: Approvals
     connections: Connections
     virtuals: Virtuals
     composed: OpenVirtuals
@@ -116,13 +118,15 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
-    tools = Tools(main, directory, upstreams, records, clock)
+    tools = Tools(main, directory, upstreams, records, events, clock)
+    stack.push_async_callback(tools.close)
     await tools.load()
+    approvals = Approvals(main, directory, events, tools)
     composed = await stack.enter_async_context(
         open_virtuals(directory, upstreams, tools, health, records, clock)
     )
     connections = Connections(
-        main, directory, events, credentials, upstreams, tools, health, rules, clock
+        main, directory, events, credentials, upstreams, tools, approvals, health, rules, clock
     )
     stranger = await stack.enter_async_context(open_session(rules, stranger=True))
     webhooks = WebhookSeals(founding.vault, seals)
@@ -130,7 +134,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Keys(main, directory, events, clock), upstreams, tools, approvals, connections,
         Virtuals(main, directory, events, tools, clock), composed,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),

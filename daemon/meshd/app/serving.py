@@ -84,7 +84,7 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
-        tools = tool.handlers(house.tools, management, house.composed.tools)
+        tools = tool.handlers(house.tools, management, house.composed.tools, house.approvals)
         others = {**daemon.handlers(report, stop), **tools}
         dispatcher = _open_dispatcher(house, others, stopping)
         entrance = Entrance(house, dispatcher, management, clock, peers, name)

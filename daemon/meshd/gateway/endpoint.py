@@ -12,6 +12,7 @@ from aiohttp import web
 from meshd.core.answers import JSON
 from meshd.core.clock import Clock
 from meshd.gateway import answers
+from meshd.gateway.cached_lists import CachedLists
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.passing import HttpPassing, OtherEra
 from meshd.gateway.plain import WORD, PlainCalls
@@ -68,6 +69,7 @@ class Endpoint:
         sessions: Sessions,
         tools: Tools,
         records: Records,
+        lists: CachedLists,
         passing: HttpPassing,
         serving: SharedServing,
         stateless: Stateless,
@@ -82,6 +84,7 @@ class Endpoint:
         self._sessions = sessions
         self._tools = tools
         self._records = records
+        self._lists = lists
         self._passing = passing
         self._serving = serving
         self._stateless = stateless
@@ -262,6 +265,8 @@ class Endpoint:
                 else:
                     body = answers.denied_error(who, row, decision, bytes(message.id))
                 return answers.stateless(body) if stateless else answers.message(body)
+        if (listed := await self._lists.answer(exchange)) is not None:
+            return listed
         if stateless:
             return await self._stateless.answer(exchange, self.record, self._still_admitted)
         return await self._answer(exchange)

@@ -126,7 +126,7 @@ class Stateless:
             )
             exchange.watch.upstream = time.perf_counter()
             self._health.reached(exchange.row)
-            body = await shaped(exchange, self._tools, _body(exchange, answer))
+            body = shaped(exchange, _body(exchange, answer))
             record(exchange, body, None)
         except MeshError as error:
             self._failed(exchange, error, record)

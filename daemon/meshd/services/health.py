@@ -9,7 +9,7 @@ from meshd.core.clock import Clock
 from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
-from meshd.services.principal import Principal
+from meshd.services.principal import the_daemon
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.store.db import ExpectFailed, Step, StoreError
 from meshd.store.scoped import ScopedDatabase
@@ -18,7 +18,6 @@ from meshd.wire.errors import MeshError, NeedsLogin, Unavailable
 
 log = logging.getLogger(__name__)
 
-DAEMON = "meshd"
 RETRY = 1.0
 """Seconds before a state that could not be written is tried again."""
 
@@ -130,14 +129,10 @@ class Health:
         if present.state != seen.state:
             about = {"name": row.name, "state": seen.state, "reason": seen.reason}
             steps.append(
-                self._events.step(_daemon(row.org), f"connection.{seen.state}", row.id, about)
+                self._events.step(the_daemon(row.org), f"connection.{seen.state}", row.id, about)
             )
         steps.append(Step("revision.bump", {"topic": "connections"}))
         with suppress(ExpectFailed):  # another daemon told the same, or edited it
             await self._db.org(row.org).write(*steps)
         await self._directory.refresh()
         self._events.bell.ring()
-
-
-def _daemon(org: str) -> Principal:
-    return Principal(id=DAEMON, name=DAEMON, kind="local", org=org, owner="", permissions={})

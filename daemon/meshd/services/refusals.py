@@ -8,23 +8,34 @@ from meshd.services.principal import Principal
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import Denied
 
+_ANY = Decision(False, "", "")
 
-def fix_for(who: Principal, row: ConnectionRow, grant: str | None) -> str:
-    """The command that would give the grant."""
+
+def fix_for(who: Principal, row: ConnectionRow, decision: Decision) -> str:
+    """The command that would allow what was refused."""
+    grant = decision.grant
+    if decision.unapproved is not None:
+        return approve_command(row.name, decision.unapproved)
     if grant is None:
         return f"meshctl key edit {who.name} --no-read-only"
     shown = f"{row.name}/{grant}" if grant else row.name
     return f"meshctl key edit {who.name} --allow {quote(shown)}"
 
 
+def approve_command(connection: str, tool: str) -> str:
+    """The command that approves a tool; one that cannot be typed is approved with the others."""
+    typed = f"{connection}/{tool}" if tool.isprintable() else connection
+    return f"meshctl tool approve {quote(typed)}"
+
+
 def denied(who: Principal, row: ConnectionRow, decision: Decision) -> Denied:
     """The error for one refused tool, resource or prompt."""
-    return Denied(decision.rule, next=fix_for(who, row, decision.grant))
+    return Denied(decision.rule, next=fix_for(who, row, decision))
 
 
 def no_grant(who: Principal, row: ConnectionRow) -> Denied:
     """The error where the principal holds no grant at all."""
-    return Denied(f'key "{who.name}" holds no grant on "{row.name}"', next=fix_for(who, row, ""))
+    return Denied(f'key "{who.name}" holds no grant on "{row.name}"', next=fix_for(who, row, _ANY))
 
 
 def denied_call(who: Principal, call: Call, decision: Decision) -> Denied:

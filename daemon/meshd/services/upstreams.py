@@ -1,6 +1,7 @@
 """From a configured connection to a live upstream, whatever its transport."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -62,7 +63,8 @@ class Upstreams:
         self._health = health
         self._http: dict[str, tuple[str, HttpUpstream, HttpEras]] = {}
         self._heard: dict[str, StdioUpstream] = {}
-        self._changed: set[str] = set()
+        self._changes: dict[str, int] = {}
+        self._count = itertools.count(1)
         self._warming: set[str] = set()
         self._told: dict[str, str] = {}
         self._schema: Schemas = lambda _row, _tool: b""
@@ -70,19 +72,16 @@ class Upstreams:
         self._observers: list[Observer] = []
         self._tasks = TaskGroup("upstreams")
 
-    def tools_changed(self, row: ConnectionRow) -> bool:
-        """Whether the upstream said, since this was last asked, that its tools changed."""
-        if row.id not in self._changed:
-            return False
-        self._changed.discard(row.id)
-        return True
+    def tool_changes(self, row: ConnectionRow) -> int:
+        """Another number each time that the upstream says that its tools changed."""
+        return self._changes.get(row.id, 0)
 
     def note_change(self, row: ConnectionRow, method: str = TOOLS_CHANGED) -> None:
         """The upstream said that something changed; its tools, unless `method` says what else."""
         if row.transport == VIRTUAL:
             return  # its children said it, each for itself
         if method == TOOLS_CHANGED:
-            self._changed.add(row.id)
+            self._changes[row.id] = next(self._count)
         for observer in self._observers:
             observer(row, method)
 
@@ -257,7 +256,7 @@ class Upstreams:
         if known is not None:
             await known[2].close()
         self._heard.pop(row.id, None)
-        self._changed.discard(row.id)
+        self._changes.pop(row.id, None)
         self._told.pop(row.id, None)
         await self._pool.drop(row.id, row.revision if edited else None)
         self._health.forget(row.id)

@@ -252,11 +252,11 @@ class Virtuals:
         view = self._directory.view
         if child in view.virtuals:
             return None
-        return self._tools.known(find_connection(view, who.org, child))
+        return self._tools.approved(find_connection(view, who.org, child))
 
     def _known(self, connection: str) -> Sequence[str]:
         row = self._directory.view.connections.get(connection)
-        listed = self._tools.known(row) if row is not None else None
+        listed = self._tools.approved(row) if row is not None else None
         return tuple(listed.tools) if listed is not None else ()
 
     def _name(self, target: str) -> str:

@@ -15,6 +15,7 @@ Reach = Literal["instance", "org", "every"]
 
 ORG_TABLES = frozenset(
     {
+        "approvals",
         "calls",
         "connections",
         "credentials",
@@ -32,6 +33,7 @@ ORG_TABLES = frozenset(
 """The tables with a column `org_id`."""
 
 EVERY_ORG: Mapping[str, str] = {
+    "approval.all": "the snapshot holds what is approved beside the connections",
     "connection.all": "the snapshot that decides holds every org",
     "credential.all": "the snapshot holds the sealed values beside their connections",
     "definitions.all": "read once at start, into a cache by connection",
