@@ -66,6 +66,7 @@ from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
 from meshd.services.vault_report import VaultReport
+from meshd.services.virtual_opening import OpenVirtuals, open_virtuals
 from meshd.services.virtuals import Virtuals
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.opening import explained, open_databases
@@ -133,6 +134,7 @@ class _House:
     following: Following
     backups: Backups
     bus: _Bus
+    virtual: OpenVirtuals
 
 
 @asynccontextmanager
@@ -171,7 +173,8 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
-        others = {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)}
+        tools = tool.handlers(house.tools, management, house.virtual.tools)
+        others = {**daemon.handlers(report, stop), **tools}
         dispatcher = _open_dispatcher(house, others, stopping)
         entrance = _Entrance(house, dispatcher, management, clock, peers, name)
         tcp, unix = entrance.tcp, entrance.unix
@@ -266,6 +269,9 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     stack.push_async_callback(upstreams.close)
     tools = Tools(main, directory, upstreams, records, clock)
     await tools.load()
+    virtual = await stack.enter_async_context(
+        open_virtuals(directory, upstreams, tools, health, records, clock)
+    )
     connections = Connections(
         main, directory, events, credentials, upstreams, tools, health, rules, clock
     )
@@ -281,7 +287,7 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
         Following(directory, upstreams, tools, health),
-        Backups(config, databases, events, clock), bus,
+        Backups(config, databases, events, clock), bus, virtual,
     )  # fmt: skip
 
 
@@ -349,6 +355,8 @@ def _open_endpoint(
         management,
         clock,
         house.limit,
+        house.virtual.serving,
+        house.virtual.tools,
     )
     return endpoint, sessions
 

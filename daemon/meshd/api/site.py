@@ -68,7 +68,7 @@ class SocketSite:
         await self._server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        is_mcp = request.path.startswith("/mcp/")
+        is_mcp = request.path == "/mcp" or request.path.startswith("/mcp/")
         try:
             _check_peer(request)
             principal = self._owner()

@@ -21,6 +21,7 @@ from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.stateless import Stateless
+from meshd.gateway.virtual_policy import asked_by, judge_virtual
 from meshd.protocol import jsonrpc, versions
 from meshd.protocol.envelope import (
     HEADER_MISMATCH,
@@ -31,7 +32,7 @@ from meshd.protocol.envelope import (
     opened,
 )
 from meshd.protocol.strict import check_members
-from meshd.services.access import scope_at
+from meshd.services.access import permission_set, scope_at
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.failures import failure
 from meshd.services.grants import SELF
@@ -43,6 +44,9 @@ from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
+from meshd.services.virtual_rows import VIRTUAL
+from meshd.services.virtual_serving import VirtualServing, VirtualTarget
+from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
     BadRequest,
     MeshError,
@@ -75,8 +79,11 @@ class Endpoint:
         management: Management,
         clock: Clock,
         limit: RateLimit,
+        virtuals: VirtualServing,
+        virtual_tools: VirtualTools,
     ) -> None:
         self._directory = directory
+        self._virtuals = virtuals
         self._sessions = sessions
         self._tools = tools
         self._records = records
@@ -84,19 +91,19 @@ class Endpoint:
         self._serving = serving
         self._stateless = stateless
         self._selfs = SelfServing(sessions, management)
-        self._plain = PlainCalls(self.find, tools, management, limit)
+        self._plain = PlainCalls(self.find, tools, virtual_tools, management, limit)
         self._clock = clock
         self._limit = limit
 
     async def handle(
         self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
     ) -> web.StreamResponse:
-        """Answer one HTTP request to `/mcp/{raw_name}`.
+        """Answer one HTTP request to `/mcp/{raw_name}`; without a name, to `/mcp`.
 
         Raises:
             MeshError: it is refused before a message was read.
         """
-        if WORD in raw_name:
+        if WORD in f"/{raw_name}":
             return await self._plain.handle(request, who, raw_name)
         if request.method == "POST":
             self._limit.check(who)
@@ -126,7 +133,7 @@ class Endpoint:
     async def handle_local(self, request: web.BaseRequest, who: Principal) -> web.StreamResponse:
         """The same for the bridge on the Unix socket, where who asks is known already."""
         try:
-            name = request.rel_url.raw_path.removeprefix("/mcp/")
+            name = request.rel_url.raw_path.removeprefix("/mcp").removeprefix("/")
             return await self.handle(request, who, name, time.perf_counter())
         except ConnectionError:
             return answers.gone(request)
@@ -142,18 +149,18 @@ class Endpoint:
 
         A client whose stream ends opens another, and is then judged anew.
         """
-        present, now = who.present(), self._directory.view.connections.get(row.id)
-        return (
-            present is not None
-            and (present.permissions, present.role, present.read_only)
-            == (who.permissions, who.role, who.read_only)
-            and now is not None
-            and now.enabled
-            and now.revision == row.revision
-        )
+        present = who.present()
+        if present is None or permission_set(present) != permission_set(who):
+            return False
+        if isinstance(row, VirtualTarget):
+            return self._virtuals.serves(row)
+        now = self._directory.view.connections.get(row.id)
+        return now is not None and now.enabled and now.revision == row.revision
 
     def find(self, who: Principal, raw_name: str) -> ConnectionRow:
         """The connection of that name or id, percent-encoded; `self` is one as well.
+
+        So is a virtual MCP, and for no name the org's default one.
 
         Raises:
             NotFound: there is none.
@@ -165,9 +172,9 @@ class Endpoint:
             check_holds_self(who)
             return self_row(who.org)
         try:
-            row = find_connection(self._directory.view, who.org, name)
+            row = find_connection(self._directory.view, who.org, name, suggest=False)
         except NotFound:
-            raise NotFound("there is no such connection") from None
+            return self._virtuals.find(who, name)
         if not scope_at(who, row.id).any:
             raise no_grant(who, row)
         if not row.enabled:
@@ -187,10 +194,13 @@ class Endpoint:
             raise BadRequest("meshctl itself speaks MCP up to 2025-11-25")
         token = None if stateless else request.headers.get("Mcp-Session-Id")
         session = self._sessions.open(token, who, row)
+        mode = request.query.get("mode") if row.transport == VIRTUAL else None
         body = await request.read() if request.content.is_eof() else await self._body(request)
         if (present := who.present()) is None:
             raise Unauthenticated  # the body was long in coming
         who = present
+        if isinstance(row, VirtualTarget):
+            row = asked_by(row, who, mode, session, stateless=stateless)
         watch = Stopwatch(self._clock.now(), started, received=time.perf_counter())
         try:
             message = jsonrpc.parse(body)
@@ -243,8 +253,11 @@ class Endpoint:
         stateless = exchange.envelope is not None
         if message.is_request:
             try:
-                wanted = wish(message, stateless=stateless)
-                decision = await judge(who, row, wanted, self._tools)
+                exchange.wanted = wish(message, stateless=stateless)
+                if isinstance(row, VirtualTarget):
+                    decision = await judge_virtual(exchange, row, self._virtuals)
+                else:
+                    decision = await judge(who, row, exchange.wanted, self._tools)
             except jsonrpc.BadMessage as error:
                 return answers.bad_message(error, bytes(message.id))
             except Unauthenticated:
@@ -252,8 +265,8 @@ class Endpoint:
             except MeshError as error:
                 return answers.rpc_failure(error, bytes(message.id))
             exchange.watch.decided = time.perf_counter()
-            exchange.wanted = wanted
             if not decision:
+                wanted, row = exchange.wanted, exchange.fix_at
                 if wanted is not None and wanted.kind == "tool":
                     ident = bytes(message.id)
                     body = answers.denied_result(who, row, decision, ident, stateless=stateless)
@@ -289,8 +302,11 @@ class Endpoint:
         wanted = exchange.wanted
         if wanted is None or wanted.kind != "tool":
             return
+        row, tool = exchange.row, wanted.name
+        if exchange.reached is not None:
+            row, tool = exchange.reached.row, exchange.reached.exposed.route.name
         self._records.take(
-            exchange.row, exchange.who, wanted.name, exchange.watch,
+            row, exchange.who, tool, exchange.watch,
             arguments=bytes(wanted.arguments), response=response, error=error,
             client=exchange.request.headers.get("User-Agent"),
         )  # fmt: skip

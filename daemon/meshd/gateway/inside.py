@@ -112,14 +112,15 @@ class OpenHouse:
     ) -> web.StreamResponse:
         """Authenticate, and lead to MCP or to the control calls."""
         path = request.rel_url.raw_path
-        served = path == DOCUMENT or path.startswith(("/mcp/", "/v1/", "/events/"))
+        is_mcp = path == "/mcp" or path.startswith("/mcp/")
+        served = is_mcp or path == DOCUMENT or path.startswith(("/v1/", "/events/"))
         if not served or "/.well-known" in path:
             raise NotFound("nothing is here")
         principal = authenticate(self._keys, request.headers)
         trust(request)
         if path.startswith("/events/"):
             return await self._events(request, principal)
-        if not path.startswith("/mcp/"):
+        if not is_mcp:
             self._limit.check(principal)  # a tool is called there as well
             return await self._control(request, principal)
         if request.method != "GET":

@@ -28,6 +28,8 @@ from meshd.services.management import Management
 from meshd.services.principal import Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.tools import Tools
+from meshd.services.virtual_rows import VIRTUAL
+from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
     BadRequest,
     MeshError,
@@ -66,8 +68,16 @@ def is_plain(path: str) -> bool:
 class PlainCalls:
     """Makes tool calls for who speaks HTTP and no MCP."""
 
-    def __init__(self, find: Find, tools: Tools, management: Management, limit: RateLimit) -> None:
+    def __init__(
+        self,
+        find: Find,
+        tools: Tools,
+        virtual: VirtualTools,
+        management: Management,
+        limit: RateLimit,
+    ) -> None:
         """`find` gives the connection of a percent-encoded name, as at every endpoint."""
+        self._virtual = virtual
         self._find = find
         self._tools = tools
         self._management = management
@@ -94,8 +104,8 @@ class PlainCalls:
         if request.method != "POST":
             raise MethodNotAllowed
         self._limit.check(who)
-        raw_name, _, raw_tool = raw_path.partition(WORD)
-        row = self._find(who, raw_name)
+        raw_name, _, raw_tool = f"/{raw_path}".partition(WORD)
+        row = self._find(who, raw_name.removeprefix("/"))
         asked = ToolCall(
             connection=row.id, tool=_tool(raw_tool), arguments=await _arguments(request)
         )
@@ -106,7 +116,8 @@ class PlainCalls:
         async def call(hear: Hear | None) -> ToolResult:
             if row.id == SELF:
                 return await self._management.call_for(present, asked, client=client)
-            return await self._tools.call(present, asked, client=client, hear=hear)
+            tools = self._virtual if row.transport == VIRTUAL else self._tools
+            return await tools.call(present, asked, client=client, hear=hear)
 
         made = _UnderWay(request, call)
         if row.id == SELF:  # a control call takes effect whole or not at all, whoever waits

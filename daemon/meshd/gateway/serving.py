@@ -40,6 +40,7 @@ from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.tools import Tools
 from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
+from meshd.services.virtual_serving import VirtualTarget
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, UpstreamFailed
 
@@ -186,7 +187,9 @@ class SharedServing:
         result["protocolVersion"] = raw(version)
         body = jsonrpc.success(bytes(exchange.message.id), joined(result))
         client = relayed(bytes(params.get("capabilities", b"")))
-        token = self._sessions.issue(exchange.who, exchange.row, None, version, client.decode())
+        row = exchange.row
+        mode = row.mode if isinstance(row, VirtualTarget) else None
+        token = self._sessions.issue(exchange.who, row, mode, version, client.decode())
         return answers.message(body, {"Content-Type": "application/json", SESSION: token})
 
     def _is_stateless(self, welcome: bytes) -> bool:

@@ -10,6 +10,7 @@ from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
 from meshd.services.principal import Principal
+from meshd.services.virtual_rows import VIRTUAL
 from meshd.store.db import ExpectFailed, Step, StoreError
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import State
@@ -57,7 +58,9 @@ class Health:
         return Seen(row.revision, row.state, row.reason, row.seen_at)  # type: ignore[arg-type]
 
     def reached(self, row: ConnectionRow) -> None:
-        """The upstream answered. Cheap when it was ready already."""
+        """The upstream answered. Cheap when it was ready already. A virtual MCP has no state."""
+        if row.transport == VIRTUAL:
+            return
         seen, now = self._seen.get(row.id), self._clock.now()
         if seen is None or seen.state != "ready" or seen.revision != row.revision:
             self._set(row, Seen(row.revision, "ready", None, now))
@@ -65,7 +68,9 @@ class Health:
             seen.at = now
 
     def failed(self, row: ConnectionRow, error: MeshError) -> None:
-        """The upstream could not be reached, or refused us."""
+        """The upstream could not be reached, or refused us. A virtual MCP has no state."""
+        if row.transport == VIRTUAL:
+            return
         state: State = "needs_login" if isinstance(error, NeedsLogin) else "failing"
         seen = self._seen.get(row.id)
         reason = redact_text(error.message[:4096])[:300]

@@ -253,7 +253,21 @@ class Tools:
                 error=f"denied: {decision.rule}", client=client,
             )  # fmt: skip
             raise denied(who, row, decision)
-        wanted: dict[str, object] = {"name": asked.tool, "arguments": Raw(arguments)}
+        return await self.make(who, row, asked.tool, arguments, watch, client=client, hear=hear)
+
+    async def make(
+        self,
+        who: Principal,
+        row: ConnectionRow,
+        tool: str,
+        arguments: bytes,
+        watch: Stopwatch,
+        *,
+        client: str | None,
+        hear: Callable[[bytes], None] | None = None,
+    ) -> ToolResult:
+        """Make a call that was decided about, and record it. Raises as `call` does after that."""
+        wanted: dict[str, object] = {"name": tool, "arguments": Raw(arguments)}
         if hear is not None:
             wanted["_meta"] = {"progressToken": 0}  # each transport puts its own in its place
         params = msgspec.json.encode(wanted)
@@ -275,7 +289,7 @@ class Tools:
         finally:
             watch.upstream = watch.answered = time.perf_counter()
             call_id = self._records.take(
-                row, who, asked.tool, watch,
+                row, who, tool, watch,
                 arguments=arguments, response=response, error=error, client=client,
             )  # fmt: skip
         return ToolResult(result=Raw(reply.result), call_id=call_id)

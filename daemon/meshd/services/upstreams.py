@@ -8,11 +8,12 @@ from functools import partial
 from msgspec import Raw
 
 from meshd.core.tasks import TaskGroup
-from meshd.protocol import header_values
+from meshd.protocol import header_values, translation
 from meshd.protocol.envelope import bare
 from meshd.protocol.jsonrpc import Reply
 from meshd.protocol.members import members, text
 from meshd.protocol.translation import result_type
+from meshd.protocol.versions import LATEST_STATELESS
 from meshd.proxy import process_table
 from meshd.proxy.adapter import Adapter, Hear, unheard
 from meshd.proxy.child import Command
@@ -27,6 +28,7 @@ from meshd.proxy.stdio_slot import Standing
 from meshd.services.credentials import Credentials
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.virtual_rows import VIRTUAL
 from meshd.vault.errors import VaultError
 from meshd.wire.child import ChildProcess
 from meshd.wire.errors import Conflict, MeshError, UpstreamFailed, UpstreamTimeout
@@ -36,6 +38,10 @@ log = logging.getLogger(__name__)
 CALL_CEILING = 3600.0
 TOOLS_CHANGED = "notifications/tools/list_changed"
 
+Composed = Callable[[ConnectionRow], Adapter]
+"""The way to ask a virtual MCP."""
+Observer = Callable[[ConnectionRow, str], None]
+"""Told which notification of a change an upstream sent."""
 Schemas = Callable[[ConnectionRow, str], bytes]
 """The input schema of a tool, as last listed; empty where it is not known."""
 
@@ -60,6 +66,8 @@ class Upstreams:
         self._warming: set[str] = set()
         self._told: dict[str, str] = {}
         self._schema: Schemas = lambda _row, _tool: b""
+        self._composed: Composed | None = None
+        self._observers: list[Observer] = []
         self._tasks = TaskGroup("upstreams")
 
     def tools_changed(self, row: ConnectionRow) -> bool:
@@ -69,9 +77,22 @@ class Upstreams:
         self._changed.discard(row.id)
         return True
 
-    def note_change(self, row: ConnectionRow) -> None:
-        """The upstream said that its tools changed."""
-        self._changed.add(row.id)
+    def note_change(self, row: ConnectionRow, method: str = TOOLS_CHANGED) -> None:
+        """The upstream said that something changed; its tools, unless `method` says what else."""
+        if row.transport == VIRTUAL:
+            return  # its children said it, each for itself
+        if method == TOOLS_CHANGED:
+            self._changed.add(row.id)
+        for observer in self._observers:
+            observer(row, method)
+
+    def on_change(self, observer: Observer) -> None:
+        """Tell `observer` whenever an upstream says that something changed."""
+        self._observers.append(observer)
+
+    def compose_by(self, composed: Composed) -> None:
+        """How virtual MCPs are asked."""
+        self._composed = composed
 
     def http(self, row: ConnectionRow) -> HttpUpstream:
         """The HTTP side of a connection.
@@ -100,16 +121,20 @@ class Upstreams:
         Raises:
             UpstreamFailed: it cannot be started, or its credentials cannot be opened.
         """
+        if row.transport == VIRTUAL and self._composed is not None:
+            return self._composed(row)
         return self.eras(row) if row.transport == "http" else (await self.stdio(row)).adapter
 
     def protocol(self, row: ConnectionRow) -> str | None:
         """The newest revision that the upstream was found to speak; None until it was asked."""
-        known = self._http.get(row.id)
+        return text(members(self.said(row)).get("protocolVersion"))
+
+    def said(self, row: ConnectionRow) -> bytes:
+        """What it last said of itself, as an `initialize` result; empty until it was asked."""
         if row.transport == "stdio":
-            welcome = self.welcome(row)
-        else:
-            welcome = known[2].welcome if known and known[0] == row.revision else b""
-        return text(members(welcome).get("protocolVersion"))
+            return self.welcome(row)
+        known = self._http.get(row.id)
+        return known[2].welcome if known and known[0] == row.revision else b""
 
     async def stdio(self, row: ConnectionRow) -> StdioUpstream:
         """The running child of a connection, started if need be.
@@ -165,8 +190,7 @@ class Upstreams:
             raise self._sealed(row, error) from None
 
     def _hear(self, row: ConnectionRow, method: str, _message: bytes) -> None:
-        if method == TOOLS_CHANGED:
-            self.note_change(row)
+        self.note_change(row, method)
 
     async def request(
         self,
@@ -217,6 +241,8 @@ class Upstreams:
 
     async def initialize_result(self, row: ConnectionRow) -> bytes:
         """What the upstream said of itself. Raises as `request`."""
+        if row.transport == VIRTUAL:
+            return translation.welcome(await (await self.adapter(row)).discover(), LATEST_STATELESS)
         if row.transport == "stdio":
             return (await self.stdio(row)).initialize_result
         try:
