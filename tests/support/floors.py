@@ -11,7 +11,6 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
-from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
@@ -99,9 +98,10 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         main, calls = databases.main, databases.calls
         founding = await found(main, clock, lambda: "ada")
         file = FileSource(folder / "keys" / "master.key")
-        await Unlocking(main, founding.vault, founding.installation, [file], clock).begin()
+        unlocking = Unlocking(main, founding.vault, founding.installation, [file], clock)
+        await unlocking.begin()
         directory = Directory(main, clock)
-        directory.on_orgs(DataKeys(main, founding.vault).follow)
+        directory.on_orgs(unlocking.follow)
         await directory.refresh()
         events = Events(main, clock, Bell())
         health = Health(main, directory, events, clock)

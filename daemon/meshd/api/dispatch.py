@@ -1,6 +1,5 @@
 """Control calls: who asks, may they, read the request, ask the service, write the answer."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, get_args, get_origin, get_type_hints
@@ -22,7 +21,6 @@ from meshd.wire.calls.row import Call
 from meshd.wire.errors import (
     BadRequest,
     MethodNotAllowed,
-    TooSlow,
     Unauthenticated,
     Unavailable,
     UnsupportedMedia,
@@ -34,8 +32,6 @@ Handler = Callable[[Principal, Any], Any]
 MAX_QUERY = 4096
 MAX_STREAMS = 256
 """Streams that are followed at one time, by all together."""
-BODY_DEADLINE = 30.0
-"""Seconds in which a body has to arrive."""
 
 
 class Dispatcher:
@@ -48,7 +44,6 @@ class Dispatcher:
         in_org: Callable[[Principal, str | None], Principal],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        body_deadline: float = BODY_DEADLINE,
     ) -> None:
         """`in_org(principal, named)` gives the principal in the org that `Meshctl-Org` names.
 
@@ -64,7 +59,6 @@ class Dispatcher:
         self._handlers = handlers
         self._in_org = in_org
         self._stopping = stopping
-        self._body_deadline = body_deadline
         self._routes = Routes(rows.values())
         self._tcp_routes = Routes(call for call in rows.values() if not call.socket_only)
         self._streams = 0
@@ -149,11 +143,7 @@ class Dispatcher:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.body_exists and request.content_type != JSON:
             raise UnsupportedMedia
-        try:
-            async with asyncio.timeout(self._body_deadline):
-                return await request.read()
-        except TimeoutError:
-            raise TooSlow from None
+        return await request.read()
 
     async def _stream(
         self, request: web.BaseRequest, items: AsyncIterator[Any], admit: Callable[[], object]

@@ -3,7 +3,6 @@
 Source: MCP 2025-11-25 and 2026-07-28, Transports, Streamable HTTP.
 """
 
-import asyncio
 import time
 from functools import partial
 from urllib.parse import unquote
@@ -52,14 +51,10 @@ from meshd.wire.errors import (
     MeshError,
     MethodNotAllowed,
     NotFound,
-    TooSlow,
     Unauthenticated,
     Unavailable,
     UnsupportedMedia,
 )
-
-BODY_DEADLINE = 30.0
-"""Seconds in which a body has to arrive."""
 
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
@@ -195,7 +190,7 @@ class Endpoint:
         token = None if stateless else request.headers.get("Mcp-Session-Id")
         session = self._sessions.open(token, who, row)
         mode = request.query.get("mode") if row.transport == VIRTUAL else None
-        body = await request.read() if request.content.is_eof() else await self._body(request)
+        body = await request.read()
         if (present := who.present()) is None:
             raise Unauthenticated  # the body was long in coming
         who = present
@@ -238,13 +233,6 @@ class Endpoint:
         ):
             raise Refused(HEADER_MISMATCH, "the header MCP-Protocol-Version is missing")
         return None
-
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        try:
-            async with asyncio.timeout(BODY_DEADLINE):
-                return await request.read()
-        except TimeoutError:
-            raise TooSlow from None
 
     async def _decide(self, exchange: Exchange) -> web.StreamResponse:
         who, row, message = exchange.who, exchange.row, exchange.message

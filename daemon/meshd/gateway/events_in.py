@@ -1,6 +1,5 @@
 """`POST /events/{org}`: CloudEvents 1.0 over HTTP, in structured and in binary mode."""
 
-import asyncio
 import base64
 from typing import Any
 from urllib.parse import unquote
@@ -26,7 +25,6 @@ from meshd.wire.errors import (
     MethodNotAllowed,
     NotFound,
     TooLarge,
-    TooSlow,
     Unauthenticated,
     UnsupportedMedia,
 )
@@ -36,7 +34,6 @@ STRUCTURED = "application/cloudevents+json"
 PREFIX = "/events/"
 MAX_BODY = 2 * MAX_DATA
 """Bytes; base64 and the attributes take their part."""
-BODY_DEADLINE = 30.0
 
 
 class EventsIn:
@@ -79,11 +76,7 @@ class EventsIn:
 async def _body(request: web.BaseRequest) -> bytes:
     if (request.content_length or 0) > MAX_BODY:
         raise TooLarge
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            body = await request.read()
-    except TimeoutError:
-        raise TooSlow from None
+    body = await request.read()
     if len(body) > MAX_BODY:
         raise TooLarge
     return body

@@ -36,7 +36,6 @@ from meshd.wire.errors import (
     MethodNotAllowed,
     NotFound,
     RateLimited,
-    TooSlow,
     Unauthenticated,
     UnsupportedMedia,
 )
@@ -44,8 +43,6 @@ from meshd.wire.tool import ToolCall, ToolResult
 
 WORD = "/call-tool/"
 """Parts the connection from the tool in a path."""
-BODY_DEADLINE = 30.0
-"""Seconds in which a body has to arrive."""
 GLANCE = 1.0
 """Seconds after which it is seen that a client went away."""
 KEEP_ALIVE = 15
@@ -241,11 +238,7 @@ async def _arguments(request: web.BaseRequest) -> Raw:
     """
     if request.content_type != JSON:
         raise UnsupportedMedia
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            body = await request.read()
-    except TimeoutError:
-        raise TooSlow from None
+    body = await request.read()
     try:
         check_depth(body)
         body.decode()  # raw members are not checked by the decoder

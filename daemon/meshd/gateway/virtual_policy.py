@@ -10,10 +10,10 @@ from meshd.services import smart_tools
 from meshd.services.access import Decision
 from meshd.services.composing import Thing
 from meshd.services.principal import Principal
-from meshd.services.virtual_rows import Mode
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
 from meshd.vault.seal import Session
 from meshd.wire.errors import BadRequest
+from meshd.wire.virtual import Mode
 
 CODE = "code_execution"
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -15,7 +15,8 @@ from meshd.protocol.members import UNREADABLE, joined, members, text
 from meshd.services.definitions import Definition, read_tool
 from meshd.services.exposed_names import fitting, prefixed
 from meshd.services.overrides import filled, shown
-from meshd.services.virtual_rows import ChildRow, Naming, Override
+from meshd.services.virtual_rows import ChildRow, Override
+from meshd.wire.virtual import Naming
 
 Thing = Literal["tool", "prompt", "resource", "template"]
 """What is listed; a template is one of resources."""

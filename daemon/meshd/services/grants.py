@@ -11,11 +11,6 @@ from meshd.services.principal import Permissions
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import BadRequest
 
-__all__ = [
-    "ANY", "MAX_LENGTH", "PREFIXES", "SELF", "check_new", "glob_match", "parse_grant",
-    "show_grants", "split_grant", "to_json", "with_grant", "without_grant", "without_target",
-]  # fmt: skip
-
 ANY = "*"
 SELF = "self"
 MAX_LENGTH = 300

@@ -17,9 +17,10 @@ from meshd.services.composing import Composed, Exposed, Route, Step, Thing
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.principal import Principal
 from meshd.services.tools import Tools
-from meshd.services.virtual_rows import VIRTUAL, Mode, VirtualRow
+from meshd.services.virtual_rows import VIRTUAL, VirtualRow
 from meshd.services.virtual_tree import DEFAULT, Held, Node, compose_tree, grown, grown_default
 from meshd.wire.errors import Denied, NotFound, Unauthenticated, Unavailable
+from meshd.wire.virtual import Mode
 
 MAX_ALLOWED = 128
 """Lists that are kept as different principals see them."""

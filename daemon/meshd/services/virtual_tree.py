@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from meshd.services.composing import Composed, Exposed, Part, Route, Thing, compose
 from meshd.services.directory import ConnectionRow, View
 from meshd.services.principal import Principal
-from meshd.services.virtual_rows import ChildRow, Naming, VirtualRow
+from meshd.services.virtual_rows import ChildRow, VirtualRow
+from meshd.wire.virtual import Naming
 
 MAX_DEPTH = 5
 """Virtual MCPs within one another."""

@@ -38,6 +38,7 @@ EVERY_ORG: Mapping[str, str] = {
     "key.all": "a key says which org it is of, so it is looked up before the org is known",
     "credential.count": "the vault's report counts what each org has sealed",
     "data_key.all": "the vault opens what belongs to any org",
+    "data_key.wrapped": "a report on the whole database",
     "event.sweep": "retention is a setting of the instance",
     "call.sweep": "retention is a setting of the instance",
     "subscription.all": "the snapshot that decides holds every org",

@@ -12,7 +12,8 @@ from msgspec import Raw
 from meshd.protocol.jsonrpc import BadMessage
 from meshd.services.composing import Composed, Exposed, Part, Thing, compose, of_connection
 from meshd.services.exposed_names import MAX_NAME
-from meshd.services.virtual_rows import ChildRow, Naming, Override
+from meshd.services.virtual_rows import ChildRow, Override
+from meshd.wire.virtual import Naming
 
 
 def tools(connection: str, *names: str, **more: Any) -> list[Exposed]:

@@ -1,0 +1,212 @@
+"""Everything that decides and everything that reaches out, opened in order and wired together."""
+
+import asyncio
+import getpass
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from meshd.bus.dispatcher import Dispatcher as BusDispatcher
+from meshd.bus.queue import Queue
+from meshd.core.clock import Clock
+from meshd.core.config import Config
+from meshd.core.tasks import TaskGroup
+from meshd.proxy.outbound import OutboundRules, open_session
+from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.backing_up import Backups
+from meshd.services.connections import Connections
+from meshd.services.credentials import Credentials
+from meshd.services.deliveries import Deliveries
+from meshd.services.delivering import Delivering
+from meshd.services.directory import Directory
+from meshd.services.events import Bell, Events
+from meshd.services.fan_out import FanOut
+from meshd.services.following import Following
+from meshd.services.founding import Founding, found
+from meshd.services.health import Health
+from meshd.services.keys import Keys
+from meshd.services.org_choice import in_org
+from meshd.services.orgs import Orgs
+from meshd.services.principal import EVERYTHING, Principal
+from meshd.services.publishing import Publishing
+from meshd.services.quota import Quota
+from meshd.services.rate_limit import RateLimit
+from meshd.services.records import Records
+from meshd.services.seals import Seals
+from meshd.services.subscriptions import Subscriptions
+from meshd.services.sweeping import Retention, Sweeper
+from meshd.services.tools import Tools
+from meshd.services.unlocking import Unlocking
+from meshd.services.upstreams import Upstreams
+from meshd.services.virtual_opening import OpenVirtuals, open_virtuals
+from meshd.services.virtuals import Virtuals
+from meshd.services.webhook_seals import WebhookSeals
+from meshd.store.opening import explained, open_databases
+from meshd.store.scoped import ScopedDatabase
+from meshd.vault.sources.chain import sources
+from meshd.wire.ids import new_id
+
+log = logging.getLogger(__name__)
+
+READY_DEADLINE = 2.0
+"""Seconds in which the databases have to answer a probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """Events on their way: in, and out again."""
+
+    quota: Quota
+    publishing: Publishing
+    subscriptions: Subscriptions
+    deliveries: Deliveries
+    dispatcher: BusDispatcher
+    seals: WebhookSeals
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that decides and everything that reaches out, wired together."""
+
+    main: ScopedDatabase
+    calls: ScopedDatabase
+    founding: Founding
+    unlocking: Unlocking
+    credentials: Credentials
+    directory: Directory
+    events: Events
+    health: Health
+    records: Records
+    keys: Keys
+    upstreams: Upstreams
+    tools: Tools
+    connections: Connections
+    virtuals: Virtuals
+    composed: OpenVirtuals
+    orgs: Orgs
+    rules: OutboundRules
+    keep: Retention
+    limit: RateLimit
+    following: Following
+    backups: Backups
+    bus: Bus
+
+
+async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> House:
+    """Open it all, the databases first; closed in reverse when the stack is left."""
+    databases = await stack.enter_async_context(open_databases(config))
+    main, calls = databases.main, databases.calls
+    directory, events = Directory(main, clock), Events(main, clock, Bell())
+    main.on_change(directory.bell.ring)
+    main.on_change(events.bell.ring)
+    with explained(config):
+        applied = await databases.migrate()
+        if applied:
+            log.info("applied migrations %s", applied)
+        founding = await found(main, clock, getpass.getuser)
+        unlocking = Unlocking(main, founding.vault, founding.installation, sources(config), clock)
+        directory.on_orgs(unlocking.follow)
+        await directory.refresh()
+    health = Health(main, directory, events, clock)
+    records = Records(calls, directory, clock)
+    rules = OutboundRules(config.outbound_allow)
+    seals = Seals(main, founding.vault)
+    credentials = Credentials(founding.vault, seals)
+    client = await stack.enter_async_context(open_session(rules))
+    upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
+    stack.push_async_callback(upstreams.close)
+    tools = Tools(main, directory, upstreams, records, clock)
+    await tools.load()
+    composed = await stack.enter_async_context(
+        open_virtuals(directory, upstreams, tools, health, records, clock)
+    )
+    connections = Connections(
+        main, directory, events, credentials, upstreams, tools, health, rules, clock
+    )
+    stranger = await stack.enter_async_context(open_session(rules, stranger=True))
+    webhooks = WebhookSeals(founding.vault, seals)
+    delivering = Delivering(directory, tools, webhooks, client, stranger, clock)
+    bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
+    return House(
+        main, calls, founding, unlocking, credentials, directory, events, health, records,
+        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Virtuals(main, directory, events, tools, clock), composed,
+        Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
+        Retention(config.keep_events, config.keep_calls),
+        RateLimit(config.rate_limit, clock.monotonic),
+        Following(directory, upstreams, tools, health),
+        Backups(config, databases, events, clock), bus,
+    )  # fmt: skip
+
+
+def _open_bus(
+    main: ScopedDatabase, directory: Directory, events: Events, delivering: Delivering,
+    seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
+) -> Bus:  # fmt: skip
+    fan_out = FanOut(lambda: directory.latest.subscriptions)
+    events.deliver_by(fan_out.steps)
+    quota = Quota(config.publish_rate, clock.monotonic)
+    publishing = Publishing(main, events, fan_out, quota, clock)
+
+    async def pause(subscription: str, reason: str) -> None:
+        await subscriptions.stop(subscription, reason)
+
+    dispatcher = BusDispatcher(
+        Queue(main, clock, new_id("run")), delivering.subscribers, delivering.deliver, pause, clock
+    )
+    subscriptions = Subscriptions(
+        main, directory, events, publishing, seals, rules, dispatcher.is_held_back, clock
+    )
+    events.bell.on_ring(dispatcher.wake)
+    deliveries = Deliveries(main, directory, events, dispatcher, clock)
+    return Bus(quota, publishing, subscriptions, deliveries, dispatcher, seals)
+
+
+async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None:
+    """Start what runs beside the requests; what it still holds is written when it is stopped."""
+    tasks = TaskGroup("meshd")
+    stack.push_async_callback(_write_rest, tasks, house)
+    sweeper = Sweeper(house.main, house.calls, house.keys, house.records, clock, house.keep)
+    tasks.start("records", house.records.write_batches())
+    tasks.start("health", house.health.write_changes())
+    tasks.start("snapshot", house.directory.keep_fresh())
+    tasks.start("sweeper", sweeper.run())
+    tasks.start("following", house.following.run())
+    stack.push_async_callback(house.bus.dispatcher.stop)
+
+
+async def _write_rest(tasks: TaskGroup, house: House) -> None:
+    await tasks.stop()
+    await house.records.flush()
+    await house.health.flush()
+    await house.keys.write_last_used()
+
+
+async def is_ready(house: House) -> bool:
+    """Whether both databases answer; the vault is open, or nobody would ask."""
+    try:
+        async with asyncio.timeout(READY_DEADLINE):
+            await asyncio.gather(
+                house.main.one("revision.sum"),
+                house.calls.org(house.founding.org).one("call.last"),
+            )
+    except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
+        log.warning("not ready: %s", type(error).__name__)
+        return False
+    return True
+
+
+def owner_of(house: House) -> Principal:
+    """The local owner, in the oldest org as long as none is named."""
+    founding = house.founding
+    return Principal(
+        id=founding.owner, name=founding.owner_name, kind="local",
+        org=next(iter(house.directory.latest.orgs), founding.org),
+        owner=founding.owner, permissions=EVERYTHING, role="owner", instance_admin=True,
+    )  # fmt: skip
+
+
+def choosing(house: House) -> Callable[[Principal, str | None], Principal]:
+    """Puts a principal into the org that a request names."""
+    return lambda who, named: in_org(house.directory.view, who, named)
