@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock
+from meshd.core.redact import redact_text
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc
 from meshd.protocol.members import UNREADABLE, members, text
@@ -20,6 +21,7 @@ from meshd.protocol.translation import code_of
 from meshd.services.composing import Exposed, Thing, of_connection
 from meshd.services.definitions import Definitions
 from meshd.services.directory import ConnectionRow
+from meshd.services.health import Health
 from meshd.services.tools import LIST_DEADLINE, MAX_LIST, MAX_PAGES, Tools
 from meshd.services.upstreams import Upstreams
 from meshd.store.db import StoreError
@@ -35,6 +37,9 @@ TOO_OLD = 24 * 3600 * MICROSECONDS
 """The age at which the last list of an upstream that fails is not served any more."""
 MAX_ENTRIES = 10_000
 """Entries of one list that are kept."""
+
+BAD = frozenset({"failing", "needs_login"})
+"""States in which what was listed last may be no more."""
 
 METHODS: dict[Thing, tuple[str, str]] = {
     "tool": ("tools/list", "tools"),
@@ -87,9 +92,10 @@ class _Kept:
 class ChildLists:
     """Lists of connections by kind; one request for each at a time."""
 
-    def __init__(self, upstreams: Upstreams, tools: Tools, clock: Clock) -> None:
+    def __init__(self, upstreams: Upstreams, tools: Tools, health: Health, clock: Clock) -> None:
         self._upstreams = upstreams
         self._tools = tools
+        self._health = health
         self._clock = clock
         self._kept: dict[tuple[str, Thing], _Kept] = {}
         self._takers: set[Changed] = set()
@@ -134,11 +140,11 @@ class ChildLists:
                 longest = max(longest, left)
         if waiting:
             await asyncio.wait(waiting, timeout=longest)
-        return {row.id: self._seen(kept) for row, kept in found}
+        return {row.id: self._seen(row, kept) for row, kept in found}
 
     def known(self, rows: Iterable[ConnectionRow], thing: Thing) -> dict[str, Seen]:
         """The same as it is known now: nothing is asked."""
-        return {row.id: self._seen(self._look(row, thing)) for row in rows}
+        return {row.id: self._seen(row, self._look(row, thing)) for row in rows}
 
     def _expire(self, connection: str, thing: Thing) -> None:
         if (kept := self._kept.get((connection, thing))) is not None:
@@ -148,8 +154,10 @@ class ChildLists:
         for take in tuple(self._takers):
             take(connection, thing)
 
-    def _seen(self, kept: _Kept) -> Seen:
+    def _seen(self, row: ConnectionRow, kept: _Kept) -> Seen:
         reason = kept.reason
+        if reason is None and (state := self._health.of(row)).state in BAD:
+            reason = state.reason
         if reason is None and kept.entries is None:
             reason = "it has not answered yet"
         gone = reason is not None and self._clock.now() - kept.listed_at > TOO_OLD
@@ -202,8 +210,10 @@ class ChildLists:
                 self._announce(row.id, thing)
         except (MeshError, StoreError, TimeoutError) as error:
             kept.hung = isinstance(error, UpstreamTimeout | TimeoutError)
-            told = error.message if isinstance(error, MeshError) else None
-            kept.reason = told or ("it does not answer" if kept.hung else "it cannot be kept")
+            told = error.message[:4096] if isinstance(error, MeshError) else ""
+            kept.reason = redact_text(told)[:300] or (
+                "it does not answer" if kept.hung else "it cannot be kept"
+            )
             kept.failed, kept.changed = self._clock.monotonic(), kept.outdated
         finally:
             kept.task = None

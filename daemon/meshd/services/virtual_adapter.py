@@ -24,7 +24,7 @@ from meshd.services.composing import Thing
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.refusals import denied
-from meshd.services.tool_search import Entry, ToolIndex
+from meshd.services.tool_search import Entry, ToolIndex, parameters
 from meshd.services.upstreams import Upstreams
 from meshd.services.virtual_hearing import Hearing
 from meshd.services.virtual_serving import Allowed, Reached, VirtualServing, VirtualTarget
@@ -271,8 +271,8 @@ def _made(allowed: Allowed, key: object, make: Callable[[], Made]) -> Made:
 def _index(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
     return ToolIndex([
         Entry(
-            one.name, text(one.entry.get("title")), text(one.entry.get("description")) or "",
-            tuple(members(members(one.entry.get("inputSchema", b"")).get("properties", b""))),
+            one.name, text(one.entry.get("title")) or "", text(one.entry.get("description")) or "",
+            parameters(one.entry.get("inputSchema", b"")),
             names[one.route.connection],
         )
         for one in allowed.exposed

@@ -3,24 +3,20 @@
 Everything takes the virtual MCPs by id, so that a change can be judged before it is made.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from meshd.core.glob import glob_match
 from meshd.services.directory import View
-from meshd.services.virtual_rows import ChildRow, VirtualRow
+from meshd.services.exposed_names import fitting, prefixed
+from meshd.services.virtual_rows import ChildRow, Naming, VirtualRow
 from meshd.wire.errors import Conflict
-from meshd.wire.virtual import Naming
 
 MAX_DEPTH = 4
 """Virtual MCPs on the longest way from one down to a connection."""
 
 MAX_WAYS = 200
 """Ways from a virtual MCP down to connections: what a list of it has to ask."""
-
-MAX_NAME = 64
-"""Characters that every client takes as the name of a tool."""
 
 Virtuals = Mapping[str, VirtualRow]
 Known = Callable[[str], Iterable[str]]
@@ -135,13 +131,10 @@ def selects(patterns: Iterable[str] | None, name: str) -> bool:
 
 
 def shown_name(naming: Naming, prefix: str, child: ChildRow, tool: str) -> str:
-    """What a child's tool is called. Too long a name is cut and ends in a digest of the whole."""
+    """What a child's tool is called."""
     override = child.overrides.get(tool)
     name = tool if override is None or override.name is None else override.name
-    name = name if naming == "plain" else f"{prefix}_{name}"
-    if len(name) <= MAX_NAME:
-        return name
-    return f"{name[: MAX_NAME - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return fitting(name) if naming == "plain" else prefixed(prefix, name)
 
 
 def _below(virtuals: Virtuals, start: str) -> Iterator[str]:

@@ -37,7 +37,7 @@ async def open_virtuals(
     clock: Clock,
 ) -> AsyncIterator[OpenVirtuals]:
     """Serve virtual MCPs until the block is left."""
-    lists = ChildLists(upstreams, tools, clock)
+    lists = ChildLists(upstreams, tools, health, clock)
     serving = VirtualServing(directory, tools, lists, clock)
     hearing = Hearing(upstreams, lists, serving, directory)
 

@@ -12,10 +12,13 @@ from msgspec import Raw, Struct
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import read_maker
 from meshd.store.db import Row
-from meshd.wire.virtual import Mode, Naming
+from meshd.wire import virtual as wire
 
 VIRTUAL = "virtual"
 """The transport of a virtual MCP, which is asked through the upstreams of its children."""
+
+Mode = wire.Mode
+Naming = wire.Naming
 
 
 class _StoredOverride(Struct):
