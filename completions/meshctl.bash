@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--env|--env-file|--event|--expires|--file|--filter|--header|--id|--idle|--key|--limit|--lines|--name|--org|--port|--publisher|--remove-env|--remove-header|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--transport|--type|--url|--webhook) skip=1 ;;
+            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--env|--env-file|--event|--expires|--file|--filter|--header|--id|--idle|--key|--limit|--lines|--name|--org|--port|--publisher|--remove-env|--remove-header|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--transport|--trust|--type|--url|--webhook) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -22,7 +22,7 @@ _meshctl() {
         'connection ') words='list show add edit remove enable disable test' ;;
         'org ') words='list show create use rename remove' ;;
         'key ') words='list show add edit rotate revoke' ;;
-        'tool ') words='list show call' ;;
+        'tool ') words='list show call diff approve' ;;
         'call ') words='list show tail' ;;
         'event ') words='tail publish list show retry replay cancel stats dead' ;;
         'subscription ') words='list show add pause resume remove test' ;;
@@ -43,9 +43,9 @@ _meshctl() {
         'help '*) depth=1 options='--help' names='' ;;
         'connection list') depth=2 options='--help' names='' ;;
         'connection show') depth=2 options='--help' names='connection' ;;
-        'connection add') depth=2 options='--header --env --cwd --transport --bodies --help' names='' ;;
-        'connect '*) depth=1 options='--header --env --cwd --transport --bodies --help' names='' ;;
-        'connection edit') depth=2 options='--name --url --header --remove-header --env --remove-env --cwd --bodies --idle --help' names='connection' ;;
+        'connection add') depth=2 options='--header --env --cwd --transport --bodies --trust --help' names='' ;;
+        'connect '*) depth=1 options='--header --env --cwd --transport --bodies --trust --help' names='' ;;
+        'connection edit') depth=2 options='--name --url --header --remove-header --env --remove-env --cwd --bodies --trust --idle --help' names='connection' ;;
         'connection remove') depth=2 options='--help' names='connection' ;;
         'connection enable') depth=2 options='--help' names='connection' ;;
         'connection disable') depth=2 options='--help' names='connection' ;;
@@ -66,6 +66,8 @@ _meshctl() {
         'tool list') depth=2 options='--help' names='connection' ;;
         'tool show') depth=2 options='--help' names='connection' ;;
         'tool call') depth=2 options='--args --help' names='connection' ;;
+        'tool diff') depth=2 options='--help' names='' ;;
+        'tool approve') depth=2 options='--help' names='' ;;
         'call list') depth=2 options='--connection --failed --limit --help' names='' ;;
         'call show') depth=2 options='--help' names='' ;;
         'call tail') depth=2 options='--since --limit --no-follow --help' names='' ;;
