@@ -232,6 +232,33 @@ a list that fills their context.
 
 It runs with the rights of who made it: with a key, nobody can attach what the key may not use."""
 
+_PINNING = """\
+What a server says of its tools goes into prompts, and a server may say something else tomorrow. A
+connection that is open (the default) serves tools as they come; a pinned one serves each tool as it
+was approved, or not at all:
+
+  meshctl connect notes URL --trust pinned          approves the list that it is added with
+  meshctl connection edit notes --trust pinned      approves the list as it stands then
+  meshctl connection edit notes --trust open        forgets what was approved
+
+A tool that is new, or differs in anything the server says of it (description, schemas, annotations,
+title, icons, _meta, whatever else; not the order of members or white space), is withheld from every
+list and every caller, the version from before included, until it is approved:
+
+  meshctl tool list notes                           withheld tools are marked
+  meshctl tool diff notes                           what changed, line by line
+  meshctl tool approve notes/search                 shows it, asks, approves exactly that
+  meshctl tool approve notes --yes                  all of it, tools that are gone included
+
+An approval is of what was shown: if the tool changed again since, it is refused. It stays when the
+connection gets another URL or other credentials. Nothing is approved of a connection that was
+pinned before it could be reached. Before a call of a pinned tool its list is at most a minute old.
+A change is an event, mesh.tool.changed, with the names under added, removed and changed; an
+approval is mesh.tool.approved. At an open connection tool diff shows the last change. A key needs
+self/tool.diff to see what is withheld, and self/tool.approve to approve it.
+
+Characters that nobody sees, or that a terminal obeys, are shown as escapes such as \\u202e."""
+
 _EVENTS = """\
 Events are CloudEvents 1.0. meshctl tail-events follows them until Ctrl-C, across restarts of the
 daemon, without losing one: meshseq is the cursor.
@@ -346,6 +373,7 @@ TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
     "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
     "virtuals": ("Several connections as one MCP server.", lambda _: _VIRTUALS),
+    "pinning": ("Tools that stay as they were approved.", lambda _: _PINNING),
     "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
     "json": ("Output for programs.", lambda _: _JSON),

@@ -55,6 +55,10 @@ def _main(main: sqlite3.Connection, events: int) -> None:
         main, "definitions",
         [{"connection_id": "conn_1", "org_id": "org_1", "tools": b"[]", "listed_at": 0}],
     )  # fmt: skip
+    _put(
+        main, "approvals",
+        [{"connection_id": "conn_1", "org_id": "org_1", "fingerprints": "{}", "tools": b"[]"}],
+    )  # fmt: skip
     _put(main, "keys", (_key(number) for number in range(500)))
     _put(main, "events", (_event(number) for number in range(events)))
 

@@ -21,10 +21,11 @@ FORGETFUL = {f"forgetful.{table}": f"SELECT org_id FROM {table}" for table in OR
 ROWS = [
     Step("connection.add", {
         "id": "conn", "name": "theirs", "transport": "http", "url": "http://x", "command": None,
-        "cwd": None, "bodies": "off", "now": 1,
+        "cwd": None, "bodies": "off", "now": 1, "trust": "pinned",
     }),
     Step("credential.put", {"connection_id": "conn", "kind": "env", "name": "A", "blob": b"x"}),
     Step("definitions.put", {"connection_id": "conn", "tools": b"[]", "now": 1, "edition": 0}),
+    Step("approval.put", {"connection_id": "conn", "fingerprints": "{}", "tools": b"[]"}),
     Step("data_key.add", {"version": 1, "wrapped": b"x", "now": 1}),
     Step("key.add", {
         "id": "key", "name": "k", "prefix": "p", "digest": b"d", "last_four": "1234",
