@@ -124,13 +124,13 @@ class SharedServing:
         return answer
 
     async def takes_over(self, row: ConnectionRow) -> bool:
-        """Whether an HTTP upstream that refused a handshake is of the stateless era."""
+        """Whether an HTTP upstream that refused a handshake has to be asked otherwise."""
         try:
-            welcome = await self._upstreams.initialize_result(row)
+            await self._upstreams.initialize_result(row)
         except MeshError:
             return False
         eras = self._upstreams.eras(row)
-        eras.refuses_handshake = self._is_stateless(welcome)
+        eras.refuses_handshake = not eras.takes_handshake
         return eras.refuses_handshake
 
     def has_taken_over(self, row: ConnectionRow) -> bool:
@@ -181,7 +181,7 @@ class SharedServing:
         params = members(exchange.message.params)
         version = versions.negotiate(text(params.get("protocolVersion")))
         result = members(welcome)
-        if not self._is_stateless(welcome):
+        if not self._keeps_apart(exchange.row, welcome):
             result["capabilities"] = _shareable(_capabilities(welcome))
         result["protocolVersion"] = raw(version)
         body = jsonrpc.success(bytes(exchange.message.id), joined(result))
@@ -189,14 +189,16 @@ class SharedServing:
         token = self._sessions.issue(exchange.who, exchange.row, None, version, client.decode())
         return answers.message(body, {"Content-Type": "application/json", SESSION: token})
 
-    def _is_stateless(self, welcome: bytes) -> bool:
-        return era_of(text(members(welcome).get("protocolVersion")) or "") == "stateless"
+    def _keeps_apart(self, row: ConnectionRow, welcome: bytes) -> bool:
+        """Whether what one client sets there holds for it alone: not at a shared child."""
+        stateless = era_of(text(members(welcome).get("protocolVersion")) or "") == "stateless"
+        return stateless or row.transport == "http"
 
     def _set(self, exchange: Exchange, welcome: bytes) -> bytes:
         """The answer to a request that sets something for this session."""
         message = exchange.message
         ident, params = bytes(message.id), members(message.params)
-        if not self._is_stateless(welcome) or exchange.session is None:
+        if not self._keeps_apart(exchange.row, welcome) or exchange.session is None:
             refusal = f"{message.method} is not offered: the server is shared"
             code = jsonrpc.METHOD_NOT_FOUND
             return jsonrpc.failure(ident, jsonrpc.error_object(code, refusal))

@@ -5,7 +5,8 @@ followed, and what comes back is streamed, not parsed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit
 
 from meshd.core.secret import Secret
 from meshd.proxy.http_head import SESSION, RequestHead
@@ -38,6 +39,7 @@ class HttpUpstream:
             UpstreamFailed: the URL or a header cannot be sent.
         """
         own = {name: value.reveal() for name, value in target.headers.items()}
+        self._pool, self._target = pool, target
         try:
             self._head = RequestHead(target.url.reveal(), own)
         except ValueError as error:
@@ -47,6 +49,30 @@ class HttpUpstream:
 
     def __repr__(self) -> str:
         return f"HttpUpstream({self._shown})"
+
+    @property
+    def path(self) -> str:
+        """The path of its URL."""
+        return urlsplit(self._target.url.reveal()).path
+
+    def beside(self, reference: str) -> "HttpUpstream":
+        """The same server at another path, which it named itself, with the same headers.
+
+        Raises:
+            UpstreamFailed: `reference` leads to another origin, or nowhere.
+        """
+        base = urlsplit(self._target.url.reveal())
+        try:
+            there = urlsplit(urljoin(base.geturl(), reference))
+            url = base._replace(path=there.path, query=there.query)
+            there = there._replace(netloc=there.netloc.rpartition("@")[2])
+            same = RequestHead(there.geturl(), {}).place == self._head.place
+        except ValueError:
+            same = False
+        if not same:
+            raise UpstreamFailed(f"{self._shown} sends its messages to another place")
+        found = replace(self._target, url=Secret(url.geturl()))
+        return HttpUpstream(self._pool, found)
 
     async def post(
         self,

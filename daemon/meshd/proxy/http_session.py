@@ -9,6 +9,7 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw
@@ -42,6 +43,64 @@ class _Opened:
 
 
 _NONE_YET = _Opened(None, None, b"")
+
+
+class RefusedRequest(UpstreamFailed):
+    """The upstream answered with a status of 4xx."""
+
+
+class HandshakeSession(Protocol):
+    """A session of the handshake era, over whichever HTTP transport."""
+
+    async def open(self) -> bytes:
+        """The raw result of `initialize`, asked for if there is no session yet."""
+
+    async def request(
+        self,
+        method: str,
+        params: bytes = b"",
+        *,
+        deadline: float = CALL_DEADLINE,
+        attend: Attend | None = None,
+    ) -> Reply:
+        """Ask and wait for the answer, at most `deadline` seconds; see `HttpSession`."""
+
+    async def tell(self, message: bytes) -> None:
+        """Send a notification, or an answer to what the upstream asked."""
+
+    def heard(self) -> AsyncGenerator[tuple[Message, bytes], None]:
+        """What the upstream says by itself, until it ends the stream."""
+
+    async def close(self) -> None:
+        """End the session."""
+
+
+def introducing(capabilities: bytes) -> bytes:
+    """The params of an `initialize` of ours. `capabilities` is JSON."""
+    return msgspec.json.encode(
+        {
+            "protocolVersion": versions.LATEST_HANDSHAKE,
+            "capabilities": Raw(capabilities),
+            "clientInfo": OURSELVES,
+        }
+    )
+
+
+def agreed(reply: Reply, shown: str) -> str:
+    """The version that an answer to `initialize` agrees to.
+
+    Raises:
+        UpstreamFailed: it refuses, or speaks none that is known.
+    """
+    if reply.result is None:
+        raise UpstreamFailed(f"{shown} refused to initialize: {sentence_of(reply.error)}")
+    try:
+        version = str(msgspec.json.decode(reply.result)["protocolVersion"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        raise UpstreamFailed(f"{shown} answered initialize without a version") from None
+    if version not in versions.HANDSHAKE:
+        raise UpstreamFailed(f"{shown} speaks {version[:20]!r}, which is not known")
+    return version
 
 
 class HttpSession:
@@ -132,25 +191,9 @@ class HttpSession:
             return self._opened
 
     async def _initialize(self) -> _Opened:
-        params = msgspec.json.encode(
-            {
-                "protocolVersion": versions.LATEST_HANDSHAKE,
-                "capabilities": Raw(self._capabilities),
-                "clientInfo": OURSELVES,
-            }
-        )
+        params = introducing(self._capabilities)
         reply, session = await self._ask("initialize", params, _NONE_YET, None)
-        if reply.result is None:
-            why = sentence_of(reply.error)
-            raise UpstreamFailed(f"{self._shown} refused to initialize: {why}")
-        try:
-            result = msgspec.json.decode(reply.result)
-            version = str(result["protocolVersion"])
-        except (msgspec.DecodeError, KeyError, TypeError):
-            raise UpstreamFailed(f"{self._shown} answered initialize without a version") from None
-        if version not in versions.HANDSHAKE:
-            raise UpstreamFailed(f"{self._shown} speaks {version[:20]!r}, which is not known")
-        opened = _Opened(session, version, reply.result)
+        opened = _Opened(session, agreed(reply, self._shown), reply.result or b"")
         await self._tell(jsonrpc.notification("notifications/initialized"), opened)
         return opened
 
@@ -209,6 +252,8 @@ class HttpSession:
             raise _Lost
         if status in {401, 403}:
             raise NeedsLogin(f"{self._shown} refused the credentials (HTTP {status})")
+        if 400 <= status < 500:
+            raise RefusedRequest(f"{self._shown} answered HTTP {status}")
         if not 200 <= status < 300:
             raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
 

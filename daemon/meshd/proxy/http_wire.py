@@ -109,6 +109,10 @@ class Wire(asyncio.Protocol):
             self.heard = self._now()
             self._transport.resume_reading()
 
+    def renew(self) -> None:
+        """Count the silence from now on."""
+        self.heard = self._now()
+
     def abort(self) -> None:
         """Close at once; what is under way fails."""
         if self._response is not None:
