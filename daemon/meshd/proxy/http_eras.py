@@ -21,10 +21,10 @@ from meshd.protocol.versions import LATEST_STATELESS
 from meshd.proxy.adapter import Answer, Asker, Hear, unheard
 from meshd.proxy.http import HttpUpstream
 from meshd.proxy.http_handshake import HandshakeHttp
-from meshd.proxy.http_session import CALL_DEADLINE, HttpSession, RefusedRequest
+from meshd.proxy.http_session import CALL_DEADLINE, HttpSession
 from meshd.proxy.http_stateless import NotStateless, ParamHeaders, StatelessHttp, discovered
 from meshd.proxy.sse_session import SseSession
-from meshd.wire.errors import UpstreamFailed, UpstreamTimeout
+from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 PROBE = 5.0
 """Seconds for the answer to `server/discover`."""
@@ -170,8 +170,8 @@ class HttpEras:
         if said is None:
             try:
                 self._welcome = await self._handshake.own.open()
-            except RefusedRequest:
-                if not await self._is_before():
+            except UpstreamFailed as error:
+                if isinstance(error, NeedsLogin) or not await self._is_before():
                     raise
                 return self._before
             return self._handshake

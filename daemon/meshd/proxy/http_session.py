@@ -45,10 +45,6 @@ class _Opened:
 _NONE_YET = _Opened(None, None, b"")
 
 
-class RefusedRequest(UpstreamFailed):
-    """The upstream answered with a status of 4xx."""
-
-
 class HandshakeSession(Protocol):
     """A session of the handshake era, over whichever HTTP transport."""
 
@@ -252,8 +248,6 @@ class HttpSession:
             raise _Lost
         if status in {401, 403}:
             raise NeedsLogin(f"{self._shown} refused the credentials (HTTP {status})")
-        if 400 <= status < 500:
-            raise RefusedRequest(f"{self._shown} answered HTTP {status}")
         if not 200 <= status < 300:
             raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
 
