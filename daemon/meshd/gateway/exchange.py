@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from meshd.gateway.policy import Wish
+from meshd.gateway.progress import Voice
 from meshd.protocol.envelope import Envelope
 from meshd.protocol.jsonrpc import Message
 from meshd.services.directory import ConnectionRow
@@ -31,6 +32,8 @@ class Exchange:
     """What a request of the stateless era says of itself."""
     headers: Mapping[str, str] | None = None
     """What goes upstream in headers besides."""
+    voice: Voice | None = None
+    """Where the answer goes, if not into the HTTP answer of the message itself."""
     finish: Callable[[bytes], bytes] | None = None
     """The last hand on the JSON-RPC answer, once it is filtered."""
 

@@ -7,6 +7,7 @@ asker, and what a stateless upstream asks in the middle of one is put to that as
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from aiohttp import web
@@ -14,9 +15,9 @@ from msgspec import Raw
 
 from meshd.gateway import answers
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.hearing import relay
+from meshd.gateway.hearing import Sink, relay
 from meshd.gateway.lists import filtered, needs_filter, shaped, stale_tools
-from meshd.gateway.progress import Progress
+from meshd.gateway.progress import Progress, Voice
 from meshd.gateway.questions import ROUNDS, Questions
 from meshd.gateway.session_state import MAX_RESOURCES, SessionState, SessionStates
 from meshd.gateway.sessions import Sessions
@@ -106,22 +107,39 @@ class SharedServing:
         Raises:
             UpstreamFailed and the like: the upstream cannot be heard.
         """
-        adapter = await self._upstreams.adapter(row)
-        capabilities = _capabilities(await self._upstreams.initialize_result(row))
-        state = self._states.of(session)
+        await self._upstreams.initialize_result(row)
         answer = web.StreamResponse(headers=answers.SSE_HEADERS)
         await answer.prepare(request)
         await answer.write(sse.COMMENT)
+        with suppress(MeshError):  # the upstream's end is this stream's end
+            await self.follow(answer, row, session, admitted, lambda: request.transport is not None)
+        return answer
+
+    async def follow(
+        self,
+        sink: Sink,
+        row: ConnectionRow,
+        session: Session | None,
+        admitted: Callable[[], bool],
+        present: Callable[[], bool],
+    ) -> None:
+        """Write what changed, until the upstream ends it, or the client is not `present`.
+
+        Raises:
+            UpstreamFailed and the like: the upstream cannot be heard.
+        """
+        adapter = await self._upstreams.adapter(row)
+        capabilities = _capabilities(await self._upstreams.initialize_result(row))
+        state = self._states.of(session)
         again = True
-        while again and request.transport is not None:
+        while again and present():
             state.changed.clear()
             wanted = offered(Filter(set(CHANGES.values()), sorted(state.resources)), capabilities)
             await relay(
-                answer, adapter.listen(wanted.as_members()), admitted, self._shown(row),
+                sink, adapter.listen(wanted.as_members()), admitted, self._shown(row),
                 state.changed,
             )  # fmt: skip
             again = state.changed.is_set() and admitted()
-        return answer
 
     async def takes_over(self, row: ConnectionRow) -> bool:
         """Whether an HTTP upstream that refused a handshake has to be asked otherwise."""
@@ -211,7 +229,7 @@ class SharedServing:
         self, exchange: Exchange, adapter: Adapter, record: Record
     ) -> web.StreamResponse:
         message = exchange.message
-        progress = Progress(exchange.request)
+        progress = exchange.voice or Progress(exchange.request)
         with self._under_way.one(exchange) as mine:
             try:
                 answer = await self._rounds(exchange, adapter, progress)
@@ -235,7 +253,7 @@ class SharedServing:
             finally:
                 await progress.stop()
 
-    async def _rounds(self, exchange: Exchange, adapter: Adapter, progress: Progress) -> Answer:
+    async def _rounds(self, exchange: Exchange, adapter: Adapter, progress: Voice) -> Answer:
         """Ask the upstream, and its client what the upstream asks, until there is an answer."""
         method, params = exchange.message.method, bare(bytes(exchange.message.params))
         asker = self._asker(exchange)
