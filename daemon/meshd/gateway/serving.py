@@ -14,6 +14,7 @@ from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
+from meshd.gateway.asking import asked
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import Sink, relay
 from meshd.gateway.lists import filtered, needs_filter, shaped, stale_tools
@@ -34,7 +35,7 @@ from meshd.protocol.subscriptions import (
     unlabelled,
 )
 from meshd.protocol.versions import era_of
-from meshd.proxy.adapter import Adapter, Answer, Asker
+from meshd.proxy.adapter import Answer, Asker
 from meshd.proxy.http import SESSION
 from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
@@ -81,13 +82,12 @@ class SharedServing:
                 if known is not None:
                     self._upstreams.warm(exchange.row, partial(self._relist, exchange.row))
                     return known
-            adapter = await self._upstreams.adapter(exchange.row)
             welcome = await self._upstreams.initialize_result(exchange.row)
             if message.method == "initialize":
                 return self._initialize(exchange, welcome)
             if message.method in SETTINGS:
                 return answers.message(self._set(exchange, welcome))
-            return await self._ask(exchange, adapter, record)
+            return await self._ask(exchange, record)
         except MeshError as error:
             self._failed(exchange, error, record)
             return answers.rpc_failure(error, bytes(message.id))
@@ -225,14 +225,12 @@ class SharedServing:
             return jsonrpc.success(ident, b"{}")
         return jsonrpc.failure(ident, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, wrong))
 
-    async def _ask(
-        self, exchange: Exchange, adapter: Adapter, record: Record
-    ) -> web.StreamResponse:
+    async def _ask(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         message = exchange.message
         progress = exchange.voice or Progress(exchange.request)
         with self._under_way.one(exchange) as mine:
             try:
-                answer = await self._rounds(exchange, adapter, progress)
+                answer = await self._rounds(exchange, progress)
             except asyncio.CancelledError:
                 exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
                 record(exchange, None, "cancelled by the client")
@@ -253,12 +251,14 @@ class SharedServing:
             finally:
                 await progress.stop()
 
-    async def _rounds(self, exchange: Exchange, adapter: Adapter, progress: Voice) -> Answer:
+    async def _rounds(self, exchange: Exchange, progress: Voice) -> Answer:
         """Ask the upstream, and its client what the upstream asks, until there is an answer."""
-        method, params = exchange.message.method, bare(bytes(exchange.message.params))
+        params = bare(bytes(exchange.message.params))
         asker = self._asker(exchange)
         for _ in range(ROUNDS):
-            answer = await adapter.ask(method, params, asker, progress.hear)
+            answer = await asked(
+                self._upstreams, self._tools, exchange, params, asker, progress.hear
+            )
             needed = _needed(answer.reply)
             if needed is None:
                 return answer

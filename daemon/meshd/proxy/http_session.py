@@ -71,11 +71,11 @@ class HandshakeSession(Protocol):
         """End the session."""
 
 
-def introducing(capabilities: bytes) -> bytes:
+def introducing(capabilities: bytes, version: str = versions.LATEST_HANDSHAKE) -> bytes:
     """The params of an `initialize` of ours. `capabilities` is JSON."""
     return msgspec.json.encode(
         {
-            "protocolVersion": versions.LATEST_HANDSHAKE,
+            "protocolVersion": version,
             "capabilities": Raw(capabilities),
             "clientInfo": OURSELVES,
         }
@@ -102,13 +102,19 @@ def agreed(reply: Reply, shown: str) -> str:
 class HttpSession:
     """Initializes on first use, again when the upstream forgot the session, and asks.
 
-    `capabilities` are those that it declares, as JSON.
+    `capabilities` are those that it declares, as JSON; `version` is what it offers to speak.
     """
 
-    def __init__(self, upstream: HttpUpstream, shown: str, capabilities: bytes = b"{}") -> None:
+    def __init__(
+        self,
+        upstream: HttpUpstream,
+        shown: str,
+        capabilities: bytes = b"{}",
+        version: str = versions.LATEST_HANDSHAKE,
+    ) -> None:
         self._upstream = upstream
         self._shown = shown
-        self._capabilities = capabilities
+        self._introduction = introducing(capabilities, version)
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = _NONE_YET
@@ -120,6 +126,10 @@ class HttpSession:
             UpstreamFailed, NeedsLogin, UpstreamTimeout: as `request`.
         """
         return (await self._present()).said
+
+    async def begin(self) -> str | None:
+        """Open it; the upstream's name for it, where it has one. Raises as `request`."""
+        return (await self._present()).session
 
     async def request(
         self,
@@ -187,8 +197,7 @@ class HttpSession:
             return self._opened
 
     async def _initialize(self) -> _Opened:
-        params = introducing(self._capabilities)
-        reply, session = await self._ask("initialize", params, _NONE_YET, None)
+        reply, session = await self._ask("initialize", self._introduction, _NONE_YET, None)
         opened = _Opened(session, agreed(reply, self._shown), reply.result or b"")
         await self._tell(jsonrpc.notification("notifications/initialized"), opened)
         return opened
@@ -231,7 +240,7 @@ class HttpSession:
                     if message.is_request and not dealt:
                         await self._decline(message, asking)
             if response.content_type == EVENT_STREAM:
-                raise UpstreamFailed(f"{self._shown} closed the stream without an answer")
+                raise UpstreamFailed.gone(f"{self._shown} closed the stream without an answer")
             raise UpstreamFailed(f"{self._shown} answered something else than was asked")
         finally:
             response.release()

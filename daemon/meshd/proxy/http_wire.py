@@ -174,7 +174,8 @@ class Wire(asyncio.Protocol):
             self._fail(
                 f"closed the connection in the middle of an answer{why}"
                 if response.status
-                else f"cannot be reached: it closed the connection before it answered{why}"
+                else f"cannot be reached: it closed the connection before it answered{why}",
+                lost=True,
             )
 
     def _settle(self, response: Response) -> None:
@@ -192,10 +193,11 @@ class Wire(asyncio.Protocol):
         self._fail(f"sent what is no HTTP answer: {why}")
         self._transport.abort()
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str, *, lost: bool = False) -> None:
         response, self._response = self._response, None
         if response is not None:
-            response.fail(UpstreamFailed(f"{self._shown} {what}"))
+            kind = UpstreamFailed.gone if lost else UpstreamFailed
+            response.fail(kind(f"{self._shown} {what}"))
 
     # What follows is called by the parser.
 

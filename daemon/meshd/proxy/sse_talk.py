@@ -47,7 +47,7 @@ class SseTalk:
 
     async def run(self) -> None:
         """Hear the server until the stream ends."""
-        reason: MeshError = UpstreamFailed(f"{self._shown} closed its stream")
+        reason: MeshError = UpstreamFailed.gone(f"{self._shown} closed its stream")
         try:
             async with aclosing(self._stream.messages()) as heard:
                 async for message, raw in heard:

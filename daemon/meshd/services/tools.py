@@ -23,6 +23,7 @@ from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
+from meshd.services.recovering import TOOL, may_repeat
 from meshd.services.refusals import denied, no_grant
 from meshd.services.upstreams import Upstreams, disabled
 from meshd.store.db import Step
@@ -96,6 +97,10 @@ class Tools:
         listed = self.known(row)
         found = listed.tools.get(tool) if listed is not None else None
         return bytes(found.input_schema) if found is not None else b""
+
+    def may_repeat(self, row: ConnectionRow, method: str, tool: str) -> bool:
+        """Whether a request that may have run may be sent again; `tool` is that of a call."""
+        return may_repeat(method, tool, self.known(row))
 
     async def learn(self, row: ConnectionRow, entries: list[Raw]) -> Definitions:
         """Remember a list received whole; written only when it differs."""
@@ -260,7 +265,9 @@ class Tools:
         response: bytes | None = None
         error: str | None = None
         try:
-            reply = await self._upstreams.request(row, "tools/call", params, hear=hear)
+            reply = await self._upstreams.request(
+                row, TOOL, params, repeatable=self.may_repeat(row, TOOL, asked.tool), hear=hear
+            )
             if reply.result is not None:
                 response = jsonrpc.success(b"0", reply.result)
             else:

@@ -11,6 +11,7 @@ import pytest
 from meshd.core.secret import Secret
 from meshd.core.tasks import TaskGroup
 from meshd.protocol.jsonrpc import Message
+from meshd.proxy.circuit import Circuit
 from meshd.proxy.http import HttpUpstream, Target
 from meshd.proxy.http_eras import HttpEras
 from meshd.proxy.outbound import OutboundRules, open_session
@@ -25,7 +26,7 @@ from tests.support.wait import until
 async def session(server: SseServer, **headers: str) -> AsyncIterator[SseSession]:
     own = {name: Secret(value) for name, value in headers.items()}
     async with open_session(OutboundRules()) as pool, TaskGroup("test") as tasks:
-        upstream = HttpUpstream(pool, Target(Secret(server.url), "srv", own))
+        upstream = HttpUpstream(pool, Target(Secret(server.url), "srv", own), Circuit())
         made = SseSession(upstream, "srv", tasks)
         yield made
         await made.close()
@@ -191,7 +192,7 @@ async def test_it_is_found_whatever_its_path(path: str) -> None:
     """By its name at once, else by its refusals of what it does not know."""
     async with sse_server() as server, open_session(OutboundRules()) as pool:
         target = Target(Secret(server.url.replace("/sse", path)), "srv", {})
-        eras = HttpEras(HttpUpstream(pool, target), "srv", lambda *_: {})
+        eras = HttpEras(HttpUpstream(pool, target, Circuit()), "srv", lambda *_: {})
         assert b"2024-11-05" in await eras.open()
         assert not eras.takes_handshake
         assert (await eras.request("tools/list")).result is not None
@@ -202,7 +203,7 @@ async def test_a_server_of_another_transport_may_have_that_path() -> None:
     with upstream() as server:
         async with open_session(OutboundRules()) as pool:
             target = Target(Secret(server.url + "/sse"), "srv", {})
-            eras = HttpEras(HttpUpstream(pool, target), "srv", lambda *_: {})
+            eras = HttpEras(HttpUpstream(pool, target, Circuit()), "srv", lambda *_: {})
             assert b"recorder" in await eras.open()
             assert eras.takes_handshake
             await eras.close()
