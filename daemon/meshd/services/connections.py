@@ -192,7 +192,7 @@ class Connections:
     def wire(self, row: ConnectionRow) -> Connection:
         """The connection as it may be shown."""
         seen = self._health.of(row)
-        listed = self._tools.known(row)
+        listed, probe = self._tools.known(row), self._upstreams.next_probe(row)
         return Connection(
             id=row.id, name=row.name, transport=row.transport,  # type: ignore[arg-type]
             url=row.url if row.url is not None else UNSET,
@@ -201,7 +201,9 @@ class Connections:
             headers=row.names("header"), env=row.names("env"),
             bodies=row.bodies,  # type: ignore[arg-type]
             idle_s=idle_seconds(row) if row.transport == "stdio" else UNSET,
-            state=seen.state, reason=seen.reason, protocol=self._upstreams.protocol(row),
+            state=seen.state, reason=seen.reason,
+            next_probe_s=UNSET if probe is None else round(probe, 1),
+            protocol=self._upstreams.protocol(row),
             tools=len(listed.tools) if listed else None,
             tokens=listed.total_tokens if listed else None,
             destructive=listed.destructive if listed else None,
