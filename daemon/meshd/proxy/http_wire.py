@@ -79,7 +79,8 @@ class Wire(asyncio.Protocol):
             while not response.status:
                 await response.more()
         except BaseException:
-            self.abort()
+            if self._response is response:  # else it came whole, and another may be asking here
+                self.abort()
             raise
         return response
 
