@@ -57,6 +57,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("id", item["id"]),
         ("state", state(item, look)),
         ("reason", item.get("reason")),
+        ("held back", _held_back(item.get("next_probe_s"))),
         ("url" if "url" in item else "command", address(item)),
         ("folder", item.get("cwd")),
         ("speaks", item.get("protocol") and f"MCP {item['protocol']}"),
@@ -71,6 +72,10 @@ def card(item: Item, look: Look) -> Pairs:
         ("created", when.stamp(item["created_at"], look.now)),
     ]
     return [(label, value) for label, value in pairs if value]
+
+
+def _held_back(probe: float | None) -> str | None:
+    return None if probe is None else f"calls fail at once; probed again in {probe:.0f} s"
 
 
 def tools(item: Item) -> str:

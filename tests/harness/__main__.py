@@ -12,6 +12,8 @@ bad_child    R25  servers that exit, hang, flood stderr, fork and ignore SIGTERM
 other_user   S01  another user knocks at the socket, also with its modes forced open (root only)
 mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
+upstream_restarts  R17  an upstream goes and comes back under load
+many_clients --   clients with the same request ids, cancels and reconnects over one upstream
 """
 
 import argparse
@@ -26,16 +28,29 @@ from tests.harness import (
     busy,
     floods,
     kill_storm,
+    many_clients,
     mutants,
     other_user,
     power_cut,
+    upstream_restarts,
 )
 from tests.harness.outcome import Outcome
 
 Run = Callable[..., Outcome]
 RUNS: Mapping[str, Run] = {
     module.__name__.rpartition(".")[2]: module.run
-    for module in (kill_storm, busy, power_cut, bit_flips, bad_child, other_user, mutants, floods)
+    for module in (
+        kill_storm,
+        busy,
+        power_cut,
+        bit_flips,
+        bad_child,
+        other_user,
+        mutants,
+        floods,
+        upstream_restarts,
+        many_clients,
+    )
 }
 
 

@@ -78,7 +78,7 @@ def _open_endpoint(
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
     served = ServedLists(house.tools, house.upstreams, house.health, clock)
-    serving = SharedServing(house.upstreams, sessions, house.health, served)
+    serving = SharedServing(house.upstreams, sessions, house.health, house.tools, served)
     sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
     stateless = Stateless(
         house.upstreams, house.health, house.tools, passing, RequestStates(sealer)

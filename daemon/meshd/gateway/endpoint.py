@@ -20,6 +20,8 @@ from meshd.gateway.policy import DECIDING, judge, wish
 from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
+from meshd.gateway.sse_clients import WORD as WORD_OF_SSE
+from meshd.gateway.sse_clients import SseClient, SseClients
 from meshd.gateway.stateless import Stateless
 from meshd.gateway.virtual_policy import asked_by, judge_virtual
 from meshd.protocol import jsonrpc, versions
@@ -88,6 +90,7 @@ class Endpoint:
         self._passing = passing
         self._serving = serving
         self._stateless = stateless
+        self._sse = SseClients(serving, sessions)
         self._selfs = SelfServing(sessions, management)
         self._plain = PlainCalls(self.find, tools, virtual_tools, management, limit)
         self._clock = clock
@@ -105,6 +108,8 @@ class Endpoint:
             return await self._plain.handle(request, who, raw_name)
         if request.method == "POST":
             self._limit.check(who)
+        if raw_name.endswith(WORD_OF_SSE):
+            return await self._over_sse(request, who, raw_name, started)
         row = self.find(who, raw_name)
         if request.method == "POST":
             return await self._post(request, who, row, started)
@@ -128,6 +133,18 @@ class Endpoint:
             return web.Response(status=204)
         raise MethodNotAllowed
 
+    async def _over_sse(
+        self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
+    ) -> web.StreamResponse:
+        """The stream of a client of the transport before, or a message for it."""
+        row = self.find(who, raw_name.removesuffix(WORD_OF_SSE))
+        if request.method == "GET":
+            return await self._sse.stream(request, who, row, partial(self._admitted, who, row))
+        ident = request.rel_url.query.get("session")
+        if request.method != "POST" or ident is None:
+            raise MethodNotAllowed  # which tells a client that tries both transports
+        return await self._post(request, who, row, started, self._sse.of(ident, who, row))
+
     async def handle_local(self, request: web.BaseRequest, who: Principal) -> web.StreamResponse:
         """The same for the bridge on the Unix socket, where who asks is known already."""
         try:
@@ -150,6 +167,8 @@ class Endpoint:
         present = who.present()
         if present is None or permission_set(present) != permission_set(who):
             return False
+        if row.transport == SELF:
+            return True
         if isinstance(row, VirtualTarget):
             return self._virtuals.serves(row)
         now = self._directory.view.connections.get(row.id)
@@ -182,16 +201,21 @@ class Endpoint:
         return row
 
     async def _post(
-        self, request: web.BaseRequest, who: Principal, row: ConnectionRow, started: float
+        self,
+        request: web.BaseRequest,
+        who: Principal,
+        row: ConnectionRow,
+        started: float,
+        over: SseClient | None = None,
     ) -> web.StreamResponse:
         if request.content_type != JSON:
             raise UnsupportedMedia
-        version = request.headers.get("MCP-Protocol-Version")
+        version = request.headers.get("MCP-Protocol-Version") if over is None else None
         stateless = _is_stateless(version)
         if stateless and row.transport == SELF:
             raise BadRequest("meshctl itself speaks MCP up to 2025-11-25")
         token = None if stateless else request.headers.get("Mcp-Session-Id")
-        session = self._sessions.open(token, who, row)
+        session = self._sessions.open(token, who, row) if over is None else over.session
         mode = request.query.get("mode") if row.transport == VIRTUAL else None
         body = await request.read()
         if (present := who.present()) is None:
@@ -214,8 +238,11 @@ class Endpoint:
         if stateless and envelope is None:
             return answers.accepted()  # nothing that a client tells there has to reach a server
         exchange = Exchange(
-            request, who, row, session, version, message, body, watch, envelope=envelope
-        )
+            request, who, row, session, version, message, body, watch, envelope=envelope,
+            voice=over,
+        )  # fmt: skip
+        if over is not None:
+            return self._sse.take(over, exchange, partial(self._decide, exchange))
         return await self._decide(exchange)
 
     def _envelope(
@@ -283,6 +310,8 @@ class Endpoint:
 
     def _ends_here(self, exchange: Exchange) -> bool:
         """Whether the session, or a request without one, is not the upstream's to know."""
+        if exchange.voice is not None:
+            return True
         if exchange.session is not None:
             return bool(exchange.session.client)
         return self._serving.has_taken_over(exchange.row)

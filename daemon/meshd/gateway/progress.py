@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp import web
 
@@ -11,6 +12,23 @@ from meshd.protocol import sse
 
 MAX_WAITING = 1000
 """Messages kept for a client that is behind; the oldest are lost to it."""
+
+
+class Voice(Protocol):
+    """The way to one client that waits for an answer."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client hears what comes before the answer."""
+
+    def hear(self, notification: bytes) -> None:
+        """A message that comes before the answer: a notification, or a question."""
+
+    async def stop(self) -> None:
+        """Send nothing more before the answer."""
+
+    async def end(self, body: bytes) -> web.StreamResponse:
+        """Send the answer; nothing for an empty body."""
 
 
 class Progress:

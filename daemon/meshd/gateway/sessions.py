@@ -32,8 +32,9 @@ class Sessions:
         upstream: str | None,
         version: str,
         client: str = "",
+        declared: str = "",
     ) -> str:
-        """A token for a new session; `client` is there for one that ends here."""
+        """A token for a new session; `client` is there for one that ends here, else `declared`."""
         return self._sealer.seal(
             Session(
                 principal=who.id,
@@ -43,6 +44,7 @@ class Sessions:
                 daemon=self._daemon,
                 expires=self._clock.now() // MICROSECONDS + LIFETIME,
                 client=client,
+                declared=declared,
             )
         )
 

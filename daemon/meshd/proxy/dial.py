@@ -100,7 +100,7 @@ def transport_failed(error: OSError, where: str) -> MeshError:
     """The typed error for a connection that could not be made. `where` is what may be shown."""
     if isinstance(error, TimeoutError):
         return UpstreamTimeout(f"{where} could not be reached in time")
-    return UpstreamFailed(f"{where} cannot be reached: {_reason(error)[:200]}")
+    return UpstreamFailed.gone(f"{where} cannot be reached: {_reason(error)[:200]}", sent=False)
 
 
 def _reason(error: OSError) -> str:

@@ -205,6 +205,7 @@ class Connections:
         """The connection as it may be shown."""
         seen = self._health.of(row)
         listed, served = self._tools.known(row), self._tools.approved(row)
+        probe = self._upstreams.next_probe(row)
         return Connection(
             id=row.id, name=row.name, transport=row.transport,  # type: ignore[arg-type]
             url=row.url if row.url is not None else UNSET,
@@ -213,7 +214,9 @@ class Connections:
             headers=row.names("header"), env=row.names("env"),
             bodies=row.bodies,  # type: ignore[arg-type]
             idle_s=idle_seconds(row) if row.transport == "stdio" else UNSET,
-            state=seen.state, reason=seen.reason, protocol=self._upstreams.protocol(row),
+            state=seen.state, reason=seen.reason,
+            next_probe_s=UNSET if probe is None else round(probe, 1),
+            protocol=self._upstreams.protocol(row),
             trust=row.trust,  # type: ignore[arg-type]
             tools=len(served.tools) if served else None,
             withheld=(

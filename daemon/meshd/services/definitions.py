@@ -20,6 +20,7 @@ class Annotations(Struct, rename="camel"):
 
     read_only_hint: bool | None = None
     destructive_hint: bool | None = None
+    idempotent_hint: bool | None = None
     title: str | None = None
 
 
@@ -36,6 +37,12 @@ class Definition(Struct, rename="camel"):
     def read_only(self) -> bool:
         """Whether it is annotated as changing nothing."""
         return self.annotations is not None and self.annotations.read_only_hint is True
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it is annotated so that a second call does no more than the first."""
+        hints = self.annotations
+        return hints is not None and (self.read_only or hints.idempotent_hint is True)
 
     @property
     def destructive(self) -> bool:

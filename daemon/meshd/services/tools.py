@@ -28,6 +28,7 @@ from meshd.services.once import Once
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
+from meshd.services.recovering import TOOL, may_repeat
 from meshd.services.refusals import denied, no_grant
 from meshd.services.tool_changes import difference, told
 from meshd.services.upstreams import Upstreams, disabled
@@ -155,6 +156,10 @@ class Tools:
         listed = self.known(row)  # what may be called was decided before
         found = listed.tools.get(tool) if listed is not None else None
         return bytes(found.input_schema) if found is not None else b""
+
+    def may_repeat(self, row: ConnectionRow, method: str, tool: str) -> bool:
+        """Whether a request that may have run may be sent again; `tool` is that of a call."""
+        return may_repeat(method, tool, self.known(row))
 
     async def learn(
         self,
@@ -386,7 +391,9 @@ class Tools:
         response: bytes | None = None
         error: str | None = None
         try:
-            reply = await self._upstreams.request(row, "tools/call", params, hear=hear)
+            reply = await self._upstreams.request(
+                row, TOOL, params, repeatable=self.may_repeat(row, TOOL, tool), hear=hear
+            )
             if reply.result is not None:
                 response = jsonrpc.success(b"0", reply.result)
             else:

@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from msgspec import Raw
 
@@ -18,6 +19,7 @@ from meshd.protocol.versions import LATEST_STATELESS
 from meshd.proxy import process_table
 from meshd.proxy.adapter import Adapter, Hear, unheard
 from meshd.proxy.child import Command
+from meshd.proxy.circuit import Circuit
 from meshd.proxy.http import HttpUpstream
 from meshd.proxy.http_eras import OURS, HttpEras
 from meshd.proxy.http_pool import HttpPool
@@ -29,6 +31,7 @@ from meshd.proxy.stdio_slot import Standing
 from meshd.services.credentials import Credentials
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.recovering import recovered
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.vault.errors import VaultError
 from meshd.wire.child import ChildProcess
@@ -39,6 +42,7 @@ log = logging.getLogger(__name__)
 CALL_CEILING = 3600.0
 TOOLS_CHANGED = "notifications/tools/list_changed"
 
+T = TypeVar("T")
 Composed = Callable[[ConnectionRow], Adapter]
 """The way to ask a virtual MCP."""
 Observer = Callable[[ConnectionRow, str], None]
@@ -191,17 +195,36 @@ class Upstreams:
     def _hear(self, row: ConnectionRow, method: str, _message: bytes) -> None:
         self.note_change(row, method)
 
+    async def recovered(
+        self, row: ConnectionRow, send: Callable[[], Awaitable[T]], *, repeatable: bool
+    ) -> T:
+        """Send to a connection, also when it is just being restarted; see `recovering`."""
+
+        async def returned(lost: UpstreamFailed) -> None:
+            if row.transport == "http":  # a child is started anew by whoever asks for it
+                await self.http(row).returned(lost)
+
+        return await recovered(send, returned, repeatable=repeatable)
+
+    def next_probe(self, row: ConnectionRow) -> float | None:
+        """Seconds until an HTTP upstream is probed whose calls are held back; else None."""
+        known = self._http.get(row.id)
+        held = known is not None and known[0] == row.revision
+        return known[1].circuit.next_probe if known is not None and held else None
+
     async def request(
         self,
         row: ConnectionRow,
         method: str,
         params: bytes = b"{}",
         *,
+        repeatable: bool = True,
         within: float = CALL_CEILING,
         hear: Hear | None = None,
     ) -> Reply:
         """Ask on the daemon's own behalf, for at most `within` seconds; health is noted.
 
+        What is `repeatable` is asked once more when the upstream broke off.
         `hear` gets the notifications that come for this request before its answer.
 
         Raises:
@@ -212,7 +235,9 @@ class Upstreams:
             raise disabled(row)
         try:
             async with asyncio.timeout(within):
-                reply = await self._ask(row, method, params, hear)
+                reply = await self.recovered(
+                    row, partial(self._ask, row, method, params, hear), repeatable=repeatable
+                )
         except TimeoutError:
             late = UpstreamTimeout(f'"{row.name}" did not answer {method} within {within:.0f} s')
             self._health.failed(row, late)
@@ -245,7 +270,7 @@ class Upstreams:
         if row.transport == "stdio":
             return (await self.stdio(row)).initialize_result
         try:
-            return await self._side(row)[2].open()
+            return await self.recovered(row, self._side(row)[2].open, repeatable=True)
         except MeshError as error:
             self._health.failed(row, error)
             raise
@@ -305,7 +330,8 @@ class Upstreams:
                 target = self._credentials.target(row)
             except VaultError as error:
                 raise self._sealed(row, error) from None
-            upstream = HttpUpstream(self._client, target)
+            circuit = Circuit(on_return=partial(self._health.reached, row))
+            upstream = HttpUpstream(self._client, target, circuit)
             known = (row.revision, upstream, HttpEras(upstream, target.shown, self._marks(row)))
             self._http[row.id] = known
         return known

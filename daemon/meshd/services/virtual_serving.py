@@ -16,6 +16,7 @@ from meshd.services.child_lists import ChildLists, Seen
 from meshd.services.composing import Composed, Exposed, Route, Step, Thing
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.principal import Principal
+from meshd.services.recovering import TOOL
 from meshd.services.tools import Tools
 from meshd.services.virtual_rows import VIRTUAL, VirtualRow
 from meshd.services.virtual_tree import DEFAULT, Held, Node, compose_tree, grown, grown_default
@@ -41,12 +42,16 @@ class VirtualTarget(ConnectionRow):
 
 
 class Reached(NamedTuple):
-    """Where a name leads, whether one may go there, and where the grant for that would belong."""
+    """Where a name leads, whether one may go there, and where the grant for that would belong.
+
+    What is `repeatable` may be asked for again when its upstream broke off.
+    """
 
     exposed: Exposed
     row: ConnectionRow
     decision: Decision
     fix_at: ConnectionRow
+    repeatable: bool
 
 
 @dataclass(slots=True)
@@ -176,7 +181,8 @@ class VirtualServing:
             approved=lambda: thing != "tool" or self._tools.stands(row, found.route.name),
         )  # fmt: skip
         below = decision.below or target.id == DEFAULT
-        return Reached(found, row, decision, row if below else target)
+        again = thing != "tool" or self._tools.may_repeat(row, TOOL, found.route.name)
+        return Reached(found, row, decision, row if below else target, again)
 
     def paused(self, target: VirtualTarget) -> list[dict[str, str]]:
         """Which virtual MCPs in it convey nothing at present, and why."""

@@ -32,6 +32,8 @@ class Connection(Struct, kw_only=True):
     """Seconds without use after which a stdio server is stopped; 0 is never."""
     state: State = "unknown"
     reason: str | None = None
+    next_probe_s: float | UnsetType = UNSET
+    """Seconds until an HTTP upstream whose calls are held back is probed again."""
     protocol: str | None = None
     """The newest MCP revision it was found to speak; null until it was asked since the start."""
     trust: Trust = "open"

@@ -164,7 +164,8 @@ async def test_nothing_runs_twice() -> None:
                 await peer.reader.readexactly(10)
                 return peer.reset()
             body = (await peer.request()).rpartition(b"\r\n")[2]
-            done[body] += 1
+            if b"server/discover" not in body:  # the circuit's probe, which nobody acts upon
+                done[body] += 1
             end = chance.random()
             if end < 0.1:
                 return peer.reset()
