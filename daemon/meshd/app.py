@@ -4,12 +4,11 @@ import asyncio
 import getpass
 import logging
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from meshd.api import connection, daemon, db, event, key, org, record, tool, vault
+from meshd.api import connection, daemon, db, event, key, metrics, org, record, tool, vault
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
@@ -17,7 +16,6 @@ from meshd.bus.dispatcher import Dispatcher as BusDispatcher
 from meshd.bus.queue import Queue
 from meshd.core.clock import Clock
 from meshd.core.config import Config
-from meshd.core.home import Remembered
 from meshd.core.http_peers import Peers
 from meshd.core.log import set_level
 from meshd.core.tasks import TaskGroup
@@ -27,6 +25,8 @@ from meshd.gateway.endpoint import Endpoint
 from meshd.gateway.events_in import EventsIn
 from meshd.gateway.gate import Gate
 from meshd.gateway.inside import LockedHouse, OpenHouse
+from meshd.gateway.listening import listen, url_of
+from meshd.gateway.metrics_page import MetricsPage
 from meshd.gateway.passing import HttpPassing
 from meshd.gateway.request_state import RequestStates
 from meshd.gateway.serving import SharedServing
@@ -49,13 +49,16 @@ from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
+from meshd.services.lifetimes import Lifetimes
 from meshd.services.management import Management
+from meshd.services.metrics import Doors, Metrics, Sources
 from meshd.services.org_choice import in_org
 from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
 from meshd.services.rate_limit import RateLimit
+from meshd.services.readiness import is_ready
 from meshd.services.records import Records
 from meshd.services.seals import Seals
 from meshd.services.settings import Reloaded, Settings
@@ -63,6 +66,7 @@ from meshd.services.status import StatusReport
 from meshd.services.subscriptions import Subscriptions
 from meshd.services.sweeping import Retention, Sweeper
 from meshd.services.tools import Tools
+from meshd.services.tracing import tracing
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
 from meshd.services.vault_report import VaultReport
@@ -75,11 +79,9 @@ from meshd.vault.sources.chain import sources
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import Conflict
 from meshd.wire.ids import new_id
+from meshd.wire.metrics import Metric
 
 log = logging.getLogger(__name__)
-
-READY_DEADLINE = 2.0
-"""Seconds in which the databases have to answer a probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,10 @@ class _House:
     backups: Backups
     bus: _Bus
 
+    async def is_ready(self) -> bool:
+        """Whether the databases answer; the vault is open, or nobody would ask."""
+        return await is_ready(self.main, self.calls, self.founding.org)
+
 
 @asynccontextmanager
 async def serving(
@@ -147,14 +153,21 @@ async def serving(
         if killed:
             log.warning("ended %d orphans of the daemon before", len(killed))
         house = await _open_house(config, clock, stack)
+        traces = await stack.enter_async_context(tracing(config.otlp, house.records))
         await _start_tasks(house, clock, stack)
         certificate = Certificate(*config.tls) if config.tls else None
-        listener, name = await _listen(config, house.main)
+        listener, name = await listen(config, house.main)
         port = listener.getsockname()[1]
-        url = config.base_url or _url(config, port)
+        url = config.base_url or url_of(config, port)
         gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
         peers = Peers(config.trusted_proxies, everybody=certificate is not None)
-        settings = _open_settings(config, house, gate, peers)
+        more = traces.metrics if traces else tuple
+        numbers = _open_metrics(house, clock, lambda: entrance.doors, more)
+        page = MetricsPage(
+            numbers, house.keys, peers, lambda: house.unlocking.why is not None,
+            config.metrics_access,
+        )  # fmt: skip
+        settings = _open_settings(config, house, gate, peers, page)
         report = StatusReport(
             lambda: settings.config, clock, house.directory, house.connections, house.records,
             house.upstreams, lambda: url, lambda: entrance.sessions_ended, clock.now(),
@@ -169,9 +182,13 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
-        others = {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)}
+        others = {
+            **daemon.handlers(report, stop),
+            **tool.handlers(house.tools, management),
+            **metrics.handlers(numbers),
+        }
         dispatcher = _open_dispatcher(house, others, stopping)
-        entrance = _Entrance(house, dispatcher, management, clock, peers, name)
+        entrance = _Entrance(house, dispatcher, management, clock, peers, page, name)
         tcp, unix = entrance.tcp, entrance.unix
         house.unlocking.opened = entrance.open
         await house.unlocking.begin()
@@ -205,15 +222,17 @@ class _Entrance:
         management: Management,
         clock: Clock,
         peers: Peers,
+        page: MetricsPage,
         name: str,
     ) -> None:
         """`name` is how sessions name this daemon."""
         self._management = management
         self._house, self._dispatcher, self._clock, self._name = house, dispatcher, clock, name
         self._sessions: Sessions | None = None
+        self._inside: OpenHouse | None = None
         why = house.unlocking.locked
         locked = LockedHouse(why)
-        self.tcp = TcpSite(locked, clock, peers)
+        self.tcp = TcpSite(locked, page, clock, peers)
         self.unix = SocketSite(
             LockedControl(dispatcher, why), locked.answer_mcp, house.keys, lambda: _owner(house),
             _choosing(house), clock,
@@ -224,16 +243,29 @@ class _Entrance:
         """How many sessions are known to have ended."""
         return self._sessions.count_ended if self._sessions else 0
 
+    @property
+    def doors(self) -> Doors:
+        """What stands at them."""
+        tcp, unix = self.tcp.server, self.unix.server
+        followed = self._inside.open_streams if self._inside else 0
+        return Doors(
+            connections={"tcp": tcp.crowd, "socket": unix.crowd},
+            requests={"tcp": tcp.under_way, "socket": unix.under_way},
+            streams={"mcp": followed, "control": self._dispatcher.open_streams},
+            sessions_opened=self._sessions.count_opened if self._sessions else 0,
+            sessions_ended=self.sessions_ended,
+        )
+
     def open(self) -> None:
         """Let everybody in; from the vault comes the key of the sessions."""
         endpoint, self._sessions = _open_endpoint(
             self._house, self._management, self._clock, self._name
         )
-        inside = OpenHouse(
+        inside = self._inside = OpenHouse(
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
             EventsIn(self._house.directory, self._house.bus.publishing).handle,
-            lambda: _is_ready(self._house), self._house.limit,
+            self._house.is_ready, self._house.limit,
         )  # fmt: skip
         self._house.bus.dispatcher.start()
         self.tcp.lead_to(inside)
@@ -270,10 +302,11 @@ async def _open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> _H
     stranger = await stack.enter_async_context(open_session(rules, stranger=True))
     webhooks = WebhookSeals(founding.vault, seals)
     delivering = Delivering(directory, tools, webhooks, client, stranger, clock)
+    lifetimes = Lifetimes(config.key_lifetime, config.key_max_lifetime)
     bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
     return _House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Keys(main, directory, events, clock, lifetimes), upstreams, tools, connections,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
         RateLimit(config.rate_limit, clock.monotonic),
@@ -361,12 +394,34 @@ async def _open_debug(port: int, house: _House, clock: Clock, stack: AsyncExitSt
     log.info("the debug server listens on 127.0.0.1:%d", listener.getsockname()[1])
 
 
-def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> Settings:
+def _open_metrics(
+    house: _House,
+    clock: Clock,
+    doors: Callable[[], Doors],
+    more: Callable[[], Iterable[Metric]],
+) -> Metrics:
+    return Metrics(Sources(
+        house.directory, house.health, house.records, house.upstreams, house.bus.publishing,
+        house.bus.dispatcher, house.main, clock, house.is_ready,
+        lambda: house.unlocking.why is not None, doors, more,
+    ))  # fmt: skip
+
+
+def _open_settings(
+    config: Config, house: _House, gate: Gate, peers: Peers, page: MetricsPage
+) -> Settings:
+    def scraped(config: Config) -> None:
+        page.access = config.metrics_access
+
     def keep(config: Config) -> None:
         house.keep.events, house.keep.calls = config.keep_events, config.keep_calls
 
     def limit(config: Config) -> None:
         house.limit.per_minute = config.rate_limit
+
+    def lifetimes(config: Config) -> None:
+        keys = house.keys.lifetimes
+        keys.default, keys.most = config.key_lifetime, config.key_max_lifetime
 
     def quota(config: Config) -> None:
         house.bus.quota.per_second = config.publish_rate
@@ -381,9 +436,12 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
             "ALLOWED_HOSTS": lambda config: gate.allow_hosts(config.allowed_hosts),
             "ALLOWED_ORIGINS": lambda config: gate.allow_origins(config.allowed_origins),
             "OUTBOUND_ALLOW": lambda config: house.rules.allow(config.outbound_allow),
+            "METRICS_ACCESS": scraped,
             "MESHCTL_LOG_LEVEL": lambda config: set_level(config.log_level),
             "MESHCTL_KEEP_EVENTS": keep,
             "MESHCTL_KEEP_CALLS": keep,
+            "MESHCTL_KEY_LIFETIME": lifetimes,
+            "MESHCTL_KEY_MAX_LIFETIME": lifetimes,
             "MESHCTL_RATE_LIMIT": limit,
             "MESHCTL_PUBLISH_RATE": quota,
         },
@@ -428,35 +486,6 @@ async def _stop_sites(house: _House, tcp: TcpSite, unix: SocketSite, hurry: asyn
     await asyncio.gather(tcp.stop(hurry), unix.stop(hurry))
 
 
-async def _is_ready(house: _House) -> bool:
-    """Whether both databases answer; the vault is open, or nobody would ask."""
-    try:
-        async with asyncio.timeout(READY_DEADLINE):
-            await asyncio.gather(
-                house.main.one("revision.sum"),
-                house.calls.org(house.founding.org).one("call.last"),
-            )
-    except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
-        log.warning("not ready: %s", type(error).__name__)
-        return False
-    return True
-
-
-async def _listen(config: Config, main: ScopedDatabase) -> tuple[socket.socket, str]:
-    """The port that was asked for, else the one used last time, else the next free one.
-
-    Told beside it is how sessions name this daemon.
-    """
-    before = await asyncio.to_thread(Remembered.read, config.remembered)
-    if before.port is None and main.dialect == "sqlite":  # where older homes kept it
-        row = await main.one("meta.get", name="port")
-        before = replace(before, port=int(row["value"]) if row else None)
-    listener = bind(config.host, config.port, before.port)
-    now = replace(before, port=listener.getsockname()[1])
-    await asyncio.to_thread(now.write, config.remembered)
-    return listener, now.daemon
-
-
 def _owner(house: _House) -> Principal:
     """The local owner, in the oldest org as long as none is named."""
     founding = house.founding
@@ -469,10 +498,3 @@ def _owner(house: _House) -> Principal:
 
 def _choosing(house: _House) -> Callable[[Principal, str | None], Principal]:
     return lambda who, named: in_org(house.directory.view, who, named)
-
-
-def _url(config: Config, port: int) -> str:
-    """Where clients on this machine reach the port."""
-    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names, not a choice
-    host = anywhere.get(config.host, config.host)
-    return f"{'https' if config.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

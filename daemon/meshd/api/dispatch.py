@@ -69,6 +69,11 @@ class Dispatcher:
         self._tcp_routes = Routes(call for call in rows.values() if not call.socket_only)
         self._streams = 0
 
+    @property
+    def open_streams(self) -> int:
+        """Streams that are followed."""
+        return self._streams
+
     async def handle(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
     ) -> web.StreamResponse:

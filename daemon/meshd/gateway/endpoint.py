@@ -57,6 +57,9 @@ from meshd.wire.errors import (
 BODY_DEADLINE = 30.0
 """Seconds in which a body has to arrive."""
 
+TRACEPARENT = "traceparent"
+"""Which trace a call belongs to (W3C Trace Context). It is not sent on: see Traces in README."""
+
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
 
@@ -132,6 +135,11 @@ class Endpoint:
             return answers.gone(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return answers.rpc_error(failure(error, f"{request.method} {request.path}"))
+
+    @property
+    def open_streams(self) -> int:
+        """Subscriptions that are followed."""
+        return len(self._stateless.streams)
 
     def end_streams(self) -> None:
         """End the subscriptions: the daemon stops, and they never end by themselves."""
@@ -293,6 +301,8 @@ class Endpoint:
             exchange.row, exchange.who, wanted.name, exchange.watch,
             arguments=bytes(wanted.arguments), response=response, error=error,
             client=exchange.request.headers.get("User-Agent"),
+            traceparent=exchange.request.headers.get(TRACEPARENT)
+            if self._records.heeds_traces else None,
         )  # fmt: skip
 
 

@@ -106,7 +106,10 @@ class PlainCalls:
         async def call(hear: Hear | None) -> ToolResult:
             if row.id == SELF:
                 return await self._management.call_for(present, asked, client=client)
-            return await self._tools.call(present, asked, client=client, hear=hear)
+            parent = request.headers.get("traceparent")
+            return await self._tools.call(
+                present, asked, client=client, traceparent=parent, hear=hear
+            )
 
         made = _UnderWay(request, call)
         if row.id == SELF:  # a control call takes effect whole or not at all, whoever waits

@@ -229,6 +229,7 @@ class Tools:
         asked: ToolCall,
         *,
         client: str | None,
+        traceparent: str | None = None,
         hear: Callable[[bytes], None] | None = None,
     ) -> ToolResult:
         """Call a tool and record the call; `hear` gets the notifications about it meanwhile.
@@ -250,7 +251,7 @@ class Tools:
         if not decision:
             self._records.take(
                 row, who, asked.tool, watch, arguments=arguments, response=None,
-                error=f"denied: {decision.rule}", client=client,
+                error=f"denied: {decision.rule}", client=client, traceparent=traceparent,
             )  # fmt: skip
             raise denied(who, row, decision)
         wanted: dict[str, object] = {"name": asked.tool, "arguments": Raw(arguments)}
@@ -277,6 +278,7 @@ class Tools:
             call_id = self._records.take(
                 row, who, asked.tool, watch,
                 arguments=arguments, response=response, error=error, client=client,
+                traceparent=traceparent,
             )  # fmt: skip
         return ToolResult(result=Raw(reply.result), call_id=call_id)
 
