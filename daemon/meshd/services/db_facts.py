@@ -36,7 +36,7 @@ async def facts(reading: Reading) -> Facts:
         await reading.applied(),
         about.get("installation"),
         about.get("last_backup"),
-        await _sealed_with(reading) if "data_keys" in rows else [],
+        await sealed_with(reading) if "data_keys" in rows else [],
     )
 
 
@@ -48,7 +48,8 @@ async def key_here(config: Config) -> str | None:
         return None
 
 
-async def _sealed_with(reading: Reading) -> list[str]:
+async def sealed_with(reading: Reading) -> list[str]:
+    """The ids of the master keys that what is stored was sealed under."""
     ids = set()
     for (wrapped,) in await reading.fetch("SELECT wrapped FROM data_keys"):
         try:
