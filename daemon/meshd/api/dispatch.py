@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from meshd.api import openapi
+from meshd.api.followed import Followed
 from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
@@ -24,7 +25,6 @@ from meshd.wire.errors import (
     MethodNotAllowed,
     TooSlow,
     Unauthenticated,
-    Unavailable,
     UnsupportedMedia,
 )
 
@@ -32,8 +32,6 @@ Handler = Callable[[Principal, Any], Any]
 """Takes the principal and the request; gives the answer, an awaitable, or an async iterator."""
 
 MAX_QUERY = 4096
-MAX_STREAMS = 256
-"""Streams that are followed at one time, by all together."""
 BODY_DEADLINE = 30.0
 """Seconds in which a body has to arrive."""
 
@@ -67,12 +65,12 @@ class Dispatcher:
         self._body_deadline = body_deadline
         self._routes = Routes(rows.values())
         self._tcp_routes = Routes(call for call in rows.values() if not call.socket_only)
-        self._streams = 0
+        self._followed = Followed()
 
     @property
     def open_streams(self) -> int:
         """Streams that are followed."""
-        return self._streams
+        return len(self._followed)
 
     async def handle(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
@@ -103,7 +101,8 @@ class Dispatcher:
 
         answer = await self._perform(principal, call, read)
         if isinstance(answer, AsyncIterator):
-            return await self._stream(request, answer, partial(self._readmit, principal, call))
+            with self._followed.one(principal):
+                return await ndjson(request, answer, partial(self._readmit, principal, call))
         return json_answer(answer)
 
     async def call(self, principal: Principal, name: str, arguments: bytes) -> Any:
@@ -159,17 +158,6 @@ class Dispatcher:
                 return await request.read()
         except TimeoutError:
             raise TooSlow from None
-
-    async def _stream(
-        self, request: web.BaseRequest, items: AsyncIterator[Any], admit: Callable[[], object]
-    ) -> web.StreamResponse:
-        if self._streams >= MAX_STREAMS:
-            raise Unavailable(f"{MAX_STREAMS} streams are followed already")
-        self._streams += 1
-        try:
-            return await ndjson(request, items, admit)
-        finally:
-            self._streams -= 1
 
 
 def _admit(principal: Principal, call: Call) -> Principal:
