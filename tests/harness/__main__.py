@@ -12,6 +12,7 @@ bad_child    R25  servers that exit, hang, flood stderr, fork and ignore SIGTERM
 other_user   S01  another user knocks at the socket, also with its modes forced open (root only)
 mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
+timing       S07  how long answers take that must not tell whether something is there
 """
 
 import argparse
@@ -29,13 +30,24 @@ from tests.harness import (
     mutants,
     other_user,
     power_cut,
+    timing,
 )
 from tests.harness.outcome import Outcome
 
 Run = Callable[..., Outcome]
 RUNS: Mapping[str, Run] = {
     module.__name__.rpartition(".")[2]: module.run
-    for module in (kill_storm, busy, power_cut, bit_flips, bad_child, other_user, mutants, floods)
+    for module in (
+        kill_storm,
+        busy,
+        power_cut,
+        bit_flips,
+        bad_child,
+        other_user,
+        mutants,
+        floods,
+        timing,
+    )
 }
 
 

@@ -12,7 +12,6 @@ from meshd.services.record_rows import Ended, Kind, Taken
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STAGES = ("receive", "decide", "upstream", "answer")
-_COLUMNS = tuple(f"{stage}_us" for stage in STAGES)
 BOUNDS_US = (
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
@@ -44,7 +43,7 @@ class CallTally:
 
     def __init__(self) -> None:
         self._series: dict[Whose, Series] = {}
-        self._stages = [0, 0, 0, 0]
+        self._stages = (0, 0, 0, 0)
 
     @property
     def series(self) -> Mapping[Whose, Series]:
@@ -58,16 +57,19 @@ class CallTally:
 
     def count(self, calls: Sequence[Ended]) -> None:
         """Count calls whose answer was read."""
-        stages = self._stages
+        received, decided, upstream, answered = self._stages
         for call in calls:
             series = self._of(call.taken)
             series.kinds[call.kind] += 1
-            parts = [call.row[column] for column in _COLUMNS]
-            took = sum(parts)
+            first, second, third, fourth = call.stages_us
+            took = first + second + third + fourth
             series.buckets[bisect_left(BOUNDS_US, took)] += 1
             series.total_us += took
-            for index, part in enumerate(parts):
-                stages[index] += part
+            received += first
+            decided += second
+            upstream += third
+            answered += fourth
+        self._stages = (received, decided, upstream, answered)
 
     def lose(self, taken: Taken) -> None:
         """Count a call whose record was dropped: how it went is not known."""

@@ -125,10 +125,11 @@ def outcome(response: bytes | None) -> tuple[str | None, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call, how it went, and its row: the parameters of `call.add`."""
+    """A call, how it went and how long, and its row: the parameters of `call.add`."""
 
     taken: Taken
     kind: Kind
+    stages_us: tuple[int, int, int, int]
     row: dict[str, Any]
 
 
@@ -138,7 +139,8 @@ def ended(taken: Taken) -> Ended:
     if error is None or taken.response is not None:
         found, result = outcome(taken.response)
         error = error or found
-    return Ended(taken, _kind(taken, error, result), _row(taken, error, result))
+    stages = taken.watch.stages_us()
+    return Ended(taken, _kind(taken, error, result), stages, _row(taken, error, result, stages))
 
 
 def _kind(taken: Taken, error: str | None, result: bytes) -> Kind:
@@ -153,10 +155,12 @@ def _kind(taken: Taken, error: str | None, result: bytes) -> Kind:
     return "cancelled" if error in CANCELLED else "failed"
 
 
-def _row(taken: Taken, error: str | None, result: bytes) -> dict[str, Any]:
+def _row(
+    taken: Taken, error: str | None, result: bytes, stages: tuple[int, int, int, int]
+) -> dict[str, Any]:
     arguments, cut_in = kept(taken.arguments, taken.bodies)
     answer, cut_out = kept(result, taken.bodies)
-    receive, decide, upstream, answering = taken.watch.stages_us()
+    receive, decide, upstream, answering = stages
     return {
         "id": taken.id, "org_id": taken.org, "at": taken.watch.at,
         "connection_id": taken.connection_id, "connection": taken.connection,

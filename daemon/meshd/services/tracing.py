@@ -40,7 +40,7 @@ class Tracing:
         if not self._sampler.samples(parent, trace_id):
             return None
         started = call.taken.watch.at * 1000
-        took = sum(call.row[f"{stage}_us"] for stage in STAGES) * 1000
+        took = sum(call.stages_us) * 1000
         return CallSpan(
             name=f"{METHOD} {call.row['tool']}",
             trace_id=trace_id,
@@ -76,7 +76,10 @@ def _attributes(call: Ended) -> dict[str, str | int | float]:
         "meshctl.connection.id": row["connection_id"],
         "meshctl.connection.name": row["connection"],
         "meshctl.principal.id": row["principal_id"],
-        **{f"meshctl.stage.{stage}_us": row[f"{stage}_us"] for stage in STAGES},
+        **{
+            f"meshctl.stage.{stage}_us": us
+            for stage, us in zip(STAGES, call.stages_us, strict=True)
+        },
     }
     if call.kind != "ok":
         found["error.type"] = call.kind
