@@ -135,7 +135,7 @@ class _House:
     bus: _Bus
 
     async def is_ready(self) -> bool:
-        """Whether the databases answer; the vault is open, or nobody would ask."""
+        """Whether the databases answer."""
         return await is_ready(self.main, self.calls, self.founding.org)
 
 

@@ -28,9 +28,14 @@ def exposition(metrics: Iterable[Metric]) -> bytes:
 def _labels(labels: Mapping[str, str]) -> str:
     if not labels:
         return ""
-    said = ",".join(f'{name}="{value.translate(_IN_LABEL)}"' for name, value in labels.items())
+    said = ",".join([f'{name}="{_quoted(value)}"' for name, value in labels.items()])
     return f"{{{said}}}"
 
 
+def _quoted(value: str) -> str:
+    # Most values are names, which need nothing; a page may have tens of thousands.
+    return value if value.isalnum() else value.translate(_IN_LABEL)
+
+
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+    return repr(value) if value % 1 else str(int(value))

@@ -3,6 +3,7 @@
 While the vault is locked no key lets anybody in; who needs none is served all the same.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
@@ -10,12 +11,10 @@ from aiohttp import web
 from meshd.core.config_values import Access
 from meshd.core.exposition import CONTENT_TYPE, exposition
 from meshd.core.http_peers import Peers
-from meshd.gateway.bearer import authenticate
+from meshd.gateway.bearer import authorize
 from meshd.gateway.inside import Trust
-from meshd.services.access import decide_call
 from meshd.services.keys import Keys
 from meshd.services.metrics import Metrics
-from meshd.services.refusals import denied_call
 from meshd.wire.calls.metrics import READ
 from meshd.wire.errors import Locked, MethodNotAllowed
 
@@ -56,14 +55,11 @@ class MetricsPage:
         if not self._is_open_to(request):
             if self._locked():
                 raise Locked("the vault is locked", next="meshctl vault unlock")
-            who = authenticate(self._keys, request.headers)
-            decision = decide_call(who, READ)
-            if not decision:
-                raise denied_call(who, READ, decision)
+            authorize(self._keys, request.headers, READ)
             trust(request)
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed
-        page = exposition(await self._metrics.read())
+        page = await asyncio.to_thread(exposition, await self._metrics.read())
         headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
         return web.Response(body=page, headers=headers)
 

@@ -130,7 +130,7 @@ class Metrics:
         shown = [(labels, tally.series[whose]) for whose, labels in known.items()]
         yield _many("meshd_calls_total", "counter", "Tool calls by how they went.", [
             (labels | {"outcome": kind}, count)
-            for labels, series in shown for kind, count in series.kinds.items()
+            for labels, series in shown for kind, count in series.kinds.items() if count
         ])  # fmt: skip
         yield Metric(
             name="meshd_call_duration_seconds", type="histogram",
