@@ -12,6 +12,8 @@ SamplerName = Literal[
     "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
 ]  # fmt: skip
 
+HEADER = "traceparent"
+"""The header in which a caller says it. It is never sent on to a server."""
 MAX_HEADER = 512
 """Characters; a longer one is no `traceparent` of any version that there is."""
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from meshd.core import trace_context
 from meshd.core.answers import JSON
 from meshd.core.clock import Clock
 from meshd.gateway import answers
@@ -56,9 +57,6 @@ from meshd.wire.errors import (
 
 BODY_DEADLINE = 30.0
 """Seconds in which a body has to arrive."""
-
-TRACEPARENT = "traceparent"
-"""Which trace a call belongs to (W3C Trace Context). It is not sent on: see Traces in README."""
 
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
@@ -301,7 +299,7 @@ class Endpoint:
             exchange.row, exchange.who, wanted.name, exchange.watch,
             arguments=bytes(wanted.arguments), response=response, error=error,
             client=exchange.request.headers.get("User-Agent"),
-            traceparent=exchange.request.headers.get(TRACEPARENT)
+            traceparent=exchange.request.headers.get(trace_context.HEADER)
             if self._records.heeds_traces else None,
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
+from meshd.core import trace_context
 from meshd.core.answers import JSON, error_answer
 from meshd.gateway import answers
 from meshd.gateway.bearer import CHALLENGE
@@ -106,7 +107,7 @@ class PlainCalls:
         async def call(hear: Hear | None) -> ToolResult:
             if row.id == SELF:
                 return await self._management.call_for(present, asked, client=client)
-            parent = request.headers.get("traceparent")
+            parent = request.headers.get(trace_context.HEADER)
             return await self._tools.call(
                 present, asked, client=client, traceparent=parent, hear=hear
             )

@@ -33,7 +33,7 @@ MAX_WAITING = 100_000
 AGAIN = 1.0
 """Seconds for which what the database said is good: nobody makes it work by reading often."""
 CHILDREN = ("running", "starting", "resting", "failing")
-ATTEMPTS = {"done": "delivered", "ready": "put off", "dead": "dead"}
+ATTEMPTS = {"done": "delivered", "ready": "retried", "dead": "dead"}
 
 Labels = dict[str, str]
 
