@@ -18,7 +18,7 @@ _meshctl() {
     COMPREPLY=()
     [[ -n $skip ]] && return
     case "$first $second" in
-        ' ') words='status quickstart tui doctor whoami version stdio help connect add-key tail-events connection org virtual key tool call event subscription delivery client vault config db daemon' ;;
+        ' ') words='status quickstart tui doctor metrics whoami version stdio help connect add-key tail-events connection org virtual key tool call event subscription delivery client vault config db daemon' ;;
         'connection ') words='list show add edit remove enable disable test' ;;
         'org ') words='list show create use rename remove' ;;
         'virtual ') words='list show create edit attach detach enable disable remove' ;;
@@ -38,6 +38,7 @@ _meshctl() {
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
         'tui '*) depth=1 options='--help' names='' ;;
         'doctor '*) depth=1 options='--help' names='' ;;
+        'metrics '*) depth=1 options='--help' names='' ;;
         'whoami '*) depth=1 options='--help' names='' ;;
         'version '*) depth=1 options='--help' names='' ;;
         'stdio '*) depth=1 options='--key --help' names='connection' ;;

@@ -67,6 +67,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ),
     ("DATABASE_PG_SSL", "false", "Whether Postgres must prove over TLS who it is."),
     ("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),
+    ("METRICS_ACCESS", "key", "Who may GET /metrics: key, loopback, open or off."),
     ("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
     ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
@@ -80,6 +81,45 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("CREDENTIALS_DIRECTORY", "", "Set by systemd: meshctl-master-key in it is the master key."),
     ("MESHCTL_KEYRING", "0", "Keep the master key in the system's keyring."),
     ("MESHCTL_MASTER_KEY", "", "The master key itself, where nothing better can keep it."),
+    (
+        "AUTH_CONFIG_PATH",
+        "auth-config.json in MESHCTL_HOME",
+        "JSON file of settings about keys.",
+    ),
+    (
+        "MESHCTL_KEY_LIFETIME",
+        "as long as it may",
+        "How long a key lives that is issued without a word.",
+    ),
+    (
+        "MESHCTL_KEY_MAX_LIFETIME",
+        "for ever",
+        "How long a key may live, from when that is said.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "no traces",
+        "Collector that gets traces over HTTP (extra otlp).",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "the endpoint's /v1/traces",
+        "The whole URL for traces.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        "Headers for the collector: NAME=VALUE, comma-separated.",
+    ),
+    ("OTEL_SERVICE_NAME", "meshd", "What traces call it."),
+    (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "",
+        "More about it in traces: NAME=VALUE, comma-separated.",
+    ),
+    ("OTEL_TRACES_SAMPLER", "parentbased_always_on", "Which calls leave a trace."),
+    ("OTEL_TRACES_SAMPLER_ARG", "1", "The share of a traceidratio sampler, 0 to 1."),
+    ("OTEL_SDK_DISABLED", "false", "No traces, whatever else is set."),
 )
 """Variable, default, help of every setting of the daemon.
 
@@ -90,8 +130,10 @@ _SOURCES = """\
 A setting of meshd may also stand in a file given with --env-file, as KEY=VALUE, and in config.json
 with its name in lower case: {"port": 4000, "allowed_hosts": ["mesh.example"]}. A flag beats the
 environment, that an env-file, that config.json. Names that config.json should not have, and values
-that are not valid, are refused with file and line. A running daemon takes over changed lists, log
-level, retention and rate limit on SIGHUP.
+that are not valid, are refused with file and line. What is about keys stands in auth-config.json,
+{"keys": {"default_lifetime": "90d", "max_lifetime": "365d"}}, or in config.json as its member
+"auth", which is the stronger word. A running daemon takes over changed lists, log level, retention,
+rate limits, lifetimes of keys and METRICS_ACCESS on SIGHUP.
 
   meshctl config list                      each setting with its value, and where it was said
   meshctl config get PORT"""
@@ -103,6 +145,7 @@ FILES: tuple[tuple[str, str], ...] = (
     ("keys/", "The vault's keys. Without them the stored credentials cannot be read."),
     ("org", "The org in use: meshctl org use."),
     ("config.json", "Settings, if you write it: meshctl help environment."),
+    ("auth-config.json", "How long keys live, if you write it: meshctl help environment."),
     ("data/", "Connections, keys, events and call records."),
     ("clients/", "What was changed in the settings of other programs, to undo it."),
 )
@@ -152,9 +195,13 @@ def names() -> str:
     return _NAMES.format(reserved=" ".join(sorted(RESERVED)))
 
 
+WIDE = 26
+"""Characters of the first column at most; a longer word stands out."""
+
+
 def _table(rows: Iterable[tuple[str, str]]) -> list[str]:
     pairs = list(rows)
-    size = max(len(word) for word, _ in pairs)
+    size = min(max(len(word) for word, _ in pairs), WIDE)
     return [f"  {word:<{size}}  {text}" for word, text in pairs]
 
 

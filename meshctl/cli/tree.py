@@ -71,6 +71,12 @@ ROWS: tuple[Row, ...] = (
         "Check this machine, the files and the daemon.",
         start=False,
     ),
+    Row(
+        "metrics",
+        f"{_CLI}.metrics:read",
+        "Read the daemon's numbers: calls, connections, records, events, the process.",
+        start=False,
+    ),
     Row("whoami", f"{_CLI}.status:whoami", "Show who the daemon takes you for."),
     Row("version", f"{_CLI}.version:version", "Print the version.", start=False),
     Row(
@@ -373,6 +379,7 @@ EVERYDAY = (
     "add-key",
     "tail-events",
     "tui",
+    "metrics",
     "doctor",
     "whoami",
     "stdio",

@@ -14,6 +14,7 @@ mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
 upstream_restarts  R17  an upstream goes and comes back under load
 many_clients --   clients with the same request ids, cancels and reconnects over one upstream
+timing       S07  how long answers take that must not tell whether something is there
 """
 
 import argparse
@@ -32,6 +33,7 @@ from tests.harness import (
     mutants,
     other_user,
     power_cut,
+    timing,
     upstream_restarts,
 )
 from tests.harness.outcome import Outcome
@@ -50,6 +52,7 @@ RUNS: Mapping[str, Run] = {
         floods,
         upstream_restarts,
         many_clients,
+        timing,
     )
 }
 

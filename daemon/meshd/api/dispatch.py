@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from meshd.api import openapi
+from meshd.api.followed import Followed
 from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
@@ -22,7 +23,6 @@ from meshd.wire.errors import (
     BadRequest,
     MethodNotAllowed,
     Unauthenticated,
-    Unavailable,
     UnsupportedMedia,
 )
 
@@ -30,8 +30,6 @@ Handler = Callable[[Principal, Any], Any]
 """Takes the principal and the request; gives the answer, an awaitable, or an async iterator."""
 
 MAX_QUERY = 4096
-MAX_STREAMS = 256
-"""Streams that are followed at one time, by all together."""
 
 
 class Dispatcher:
@@ -61,7 +59,12 @@ class Dispatcher:
         self._stopping = stopping
         self._routes = Routes(rows.values())
         self._tcp_routes = Routes(call for call in rows.values() if not call.socket_only)
-        self._streams = 0
+        self._followed = Followed()
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are followed."""
+        return len(self._followed)
 
     async def handle(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
@@ -92,7 +95,8 @@ class Dispatcher:
 
         answer = await self._perform(principal, call, read)
         if isinstance(answer, AsyncIterator):
-            return await self._stream(request, answer, partial(self._readmit, principal, call))
+            with self._followed.one(principal):
+                return await ndjson(request, answer, partial(self._readmit, principal, call))
         return json_answer(answer)
 
     async def call(self, principal: Principal, name: str, arguments: bytes) -> Any:
@@ -144,17 +148,6 @@ class Dispatcher:
         if request.body_exists and request.content_type != JSON:
             raise UnsupportedMedia
         return await request.read()
-
-    async def _stream(
-        self, request: web.BaseRequest, items: AsyncIterator[Any], admit: Callable[[], object]
-    ) -> web.StreamResponse:
-        if self._streams >= MAX_STREAMS:
-            raise Unavailable(f"{MAX_STREAMS} streams are followed already")
-        self._streams += 1
-        try:
-            return await ndjson(request, items, admit)
-        finally:
-            self._streams -= 1
 
 
 def _admit(principal: Principal, call: Call) -> Principal:

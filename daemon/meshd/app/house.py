@@ -1,6 +1,5 @@
 """Everything that decides and everything that reaches out, opened in order and wired together."""
 
-import asyncio
 import getpass
 import logging
 from collections.abc import Callable
@@ -27,12 +26,14 @@ from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys
+from meshd.services.lifetimes import Lifetimes
 from meshd.services.org_choice import in_org
 from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
 from meshd.services.rate_limit import RateLimit
+from meshd.services.readiness import is_ready
 from meshd.services.records import Records
 from meshd.services.seals import Seals
 from meshd.services.subscriptions import Subscriptions
@@ -49,9 +50,6 @@ from meshd.vault.sources.chain import sources
 from meshd.wire.ids import new_id
 
 log = logging.getLogger(__name__)
-
-READY_DEADLINE = 2.0
-"""Seconds in which the databases have to answer a probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,10 @@ class House:
     backups: Backups
     bus: Bus
 
+    async def is_ready(self) -> bool:
+        """Whether the databases answer."""
+        return await is_ready(self.main, self.calls, self.founding.org)
+
 
 async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> House:
     """Open it all, the databases first; closed in reverse when the stack is left."""
@@ -131,10 +133,11 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     stranger = await stack.enter_async_context(open_session(rules, stranger=True))
     webhooks = WebhookSeals(founding.vault, seals)
     delivering = Delivering(directory, tools, webhooks, client, stranger, clock)
+    lifetimes = Lifetimes(config.key_lifetime, config.key_max_lifetime)
     bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, approvals, connections,
+        Keys(main, directory, events, clock, lifetimes), upstreams, tools, approvals, connections,
         Virtuals(main, directory, events, tools, clock), composed,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
@@ -185,20 +188,6 @@ async def _write_rest(tasks: TaskGroup, house: House) -> None:
     await house.records.flush()
     await house.health.flush()
     await house.keys.write_last_used()
-
-
-async def is_ready(house: House) -> bool:
-    """Whether both databases answer; the vault is open, or nobody would ask."""
-    try:
-        async with asyncio.timeout(READY_DEADLINE):
-            await asyncio.gather(
-                house.main.one("revision.sum"),
-                house.calls.org(house.founding.org).one("call.last"),
-            )
-    except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
-        log.warning("not ready: %s", type(error).__name__)
-        return False
-    return True
 
 
 def owner_of(house: House) -> Principal:

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from meshd.core import trace_context
 from meshd.core.answers import JSON
 from meshd.core.clock import Clock
 from meshd.gateway import answers
@@ -154,6 +155,11 @@ class Endpoint:
             return answers.gone(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return answers.rpc_error(failure(error, f"{request.method} {request.path}"))
+
+    @property
+    def open_streams(self) -> int:
+        """Subscriptions that are followed."""
+        return len(self._stateless.streams)
 
     def end_streams(self) -> None:
         """End the subscriptions: the daemon stops, and they never end by themselves."""
@@ -331,6 +337,8 @@ class Endpoint:
             row, exchange.who, tool, exchange.watch,
             arguments=bytes(wanted.arguments), response=response, error=error,
             client=exchange.request.headers.get("User-Agent"),
+            traceparent=exchange.request.headers.get(trace_context.HEADER)
+            if self._records.heeds_traces else None,
         )  # fmt: skip
 
 

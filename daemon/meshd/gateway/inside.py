@@ -134,6 +134,11 @@ class OpenHouse:
         """MCP on the Unix socket, whose caller is known."""
         return await self._endpoint.handle_local(request, principal)
 
+    @property
+    def open_streams(self) -> int:
+        """Event streams that clients hold open."""
+        return len(self._streams) + self._endpoint.open_streams
+
     def end_streams(self) -> None:
         """End them at once."""
         self._streams.end()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,8 @@ class Health:
         self._changed: dict[str, ConnectionRow] = {}
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
+        self.failures = Counter[str]()
+        """How often contact failed, by the connection's id."""
 
     def of(self, row: ConnectionRow) -> Seen:
         """The state as it may be shown."""
@@ -70,6 +73,7 @@ class Health:
         """The upstream could not be reached, or refused us. A virtual MCP has no state."""
         if row.transport == VIRTUAL:
             return
+        self.failures[row.id] += 1
         state: State = "needs_login" if isinstance(error, NeedsLogin) else "failing"
         seen = self._seen.get(row.id)
         reason = redact_text(error.message[:4096])[:300]
@@ -82,6 +86,7 @@ class Health:
         """The connection is gone, or another one now."""
         self._seen.pop(connection, None)
         self._changed.pop(connection, None)
+        self.failures.pop(connection, None)
 
     def _set(self, row: ConnectionRow, seen: Seen) -> None:
         self._seen[row.id] = seen

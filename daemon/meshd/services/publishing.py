@@ -29,6 +29,8 @@ class Publishing:
         self._fan_out = fan_out
         self._quota = quota
         self._clock = clock
+        self.count = 0
+        """Events published, but for those that were there already."""
 
     async def publish(self, who: Principal, asked: EventPublish) -> Published:
         """Publish as oneself.
@@ -75,6 +77,7 @@ class Publishing:
             await self._db.org(who.org).write(Step("event.publish", row, also=steps))
         except UniqueViolation:
             return await self._again(who, row)
+        self.count += 1
         self._events.bell.ring()
         return Published(
             id=row["id"], type=row["type"], source=row["source"],

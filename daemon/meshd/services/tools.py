@@ -346,6 +346,7 @@ class Tools:
         asked: ToolCall,
         *,
         client: str | None,
+        traceparent: str | None = None,
         hear: Callable[[bytes], None] | None = None,
     ) -> ToolResult:
         """Call a tool and record the call; `hear` gets the notifications about it meanwhile.
@@ -367,10 +368,13 @@ class Tools:
         if not decision:
             self._records.take(
                 row, who, asked.tool, watch, arguments=arguments, response=None,
-                error=f"denied: {decision.rule}", client=client,
+                error=f"denied: {decision.rule}", client=client, traceparent=traceparent,
             )  # fmt: skip
             raise denied(who, row, decision)
-        return await self.make(who, row, asked.tool, arguments, watch, client=client, hear=hear)
+        return await self.make(
+            who, row, asked.tool, arguments, watch,
+            client=client, traceparent=traceparent, hear=hear,
+        )  # fmt: skip
 
     async def make(
         self,
@@ -381,6 +385,7 @@ class Tools:
         watch: Stopwatch,
         *,
         client: str | None,
+        traceparent: str | None = None,
         hear: Callable[[bytes], None] | None = None,
     ) -> ToolResult:
         """Make a call that was decided about, and record it. Raises as `call` does after that."""
@@ -410,6 +415,7 @@ class Tools:
             call_id = self._records.take(
                 row, who, tool, watch,
                 arguments=arguments, response=response, error=error, client=client,
+                traceparent=traceparent,
             )  # fmt: skip
         return ToolResult(result=Raw(reply.result), call_id=call_id)
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
@@ -301,6 +302,10 @@ class Upstreams:
             await session.close()
         self._http.clear()
         await self._pool.close()
+
+    def count_children(self) -> Mapping[str, int]:
+        """The stdio servers that were used since the daemon started, by state."""
+        return Counter(child.state for child in self._pool.standing())
 
     async def children(self) -> list[ChildProcess]:
         """The stdio servers that were used since the daemon started; `connection` is its id."""

@@ -45,6 +45,7 @@ EVERY_ORG: Mapping[str, str] = {
     "call.sweep": "retention is a setting of the instance",
     "subscription.all": "the snapshot that decides holds every org",
     "delivery.due": "one dispatcher serves every org",
+    "delivery.waiting": "metrics tell of the whole instance",
     "delivery.orphans": "what a killed daemon had, for whomever",
     "delivery.sweep": "retention is a setting of the instance",
     "delivery.sweep_attempts": "retention is a setting of the instance",

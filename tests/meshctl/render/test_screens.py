@@ -19,6 +19,7 @@ from meshctl.render import (
     doctor,
     event,
     key,
+    metrics,
     quickstart,
     record,
     status,
@@ -464,6 +465,24 @@ MOVED = {
 }  # fmt: skip
 
 
+METRICS = [
+    {
+        "name": "meshd_calls_total",
+        "samples": [
+            {"name": "meshd_calls_total", "value": 17.0,
+             "labels": {"org": "default", "connection": "github", "outcome": "ok"}},
+        ],
+    },
+    {
+        "name": "meshd_call_duration_seconds",
+        "samples": [
+            {"name": "meshd_call_duration_seconds_bucket", "value": 3.0, "labels": {"le": "0.1"}},
+            {"name": "meshd_call_duration_seconds_sum", "value": 0.25, "labels": {}},
+        ],
+    },
+]  # fmt: skip
+
+
 def screens() -> dict[str, list[str]]:
     """Every picture by its name, as lines."""
     return {
@@ -527,6 +546,7 @@ def screens() -> dict[str, list[str]]:
         "db-move": [*plain(db.moved(), MOVED["tables"]), *db.proved(MOVED)],
         "quickstart": aligned(quickstart.card(VISIT)),
         "client-list": plain(client.table(LOOK), CLIENTS),
+        "metrics": plain(metrics.table(), metrics.samples(METRICS)),
         "vault-status": aligned(vault.card(VAULT)) + plain(vault.table(LOOK), vault.keys(VAULT)),
         "vault-locked": aligned(vault.card(LOCKED)),
         "vault-verify": plain(vault.counts(), VERIFIED["counts"])

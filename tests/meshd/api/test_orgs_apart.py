@@ -136,7 +136,7 @@ def test_what_names_something_is_replayed() -> None:
         "status", "whoami", "daemon.show", "daemon.stop", "org.list", "org.create",
         "connection.list", "connection.add", "connection.add_stdio", "key.list", "call.tail",
         "event.publish", "event.publish_as", "event.list", "event.stats", "subscription.list",
-        "virtual.list", "vault.status", "vault.verify", "vault.unlock", "db.backup",
+        "virtual.list", "vault.status", "vault.verify", "vault.unlock", "db.backup", "metrics.read",
     }  # fmt: skip
 
 

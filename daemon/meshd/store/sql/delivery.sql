@@ -141,3 +141,9 @@ WHERE (delivery_id, fence) IN (
     SELECT delivery_id, fence FROM delivery_attempts WHERE started_at < :time LIMIT 500
 )
 RETURNING fence
+
+-- name: delivery.waiting
+-- How many deliveries wait or are being tried. Counted up to a bound: a scraper asks again.
+SELECT COUNT(*) AS n FROM (
+    SELECT id FROM deliveries WHERE available_at IS NOT NULL LIMIT :limit
+) AS waiting

@@ -8,6 +8,7 @@ from meshd.wire.calls import (
     delivery,
     event,
     key,
+    metrics,
     org,
     subscription,
     tool,
@@ -19,6 +20,6 @@ from meshd.wire.calls.row import Call
 CALLS: tuple[Call, ...] = (
     *daemon.CALLS, *org.CALLS, *connection.CALLS, *virtual.CALLS, *key.CALLS,
     *tool.CALLS, *call.CALLS, *event.CALLS, *subscription.CALLS, *delivery.CALLS,
-    *vault.CALLS, *db.CALLS,
+    *vault.CALLS, *db.CALLS, *metrics.CALLS,
 )  # fmt: skip
 """Every control call. Served on the Unix socket, and under `/v1` on TCP unless `socket_only`."""
