@@ -44,6 +44,11 @@ def find_subscription(view: View, org: str, name: str) -> SubscriptionRow:
     return row
 
 
+def unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
+    """The error for a name that none has, with the nearest of those that are known."""
+    return _unknown(kind, name, known)
+
+
 def _unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
     near = get_close_matches(name.casefold()[:60], list(islice(known, MAX_COMPARED)), n=1)
     return NotFound(

@@ -39,3 +39,10 @@ class Principal:
     def present(self) -> "Principal | None":
         """This principal as it stands now; None once it is revoked or expired."""
         return self if self.renew is None else self.renew()
+
+
+def daemon_of(org: str) -> Principal:
+    """Who does what the daemon does in an org by itself. It may nothing that is asked for."""
+    return Principal(
+        id="daemon", name="meshd", kind="local", org=org, owner="daemon", permissions={}
+    )

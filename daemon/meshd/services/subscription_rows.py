@@ -39,8 +39,6 @@ class SubscriptionRow:
 
 def from_stored(row: Row) -> SubscriptionRow:
     """The row of the table."""
-    maker = json.loads(row["maker"])
-    permissions = {k: tuple(v) for k, v in maker.pop("permissions").items()}
     return SubscriptionRow(
         id=row["id"],
         org=row["org_id"],
@@ -53,7 +51,7 @@ def from_stored(row: Row) -> SubscriptionRow:
         target=json.loads(row["target"]),
         url=row["url"],
         secret=row["secret"],
-        maker=Principal(org=row["org_id"], owner=row["owner_id"], permissions=permissions, **maker),
+        maker=read_maker(row),
         state=row["state"],
         reason=row["reason"],
         created_at=row["created_at"],
@@ -67,3 +65,10 @@ def stored_maker(who: Principal) -> str:
         "permissions": to_json(who.permissions), "read_only": who.read_only,
         "expires_at": who.expires_at, "instance_admin": who.instance_admin,
     })  # fmt: skip
+
+
+def read_maker(row: Row) -> Principal:
+    """The principal that made what a row stands for, as it was then."""
+    maker = json.loads(row["maker"])
+    permissions = {k: tuple(v) for k, v in maker.pop("permissions").items()}
+    return Principal(org=row["org_id"], owner=row["owner_id"], permissions=permissions, **maker)

@@ -24,7 +24,10 @@ ORG_TABLES = frozenset(
         "delivery_attempts",
         "events",
         "keys",
+        "schedule_fires",
+        "schedules",
         "subscriptions",
+        "webhooks",
     }
 )
 """The tables with a column `org_id`."""
@@ -43,6 +46,10 @@ EVERY_ORG: Mapping[str, str] = {
     "delivery.orphans": "what a killed daemon had, for whomever",
     "delivery.sweep": "retention is a setting of the instance",
     "delivery.sweep_attempts": "retention is a setting of the instance",
+    "schedule.soonest": "one scheduler serves every org",
+    "schedule.due": "one scheduler serves every org",
+    "schedule.sweep": "retention is a setting of the instance",
+    "webhook.all": "the snapshot that decides holds every org",
     "call.orgs": "finds records that outlived their org",
 }
 """Queries on an org's tables that name no org, and why."""

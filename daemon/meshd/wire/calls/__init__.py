@@ -9,14 +9,17 @@ from meshd.wire.calls import (
     event,
     key,
     org,
+    schedule,
     subscription,
     tool,
     vault,
+    webhook,
 )
 from meshd.wire.calls.row import Call
 
 CALLS: tuple[Call, ...] = (
     *daemon.CALLS, *org.CALLS, *connection.CALLS, *key.CALLS, *tool.CALLS, *call.CALLS,
     *event.CALLS, *subscription.CALLS, *delivery.CALLS, *vault.CALLS, *db.CALLS,
+    *schedule.CALLS, *webhook.CALLS,
 )  # fmt: skip
 """Every control call. Served on the Unix socket, and under `/v1` on TCP unless `socket_only`."""
