@@ -33,6 +33,7 @@ from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.site import TcpSite, bind
 from meshd.gateway.stateless import Stateless
+from meshd.inflow import Inflow, open_inflow
 from meshd.proxy import orphans
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
@@ -169,9 +170,15 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
+        inflow = open_inflow(
+            house.main, house.directory, house.events, house.bus.publishing, house.bus.seals,
+            lambda: url, clock,
+        )  # fmt: skip
+        stack.push_async_callback(inflow.scheduler.stop)
         others = {**daemon.handlers(report, stop), **tool.handlers(house.tools, management)}
+        others |= inflow.handlers
         dispatcher = _open_dispatcher(house, others, stopping)
-        entrance = _Entrance(house, dispatcher, management, clock, peers, name)
+        entrance = _Entrance(house, dispatcher, management, inflow, clock, peers, name)
         tcp, unix = entrance.tcp, entrance.unix
         house.unlocking.opened = entrance.open
         await house.unlocking.begin()
@@ -203,12 +210,13 @@ class _Entrance:
         house: _House,
         dispatcher: Dispatcher,
         management: Management,
+        inflow: Inflow,
         clock: Clock,
         peers: Peers,
         name: str,
     ) -> None:
         """`name` is how sessions name this daemon."""
-        self._management = management
+        self._management, self._inflow = management, inflow
         self._house, self._dispatcher, self._clock, self._name = house, dispatcher, clock, name
         self._sessions: Sessions | None = None
         why = house.unlocking.locked
@@ -233,9 +241,10 @@ class _Entrance:
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
             EventsIn(self._house.directory, self._house.bus.publishing).handle,
-            lambda: _is_ready(self._house), self._house.limit,
+            self._inflow.hooks.handle, lambda: _is_ready(self._house), self._house.limit,
         )  # fmt: skip
         self._house.bus.dispatcher.start()
+        self._inflow.scheduler.start()
         self.tcp.lead_to(inside)
         self.unix.lead_to(self._dispatcher, inside.answer_mcp)
 

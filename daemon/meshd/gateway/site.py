@@ -33,7 +33,7 @@ TRIES = 100
 
 
 class TcpSite:
-    """Serves clients over TCP. Nothing but `/health` and `/ready` answers without a key."""
+    """Serves clients over TCP. Only `/health` and `/ready` answer without key or signature."""
 
     def __init__(self, inside: Inside, clock: Clock, peers: Peers) -> None:
         self._inside = inside

@@ -20,6 +20,8 @@ from meshd.core.clock import Clock
 from meshd.services.events import Bell
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow, from_stored
+from meshd.services.webhook_rows import WebhookRow
+from meshd.services.webhook_rows import from_stored as webhook_from_stored
 from meshd.store.db import Row, StoreError
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import Unavailable
@@ -90,6 +92,7 @@ class View:
     keys: Mapping[str, KeyRow]
     by_digest: Mapping[bytes, Principal]
     subscriptions: Mapping[str, SubscriptionRow]
+    webhooks: Mapping[str, WebhookRow]
 
 
 class Directory:
@@ -217,6 +220,9 @@ class Directory:
             by_digest={stored_bytes(row["digest"]): keys[row["id"]].principal for row in rows},
             subscriptions={
                 row["id"]: from_stored(row) for row in await self._db.all("subscription.all")
+            },
+            webhooks={
+                row["id"]: webhook_from_stored(row) for row in await self._db.all("webhook.all")
             },
         )
 
