@@ -16,7 +16,7 @@ from meshd.gateway.events_in import is_json, json_data, read_body
 from meshd.gateway.inside import Trust
 from meshd.services.failures import failure
 from meshd.services.webhooks import PATH, Webhooks
-from meshd.wire.errors import BadRequest, MethodNotAllowed
+from meshd.wire.errors import BadRequest, NotFound
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
@@ -39,7 +39,7 @@ class HooksIn:
 
     async def _take(self, request: web.BaseRequest, trust: Trust) -> web.StreamResponse:
         if request.method != "POST":
-            raise MethodNotAllowed
+            raise NotFound("nothing is here")
         row = self._webhooks.admit(request.rel_url.raw_path.removeprefix(PATH))
         body = await read_body(request)
         self._webhooks.verify(row, request.headers, body)

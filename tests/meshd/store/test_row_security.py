@@ -39,13 +39,25 @@ ROWS = [
         "target": "{}", "url": b"x", "secret": b"x", "maker": "{}", "owner_id": "usr", "now": 1,
     }),
     Step("delivery.add", {
-        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1,
+        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1, "at": 1,
     }),
     Step("delivery.attempted", {
         **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
         "id": "dlv", "daemon": "run", "outcome": "delivered", "status": None, "error": None,
     }),
     Step("delivery.cancel_of", {"subscription": "sub", "now": 1}),
+    Step("schedule.add", {
+        **dict.fromkeys(("subject", "published")), "id": "sch", "name": "s", "type": "t", "data": "1",
+        "cron": "@daily", "zone": "UTC", "misfire": "once", "overlap": "skip", "maker": "{}",
+        "owner_id": "usr", "next_at": 1, "now": 1,
+    }),
+    Step("schedule.fire", {
+        "id": "sch", "slot": 1, "now": 1, "outcome": "fired", "missed": 0, "event": None,
+    }),
+    Step("webhook.add", {
+        "id": "hook", "name": "h", "signature": "slack", "type": None, "secret": b"x",
+        "maker": "{}", "owner_id": "usr", "now": 1,
+    }),
     Step("call.add", {
         **dict.fromkeys(("connection_id", "connection", "tool", "principal_id", "principal"), "x"),
         **dict.fromkeys(("receive_us", "decide_us", "upstream_us", "answer_us", "cut", "ok"), 0),
