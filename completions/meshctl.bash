@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--describe|--description|--env|--env-file|--event|--expires|--file|--filter|--header|--hide|--id|--idle|--instructions|--key|--limit|--lines|--mode|--name|--naming|--org|--pin|--port|--prompts|--publisher|--remove-env|--remove-header|--rename|--reset|--resources|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--tools|--transport|--trust|--type|--url|--webhook) skip=1 ;;
+            --after|--allow|--args|--at|--bodies|--call|--connection|--count|--cron|--cwd|--data|--describe|--description|--env|--env-file|--event|--expires|--file|--filter|--header|--hide|--id|--idle|--instructions|--keep|--key|--limit|--lines|--misfire|--mode|--name|--naming|--org|--overlap|--pin|--port|--prompts|--publisher|--remove-env|--remove-header|--rename|--reset|--resources|--revoke|--role|--signature|--since|--source|--state|--subject|--subscription|--time|--to|--tools|--transport|--trust|--type|--tz|--url|--webhook) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -18,7 +18,7 @@ _meshctl() {
     COMPREPLY=()
     [[ -n $skip ]] && return
     case "$first $second" in
-        ' ') words='status quickstart tui doctor metrics whoami version stdio help connect add-key tail-events connection org virtual key tool call event subscription delivery client vault config db daemon' ;;
+        ' ') words='status quickstart tui doctor metrics whoami version stdio help connect add-key tail-events connection org virtual key tool call event subscription delivery schedule webhook client vault config db daemon' ;;
         'connection ') words='list show add edit remove enable disable test' ;;
         'org ') words='list show create use rename remove' ;;
         'virtual ') words='list show create edit attach detach enable disable remove' ;;
@@ -28,12 +28,14 @@ _meshctl() {
         'event ') words='tail publish list show retry replay cancel stats dead' ;;
         'subscription ') words='list show add pause resume remove test' ;;
         'delivery ') words='list show' ;;
+        'schedule ') words='list show add pause resume remove next run' ;;
+        'webhook ') words='list show add pause resume rotate remove' ;;
         'client ') words='list install uninstall' ;;
         'vault ') words='status verify unlock' ;;
         'config ') words='list get' ;;
         'db ') words='status migrate backup restore move' ;;
         'daemon ') words='start stop restart show logs install uninstall' ;;
-        'help ') words='quickstart permissions virtuals pinning orgs events json backup secrets vault names flags environment exit-codes files' ;;
+        'help ') words='quickstart permissions virtuals pinning orgs events schedules webhooks json backup secrets vault names flags environment exit-codes files' ;;
         'status '*) depth=1 options='--help' names='' ;;
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
         'tui '*) depth=1 options='--help' names='' ;;
@@ -84,7 +86,7 @@ _meshctl() {
         'call tail') depth=2 options='--since --limit --no-follow --help' names='' ;;
         'event tail') depth=2 options='--since --after --limit --no-follow --filter --help' names='' ;;
         'tail-events '*) depth=1 options='--since --after --limit --no-follow --filter --help' names='' ;;
-        'event publish') depth=2 options='--data --source --id --subject --at --help' names='' ;;
+        'event publish') depth=2 options='--data --source --id --subject --time --at --cron --tz --help' names='' ;;
         'event list') depth=2 options='--type --source --limit --help' names='' ;;
         'event show') depth=2 options='--help' names='' ;;
         'event retry') depth=2 options='--help' names='' ;;
@@ -101,6 +103,21 @@ _meshctl() {
         'subscription test') depth=2 options='--help' names='' ;;
         'delivery list') depth=2 options='--state --subscription --event --limit --help' names='' ;;
         'delivery show') depth=2 options='--help' names='' ;;
+        'schedule list') depth=2 options='--limit --help' names='' ;;
+        'schedule show') depth=2 options='--help' names='' ;;
+        'schedule add') depth=2 options='--type --cron --tz --data --subject --misfire --overlap --help' names='' ;;
+        'schedule pause') depth=2 options='--help' names='' ;;
+        'schedule resume') depth=2 options='--help' names='' ;;
+        'schedule remove') depth=2 options='--help' names='' ;;
+        'schedule next') depth=2 options='--count --help' names='' ;;
+        'schedule run') depth=2 options='--help' names='' ;;
+        'webhook list') depth=2 options='--limit --help' names='' ;;
+        'webhook show') depth=2 options='--help' names='' ;;
+        'webhook add') depth=2 options='--signature --from-stdin --type --help' names='' ;;
+        'webhook pause') depth=2 options='--help' names='' ;;
+        'webhook resume') depth=2 options='--help' names='' ;;
+        'webhook rotate') depth=2 options='--from-stdin --keep --help' names='' ;;
+        'webhook remove') depth=2 options='--help' names='' ;;
         'client list') depth=2 options='--help' names='' ;;
         'client install') depth=2 options='--key --file --help' names='' ;;
         'client uninstall') depth=2 options='--file --help' names='' ;;

@@ -416,6 +416,57 @@ is asked for, an id does as well.
 
 Kept for the product: {reserved}"""
 
+_SCHEDULES = """\
+A schedule publishes an event at each slot of a cron pattern in a time zone, as who made it:
+
+  meshctl schedule add nightly --type report.due --cron '0 3 * * *' --tz Europe/Berlin
+  meshctl schedule next nightly --count 3
+  meshctl event publish tick --cron '*/5 * * * *'     without a name; said twice, it is one
+
+Patterns have five fields (minute, hour, day, month, weekday), or six with seconds first, or are
+@hourly, @daily, @weekly, @monthly or @yearly. L is the last day of a month, 5#2 the second Friday,
+L5 the last one. If both the day and the weekday are said, either will do.
+
+Where the hour is said (3, 1-5), a slot is a time of day, once a day: if the clocks skip it, at the
+first moment after the gap; if they show it twice, the first time alone. Where the hour is * or
+*/N, slots come as the clock runs: skipped ones never, doubled ones twice.
+
+Each slot is fired once, however many daemons there are. A slot that is more than a minute late was
+missed: --misfire once (the default) fires one event for all that were missed, with their number in
+meshmissed; skip fires none of them; all fires each, up to 1,000. What else is passed over is told
+in an event mesh.schedule.missed.
+
+If what was fired before is not delivered yet, --overlap allow (the default) fires all the same,
+skip passes the slot over, and queue lets one wait, which stands for those that come meanwhile.
+
+When its maker may not publish any more, a schedule pauses with the reason. A paused one makes up
+for nothing; resumed, it goes on with the next slot from then.
+
+To publish once at a later time: meshctl event publish TYPE --at 10m, and event cancel ID.
+"""
+
+_WEBHOOKS = """\
+Other services send their events to a URL of their own, and sign them instead of showing a key:
+
+  pbpaste | meshctl webhook add github --signature github --from-stdin
+
+  github    X-Hub-Signature-256; the event is X-GitHub-Event, its id X-GitHub-Delivery
+  stripe    Stripe-Signature; the secret is whsec_… whole
+  slack     X-Slack-Signature; the check of the URL is answered
+  standard  Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature; whsec_ and base64
+
+The event's type is NAME.EVENT, as github.push, unless --type says another; its source is
+webhook:NAME. What the sender sends twice under one id is published once. All but GitHub sign the
+time as well: more than five minutes off is refused.
+
+The answer is 202 once the event and its deliveries are on disk, 401 for a wrong signature, 404 for
+a webhook that is paused or not there, 429 with Retry-After for too much; a body has up to 256 KiB.
+Events are published with the rights of who made the webhook.
+
+webhook rotate gives it another secret; the one before counts for another day (--keep 2h).
+The daemon has to be reached from outside: BASE_URL says by which name (meshctl help environment).
+"""
+
 TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
     "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
@@ -423,6 +474,8 @@ TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "pinning": ("Tools that stay as they were approved.", lambda _: _PINNING),
     "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
+    "schedules": ("Events by the clock: patterns, zones, missed slots.", lambda _: _SCHEDULES),
+    "webhooks": ("Events that other services send.", lambda _: _WEBHOOKS),
     "json": ("Output for programs.", lambda _: _JSON),
     "backup": ("Copies of everything, and another database.", lambda _: _BACKUP),
     "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),

@@ -67,7 +67,7 @@ RULES = {
         r".*\b_?vault\.open|meshd\.vault\.box\..+",
         {
             "meshd.services.credentials": "for the one upstream that needs them",
-            "meshd.services.webhook_seals": "for the one request to a webhook",
+            "meshd.services.webhook_seals": "for the one request to a webhook, or from one",
             "meshd.vault.vault": "the vault itself",
         },
     ),
@@ -78,6 +78,7 @@ RULES = {
             "meshd.services.subscriptions": "a fresh signing secret, shown once",
             "meshd.core.otlp": "headers for the collector of traces",
             "meshd.bus.signing": "that secret, into the signature",
+            "meshd.bus.hook_signatures": "a sender's secret, into what its signature must be",
             "meshd.proxy.webhook": "the URL of one webhook",
             "meshd.store.opening": "the password of a server, into its driver",
             "meshd.proxy.http": "the headers and the URL of one upstream",

@@ -4,6 +4,7 @@ from meshd.api.dispatch import Dispatcher
 from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
 from meshd.app.house import House, choosing, owner_of
+from meshd.app.inflow import Inflow
 from meshd.core.clock import Clock
 from meshd.core.http_peers import Peers
 from meshd.gateway.cached_lists import CachedLists
@@ -36,13 +37,14 @@ class Entrance:
         house: House,
         dispatcher: Dispatcher,
         management: Management,
+        inflow: Inflow,
         clock: Clock,
         peers: Peers,
         page: MetricsPage,
         name: str,
     ) -> None:
         """`name` is how sessions name this daemon."""
-        self._management = management
+        self._management, self._inflow = management, inflow
         self._house, self._dispatcher, self._clock, self._name = house, dispatcher, clock, name
         self._sessions: Sessions | None = None
         self._inside: OpenHouse | None = None
@@ -81,9 +83,10 @@ class Entrance:
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
             EventsIn(self._house.directory, self._house.bus.publishing).handle,
-            self._house.is_ready, self._house.limit,
+            self._inflow.hooks.handle, self._house.is_ready, self._house.limit,
         )  # fmt: skip
         self._house.bus.dispatcher.start()
+        self._inflow.scheduler.start()
         self.tcp.lead_to(inside)
         self.unix.lead_to(self._dispatcher, inside.answer_mcp)
 

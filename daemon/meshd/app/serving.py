@@ -12,6 +12,7 @@ from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.app.entrance import Entrance
 from meshd.app.house import House, choosing, open_house, owner_of, start_tasks
+from meshd.app.inflow import open_inflow
 from meshd.core.clock import Clock
 from meshd.core.config import Config
 from meshd.core.http_peers import Peers
@@ -93,10 +94,16 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
+        inflow = open_inflow(
+            house.main, house.directory, house.events, house.bus.publishing, house.bus.seals,
+            lambda: url, clock,
+        )  # fmt: skip
+        stack.push_async_callback(inflow.scheduler.stop)
         tools = tool.handlers(house.tools, management, house.composed.tools, house.approvals)
         others = {**daemon.handlers(report, stop), **tools, **metrics.handlers(numbers)}
+        others |= inflow.handlers
         dispatcher = _open_dispatcher(house, others, stopping)
-        entrance = Entrance(house, dispatcher, management, clock, peers, page, name)
+        entrance = Entrance(house, dispatcher, management, inflow, clock, peers, page, name)
         tcp, unix = entrance.tcp, entrance.unix
         house.unlocking.opened = entrance.open
         await house.unlocking.begin()

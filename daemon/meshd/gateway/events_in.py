@@ -59,7 +59,7 @@ class EventsIn:
         org = find_org(self._directory.view, principal, name)
         if request.method != "POST":
             raise MethodNotAllowed
-        asked = _read(request, await _body(request))
+        asked = _read(request, await read_body(request))
         who = principal.present()
         if who is None:
             raise Unauthenticated("the key was revoked or has expired")
@@ -73,7 +73,8 @@ class EventsIn:
         return await publish(who, asked)
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def read_body(request: web.BaseRequest) -> bytes:
+    """The body of one event. Raises TooLarge, TooSlow."""
     if (request.content_length or 0) > MAX_BODY:
         raise TooLarge
     body = await request.read()
@@ -134,20 +135,27 @@ def _binary(request: web.BaseRequest, body: bytes) -> EventPublish:
     core = {name: given.pop(name) for name in given.keys() & CORE - {"data", "data_base64"}}
     media = request.headers.get("Content-Type")
     asked = msgspec.convert({**core, "datacontenttype": media, "extensions": given}, EventPublish)
-    if media is not None and _is_json(request.content_type):
-        try:
-            check_depth(body)
-            body.decode()
-            asked.data = msgspec.json.decode(body, type=Raw) if body else Raw(b"null")
-            msgspec.json.decode(body or b"null")
-        except BadMessage as error:
-            raise BadRequest(f"the body is {error}") from None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise BadRequest("the body is not valid JSON") from None
+    if media is not None and is_json(request.content_type):
+        asked.data = json_data(body)
     elif body:
         asked.data_base64 = base64.b64encode(body).decode()
     return asked
 
 
-def _is_json(media: str) -> bool:
+def json_data(body: bytes) -> Raw:
+    """A body of JSON, byte for byte; none is null. Raises BadRequest."""
+    try:
+        check_depth(body)
+        body.decode()
+        data = msgspec.json.decode(body, type=Raw) if body else Raw(b"null")
+        msgspec.json.decode(body or b"null")
+    except BadMessage as error:
+        raise BadRequest(f"the body is {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadRequest("the body is not valid JSON") from None
+    return data
+
+
+def is_json(media: str) -> bool:
+    """Whether a media type says JSON."""
     return media in {"application/json", "text/json"} or media.endswith("+json")

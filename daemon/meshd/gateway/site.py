@@ -34,7 +34,7 @@ TRIES = 100
 
 
 class TcpSite:
-    """Serves clients over TCP. Nothing but `/health` and `/ready` answers without a key.
+    """Serves clients over TCP. Only `/health` and `/ready` answer without key or signature.
 
     `/metrics` does where the settings say so.
     """

@@ -22,6 +22,8 @@ from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow, from_stored
 from meshd.services.virtual_rows import VirtualRow
 from meshd.services.virtual_rows import from_stored as virtuals_from_stored
+from meshd.services.webhook_rows import WebhookRow
+from meshd.services.webhook_rows import from_stored as webhook_from_stored
 from meshd.store.db import Row, StoreError
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import Unavailable
@@ -107,6 +109,7 @@ class View:
     virtuals: Mapping[str, VirtualRow]
     virtual_by_name: Mapping[tuple[str, str], VirtualRow]
     """By org and name; a name here is never in `by_name` as well."""
+    webhooks: Mapping[str, WebhookRow]
 
 
 class Directory:
@@ -243,6 +246,9 @@ class Directory:
             },
             virtuals=virtuals,
             virtual_by_name={(v.org, v.name): v for v in virtuals.values()},
+            webhooks={
+                row["id"]: webhook_from_stored(row) for row in await self._db.all("webhook.all")
+            },
         )
 
 

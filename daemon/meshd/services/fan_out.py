@@ -16,20 +16,25 @@ class FanOut:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
-    def steps(self, org: str, event: Mapping[str, str], now: int) -> tuple[Step, ...]:
-        """The steps that follow the one that stores the event; `event` is its attributes."""
+    def steps(
+        self, org: str, event: Mapping[str, str], now: int, at: int | None = None
+    ) -> tuple[Step, ...]:
+        """The steps that follow the one that stores the event; `event` is its attributes.
+
+        It is delivered `at` a later moment, if that is given.
+        """
         return tuple(
-            delivery(row.id, event, now)
+            delivery(row.id, event, now, at)
             for row in self._rows().values()
             if row.org == org and row.active and _hears(row, event)
         )
 
 
-def delivery(subscription: str, event: Mapping[str, str], now: int) -> Step:
+def delivery(subscription: str, event: Mapping[str, str], now: int, at: int | None = None) -> Step:
     """One event for one subscription."""
     return Step("delivery.add", {
         "id": new_id("dlv"), "subscription": subscription, "source": event["source"],
-        "event": event["id"], "now": now,
+        "event": event["id"], "now": now, "at": now if at is None else at,
     })  # fmt: skip
 
 

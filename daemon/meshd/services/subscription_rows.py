@@ -68,7 +68,10 @@ def stored_maker(who: Principal) -> str:
 
 
 def read_maker(row: Row) -> Principal:
-    """The principal of a row with such a scope: its columns `maker`, `owner_id` and `org_id`."""
+    """The principal that made what a row stands for, as it was then.
+
+    From its columns `maker`, `owner_id` and `org_id`.
+    """
     maker = json.loads(row["maker"])
     permissions = {k: tuple(v) for k, v in maker.pop("permissions").items()}
     return Principal(org=row["org_id"], owner=row["owner_id"], permissions=permissions, **maker)

@@ -22,7 +22,7 @@ from meshd.services.delivering import ON_EVENTS
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.lookup import find_connection, find_key, find_subscription
-from meshd.services.principal import Principal
+from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.refusals import denied
 from meshd.services.subscription_rows import SubscriptionRow, stored_maker
@@ -141,7 +141,7 @@ class Subscriptions:
         """Pause one that cannot go on, on the daemon's own behalf."""
         row = self._directory.view.subscriptions.get(subscription)
         if row is not None:
-            await self._turn(_daemon(row.org), row, "paused", reason)
+            await self._turn(the_daemon(row.org), row, "paused", reason)
 
     async def remove(self, who: Principal, name: str) -> Removed:
         """Remove one; what waits for it is cancelled. Raises NotFound."""
@@ -255,12 +255,6 @@ class Subscriptions:
             maker=row.maker.name, owner=row.maker.owner,
             held_back=self._is_held_back(row.id), created_at=iso(row.created_at),
         )  # fmt: skip
-
-
-def _daemon(org: str) -> Principal:
-    return Principal(
-        id="daemon", name="meshd", kind="local", org=org, owner="daemon", permissions={}
-    )
 
 
 def _types(patterns: Sequence[str]) -> list[str]:

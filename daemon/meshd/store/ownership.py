@@ -25,9 +25,12 @@ ORG_TABLES = frozenset(
         "delivery_attempts",
         "events",
         "keys",
+        "schedule_fires",
+        "schedules",
         "subscriptions",
         "virtual_children",
         "virtuals",
+        "webhooks",
     }
 )
 """The tables with a column `org_id`."""
@@ -51,6 +54,10 @@ EVERY_ORG: Mapping[str, str] = {
     "delivery.sweep_attempts": "retention is a setting of the instance",
     "virtual.all": "the snapshot that decides holds every org",
     "virtual.children": "the snapshot that decides holds every org",
+    "schedule.soonest": "one scheduler serves every org",
+    "schedule.due": "one scheduler serves every org",
+    "schedule.sweep": "retention is a setting of the instance",
+    "webhook.all": "the snapshot that decides holds every org",
     "call.orgs": "finds records that outlived their org",
 }
 """Queries on an org's tables that name no org, and why."""

@@ -40,7 +40,7 @@ ROWS = [
         "target": "{}", "url": b"x", "secret": b"x", "maker": "{}", "owner_id": "usr", "now": 1,
     }),
     Step("delivery.add", {
-        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1,
+        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1, "at": 1,
     }),
     Step("delivery.attempted", {
         **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
@@ -54,6 +54,18 @@ ROWS = [
     Step("virtual.attach", {
         "virtual_id": "vir", "child_id": "conn", "tools": None, "resources": "[]",
         "prompts": None, "overrides": "{}",
+    }),
+    Step("schedule.add", {
+        **dict.fromkeys(("subject", "published")), "id": "sch", "name": "s", "type": "t", "data": "1",
+        "cron": "@daily", "zone": "UTC", "misfire": "once", "overlap": "skip", "maker": "{}",
+        "owner_id": "usr", "next_at": 1, "now": 1,
+    }),
+    Step("schedule.fire", {
+        "id": "sch", "slot": 1, "now": 1, "outcome": "fired", "missed": 0, "event": None,
+    }),
+    Step("webhook.add", {
+        "id": "hook", "name": "h", "signature": "slack", "type": None, "secret": b"x",
+        "maker": "{}", "owner_id": "usr", "now": 1,
     }),
     Step("call.add", {
         **dict.fromkeys(("connection_id", "connection", "tool", "principal_id", "principal"), "x"),

@@ -3,7 +3,7 @@
 -- just removed gets none.
 INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, available_at,
                         created_at)
-SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :now, :now
+SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :at, :now
 FROM events, subscriptions
 WHERE events.org_id = :org_id AND events.source = :source AND events.id = :event
   AND subscriptions.org_id = :org_id AND subscriptions.id = :subscription
