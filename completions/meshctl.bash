@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--env|--env-file|--event|--expires|--file|--filter|--header|--id|--idle|--key|--limit|--lines|--name|--org|--port|--publisher|--remove-env|--remove-header|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--transport|--type|--url|--webhook) skip=1 ;;
+            --after|--allow|--args|--at|--bodies|--call|--connection|--cwd|--data|--env|--env-file|--event|--expires|--file|--filter|--for|--header|--id|--idle|--keep|--key|--limit|--lines|--name|--ordered-by|--org|--owner|--port|--publisher|--remove-env|--remove-header|--revoke|--role|--since|--source|--state|--subject|--subscription|--to|--transport|--type|--url|--webhook) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -24,8 +24,8 @@ _meshctl() {
         'key ') words='list show add edit rotate revoke' ;;
         'tool ') words='list show call' ;;
         'call ') words='list show tail' ;;
-        'event ') words='tail publish list show retry replay cancel stats dead' ;;
-        'subscription ') words='list show add pause resume remove test' ;;
+        'event ') words='tail publish list show retry replay cancel ack stats dead' ;;
+        'subscription ') words='list show add pause resume sync edit rotate-secret remove test' ;;
         'delivery ') words='list show' ;;
         'client ') words='list install uninstall' ;;
         'vault ') words='status verify unlock' ;;
@@ -58,8 +58,8 @@ _meshctl() {
         'org remove') depth=2 options='--help' names='org' ;;
         'key list') depth=2 options='--help' names='' ;;
         'key show') depth=2 options='--help' names='key' ;;
-        'key add') depth=2 options='--allow --role --expires --read-only --help' names='' ;;
-        'add-key '*) depth=1 options='--allow --role --expires --read-only --help' names='' ;;
+        'key add') depth=2 options='--allow --role --expires --read-only --for --help' names='' ;;
+        'add-key '*) depth=1 options='--allow --role --expires --read-only --for --help' names='' ;;
         'key edit') depth=2 options='--allow --revoke --role --no-role --read-only --no-read-only --expires --name --help' names='key' ;;
         'key rotate') depth=2 options='--help' names='key' ;;
         'key revoke') depth=2 options='--help' names='key' ;;
@@ -77,13 +77,17 @@ _meshctl() {
         'event retry') depth=2 options='--help' names='' ;;
         'event replay') depth=2 options='--help' names='' ;;
         'event cancel') depth=2 options='--help' names='' ;;
+        'event ack') depth=2 options='--for --help' names='' ;;
         'event stats') depth=2 options='--help' names='' ;;
         'event dead') depth=2 options='--all --subscription --limit --help' names='' ;;
         'subscription list') depth=2 options='--help' names='' ;;
         'subscription show') depth=2 options='--help' names='' ;;
-        'subscription add') depth=2 options='--type --connection --webhook --call --args --name --filter --publisher --help' names='' ;;
+        'subscription add') depth=2 options='--type --connection --webhook --call --args --name --filter --publisher --ordered-by --help' names='' ;;
         'subscription pause') depth=2 options='--help' names='' ;;
         'subscription resume') depth=2 options='--help' names='' ;;
+        'subscription sync') depth=2 options='--help' names='connection' ;;
+        'subscription edit') depth=2 options='--owner --help' names='' ;;
+        'subscription rotate-secret') depth=2 options='--keep --help' names='' ;;
         'subscription remove') depth=2 options='--help' names='' ;;
         'subscription test') depth=2 options='--help' names='' ;;
         'delivery list') depth=2 options='--state --subscription --event --limit --help' names='' ;;

@@ -314,6 +314,7 @@ async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> No
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
     tasks.start("following", house.following.run())
+    tasks.start("owners", house.bus.subscriptions.follow_owners())
     stack.push_async_callback(house.bus.dispatcher.stop)
 
 

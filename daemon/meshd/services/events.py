@@ -18,8 +18,8 @@ from meshd.wire.ids import new_id
 
 PAGE = 200
 POLL = 1.0
-FanOut = Callable[[str, Mapping[str, str], int], tuple[Step, ...]]
-"""The deliveries of an event, as steps: its org, its attributes, and now."""
+FanOut = Callable[[str, Mapping[str, str], str | None, int], tuple[Step, ...]]
+"""The deliveries of an event, as steps: its org, its attributes, its data, and now."""
 FIELDS = frozenset({"id", "type", "source", "subject"})
 
 
@@ -78,7 +78,7 @@ class Events:
         """
         about = {**data, "by": {"id": principal.id, "name": principal.name}}
         now = self._clock.now()
-        row = {
+        row: dict[str, Any] = {
             "org_id": principal.org,
             "id": new_id("evt"),
             "type": f"mesh.{kind}",
@@ -89,7 +89,7 @@ class Events:
         }
         if self._fan_out is None:
             return Step("event.add", row)
-        also = self._fan_out(principal.org, attributes(row), now)
+        also = self._fan_out(principal.org, attributes(row), row["data"], now)
         return Step("event.add", row, also=also)
 
     async def tail(

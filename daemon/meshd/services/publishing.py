@@ -67,7 +67,7 @@ class Publishing:
         row, now = self._row(who, asked), self._clock.now()
         about = attributes(row)
         steps = (
-            self._fan_out.steps(who.org, about, now)
+            self._fan_out.steps(who.org, about, None if row["encoded"] else row["data"], now)
             if only is None
             else (delivery(only, about, now),)
         )
@@ -121,4 +121,25 @@ class Publishing:
 
 def own_source(who: Principal) -> str:
     """What stands as the source of what a principal publishes."""
+    if who.connection is not None:
+        return connection_source(who.connection)
     return f"/keys/{who.id}" if who.kind == "key" else f"/users/{who.owner}"
+
+
+def own_connection(who: Principal) -> str:
+    """The connection whose key asks.
+
+    Raises:
+        Denied: the key is nobody's own.
+    """
+    if who.connection is None:
+        raise Denied(
+            f"{who.name} is no connection's own key",
+            next="meshctl add-key NAME --for CONNECTION --allow self/event.*",
+        )
+    return who.connection
+
+
+def connection_source(connection: str) -> str:
+    """What stands as the source of what a connection publishes."""
+    return f"/connections/{connection}"

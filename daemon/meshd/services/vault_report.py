@@ -128,7 +128,7 @@ class VaultReport:
         return [
             (row, field, stored_bytes(row[field]))
             for row in await self._db.all("subscription.all")
-            for field in ("url", "secret")
+            for field in ("url", "secret", "old_secret")
             if row[field] is not None
         ]
 
