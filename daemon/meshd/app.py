@@ -48,6 +48,7 @@ from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
+from meshd.services.intake import Intake
 from meshd.services.keys import Keys
 from meshd.services.management import Management
 from meshd.services.org_choice import in_org
@@ -57,6 +58,7 @@ from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
 from meshd.services.rate_limit import RateLimit
 from meshd.services.records import Records
+from meshd.services.room import Room, free_for
 from meshd.services.seals import Seals
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
@@ -100,6 +102,8 @@ class _Bus:
     """Events on their way: in, and out again."""
 
     quota: Quota
+    room: Room
+    intake: Intake
     publishing: Publishing
     subscriptions: Subscriptions
     deliveries: Deliveries
@@ -232,7 +236,7 @@ class _Entrance:
         inside = OpenHouse(
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
-            EventsIn(self._house.directory, self._house.bus.publishing).handle,
+            EventsIn(self._house.directory, self._dispatcher.call).handle,
             lambda: _is_ready(self._house), self._house.limit,
         )  # fmt: skip
         self._house.bus.dispatcher.start()
@@ -287,9 +291,10 @@ def _open_bus(
     seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
 ) -> _Bus:  # fmt: skip
     fan_out = FanOut(lambda: directory.latest.subscriptions)
-    events.deliver_by(fan_out.steps)
-    quota = Quota(config.publish_rate, clock.monotonic)
-    publishing = Publishing(main, events, fan_out, quota, clock)
+    events.deliver_by(fan_out.deliveries)
+    quota, intake = Quota(config.publish_rate, clock.monotonic), Intake(main)
+    room = Room(config.keep_free << 20, free_for(config), clock.monotonic)
+    publishing = Publishing(intake, events, fan_out, quota, room, clock)
 
     async def pause(subscription: str, reason: str) -> None:
         await subscriptions.stop(subscription, reason)
@@ -302,7 +307,7 @@ def _open_bus(
     )
     events.bell.on_ring(dispatcher.wake)
     deliveries = Deliveries(main, directory, events, dispatcher, clock)
-    return _Bus(quota, publishing, subscriptions, deliveries, dispatcher, seals)
+    return _Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals)
 
 
 async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> None:
@@ -315,6 +320,7 @@ async def _start_tasks(house: _House, clock: Clock, stack: AsyncExitStack) -> No
     tasks.start("sweeper", sweeper.run())
     tasks.start("following", house.following.run())
     tasks.start("owners", house.bus.subscriptions.follow_owners())
+    stack.push_async_callback(house.bus.intake.stop)
     stack.push_async_callback(house.bus.dispatcher.stop)
 
 
@@ -371,6 +377,7 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
 
     def quota(config: Config) -> None:
         house.bus.quota.per_second = config.publish_rate
+        house.bus.room.keep_free = config.keep_free << 20
 
     return Settings(
         config,
@@ -387,6 +394,7 @@ def _open_settings(config: Config, house: _House, gate: Gate, peers: Peers) -> S
             "MESHCTL_KEEP_CALLS": keep,
             "MESHCTL_RATE_LIMIT": limit,
             "MESHCTL_PUBLISH_RATE": quota,
+            "MESHCTL_KEEP_FREE": quota,
         },
     )
 

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from meshd.api import openapi
 from meshd.api.routes import Routes
@@ -101,8 +102,8 @@ class Dispatcher:
             return await self._stream(request, answer, partial(self._readmit, principal, call))
         return json_answer(answer)
 
-    async def call(self, principal: Principal, name: str, arguments: bytes) -> Any:
-        """Make the call of that name for who holds its arguments as one JSON object.
+    async def call(self, principal: Principal, name: str, arguments: bytes | Struct) -> Any:
+        """Make the call of that name for who holds its arguments as one JSON object, or read.
 
         Raises:
             MeshError and the like: whatever `failure` makes an error of.
@@ -110,6 +111,8 @@ class Dispatcher:
         call = self._rows[name]
 
         async def read() -> Any:
+            if isinstance(arguments, Struct):
+                return arguments
             return _from_body(call, arguments, {})
 
         return await self._perform(self._within(principal, call, principal.org), call, read)
@@ -149,6 +152,8 @@ class Dispatcher:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.body_exists and request.content_type != JSON:
             raise UnsupportedMedia
+        if request.content.is_eof():
+            return await request.read()  # all of it has arrived
         try:
             async with asyncio.timeout(self._body_deadline):
                 return await request.read()
@@ -209,6 +214,8 @@ def _from_body(call: Call, body: bytes, fields: dict[str, str]) -> Any:
         given = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
         if unknown := given.keys() - set(call.asks.__struct_fields__):
             raise BadRequest(f"{call.name} knows no field {_listed(unknown)}")
+        if not fields:
+            return msgspec.json.decode(body or b"{}", type=call.asks)
         for name, value in fields.items():
             given[name] = msgspec.Raw(msgspec.json.encode(value))
         return msgspec.json.decode(msgspec.json.encode(given), type=call.asks)

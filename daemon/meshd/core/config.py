@@ -112,6 +112,10 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "MESHCTL_KEEP_FREE", kinds.RATE, "256",
+        "MiB of the disk that events do not fill: with less left none is taken.", live=True,
+    ),
+    Setting(
         "MESHCTL_MASTER_KEY_COMMAND", kinds.COMMAND, "",
         "Program that prints the vault's master key; run without a shell.",
     ),
@@ -178,6 +182,7 @@ class Config:
     keep_calls: int
     rate_limit: int | None
     publish_rate: int
+    keep_free: int
     master_key_command: tuple[str, ...]
     credentials: Path | None
     keyring: bool
@@ -258,6 +263,7 @@ class Config:
             keep_calls=read.keep_calls,
             rate_limit=read.rate_limit,
             publish_rate=read.publish_rate,
+            keep_free=read.keep_free,
             given={**self.given, **live},
         )
 
@@ -323,6 +329,7 @@ def read_config(
         keep_calls=value["MESHCTL_KEEP_CALLS"],
         rate_limit=value["MESHCTL_RATE_LIMIT"],
         publish_rate=value["MESHCTL_PUBLISH_RATE"],
+        keep_free=value["MESHCTL_KEEP_FREE"],
         master_key_command=value["MESHCTL_MASTER_KEY_COMMAND"],
         credentials=value["CREDENTIALS_DIRECTORY"],
         keyring=value["MESHCTL_KEYRING"],

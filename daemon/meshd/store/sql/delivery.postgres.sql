@@ -25,3 +25,10 @@ UPDATE deliveries SET state = 'done', available_at = NULL, ended_at = :now, erro
 WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
   AND subscription_id IN (SELECT jsonb_array_elements_text(CAST(CAST(:subscriptions AS TEXT) AS JSONB)))
 RETURNING id
+
+-- name: delivery.held
+-- As everywhere; they stay so until the unit ends.
+SELECT id, fence FROM deliveries
+WHERE org_id = :org_id AND state = 'inflight'
+  AND id IN (SELECT jsonb_array_elements_text(CAST(CAST(:ids AS TEXT) AS JSONB)))
+ORDER BY id FOR UPDATE

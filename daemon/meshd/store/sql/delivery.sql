@@ -1,12 +1,13 @@
 -- name: delivery.add
 -- One event for one subscription, in the event's own unit. A subscription that another daemon has
--- just removed gets none.
+-- just removed gets none, nor does an event that was there before: "own" tells this one.
 INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, available_at,
                         created_at, order_key)
 SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :now, :now,
        CAST(:order_key AS TEXT)
 FROM events, subscriptions
 WHERE events.org_id = :org_id AND events.source = :source AND events.id = :event
+  AND COALESCE(events.own_id, events.id) = :own
   AND subscriptions.org_id = :org_id AND subscriptions.id = :subscription
 
 -- name: delivery.due
@@ -55,7 +56,11 @@ UPDATE deliveries
 SET state = :state, available_at = :available_at, attempt = :attempt, crashes = 0,
     lease_owner = NULL, deferred_since = :deferred_since, error = :error, ended_at = :ended_at
 WHERE org_id = :org_id AND id = :id AND fence = :fence AND state = 'inflight'
-RETURNING id
+
+-- name: delivery.held
+-- Which of some deliveries, a JSON array of ids, are inflight, and by whose claim.
+SELECT id, fence FROM deliveries
+WHERE org_id = :org_id AND state = 'inflight' AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: delivery.orphans
 -- What a daemon of this file had when it was killed: nobody else can have it.
