@@ -75,7 +75,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     (
         "MESHCTL_KEEP_FREE",
         "256",
-        "MiB of the disk that events do not fill: with less left none is taken.",
+        "MiB of the disk that events leave free.",
     ),
     (
         "MESHCTL_MASTER_KEY_COMMAND",

@@ -25,6 +25,9 @@ POLL = 1.0
 ATTEMPT = 60.0
 """Seconds that an attempt may take."""
 HEARTBEAT = 30.0
+LATE = 30.0
+"""Seconds after which a claim is no longer begun with: an attempt of the full length would outlive its
+lease. So it is when the machine slept, or the database was slow to say that the claim is ours."""
 DRAIN = 5.0
 """Seconds that attempts get to end when the daemon stops."""
 AT_ONCE = 256
@@ -165,6 +168,10 @@ class Dispatcher:
         if not wanted:
             return
         claims = await self._queue.claim(org, wanted)
+        if self._clock.monotonic() - now > LATE:
+            log.warning("%d deliveries were claimed too slowly, and are given back", len(claims))
+            await self._queue.release(claims)
+            return
         batches = {one.id for one in subscribers if one.batches}
         by_subscription: dict[str, list[Claim]] = {}
         for claim in claims:

@@ -113,7 +113,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "MESHCTL_KEEP_FREE", kinds.RATE, "256",
-        "MiB of the disk that events do not fill: with less left none is taken.", live=True,
+        "MiB of the disk that events leave free.", live=True,
     ),
     Setting(
         "MESHCTL_MASTER_KEY_COMMAND", kinds.COMMAND, "",
