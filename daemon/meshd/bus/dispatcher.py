@@ -26,8 +26,8 @@ ATTEMPT = 60.0
 """Seconds that an attempt may take."""
 HEARTBEAT = 30.0
 LATE = 30.0
-"""Seconds after which a claim is no longer begun with: an attempt of the full length would outlive its
-lease. So it is when the machine slept, or the database was slow to say that the claim is ours."""
+"""Seconds after which a claim is no longer begun with: a whole attempt would outlive its lease. So
+it is when the machine slept, or the database was slow to say that the claim is ours."""
 DRAIN = 5.0
 """Seconds that attempts get to end when the daemon stops."""
 AT_ONCE = 256

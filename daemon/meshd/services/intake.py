@@ -6,9 +6,9 @@ elsewhere.
 
 import asyncio
 import json
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ from meshd.store.scoped import ScopedDatabase
 MOST = 128
 """Events in one unit at most."""
 LINGER = 0.003
-"""Seconds that a unit waits for as many events as came in the two before: whoever publishes one after
-the other is just about to send the next, and would else wait for another sync."""
+"""Seconds that a unit waits for as many events as came last: whoever publishes one after the other
+is just about to send the next, and would else wait for another sync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,21 @@ class Arrived:
     stored: "asyncio.Future[Row | None]"
 
 
+class _Waiting(deque[Arrived]):
+    """Events of an org; `more` is set when one comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = asyncio.Event()
+
+
 class Intake:
     """Stores events. While one unit of an org is written, the next one gathers."""
 
     def __init__(self, db: ScopedDatabase) -> None:
         self._db = db
         self._tasks = TaskGroup("intake")
-        self._waiting: dict[str, deque[Arrived]] = {}
+        self._waiting: dict[str, _Waiting] = {}
 
     async def store(
         self, org: str, event: Mapping[str, Any], deliveries: Sequence[Mapping[str, Any]]
@@ -51,9 +59,10 @@ class Intake:
         one = Arrived(event, deliveries, asyncio.get_running_loop().create_future())
         waiting = self._waiting.get(org)
         if waiting is None:
-            waiting = self._waiting[org] = deque()
+            waiting = self._waiting[org] = _Waiting()
             self._tasks.start(f"events of {org}", self._drain(org, waiting))
         waiting.append(one)
+        waiting.more.set()
         return await one.stored
 
     async def stop(self) -> None:
@@ -62,7 +71,7 @@ class Intake:
         for waiting in self._waiting.values():
             _fail(waiting, StoreUnavailable("the daemon is stopping"))
 
-    async def _drain(self, org: str, waiting: deque[Arrived]) -> None:
+    async def _drain(self, org: str, waiting: _Waiting) -> None:
         group: list[Arrived] = []
         expected = 1
         try:
@@ -106,11 +115,13 @@ class Intake:
         return {_name(row): row for row in rows}
 
 
-async def _gathered(waiting: deque[Arrived], expected: int) -> None:
+async def _gathered(waiting: _Waiting, expected: int) -> None:
     """Until so many wait, or for a moment."""
-    end = time.monotonic() + LINGER
-    while len(waiting) < expected and time.monotonic() < end:
-        await asyncio.sleep(LINGER / 6)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER):
+            while len(waiting) < expected:
+                waiting.more.clear()
+                await waiting.more.wait()
 
 
 def _name(event: Mapping[str, Any]) -> tuple[str, str]:

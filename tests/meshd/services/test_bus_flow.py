@@ -11,12 +11,14 @@ from meshd.bus.dispatcher import OF_A_SUBSCRIPTION, OF_AN_ORG
 from meshd.bus.queue import Claim
 from meshd.bus.retry import Outcome
 from meshd.bus.signing import headers
+from meshd.core.clock import MICROSECONDS
 from meshd.core.secret import Secret
+from meshd.services.sweeping import DAY, Retention, Sweeper
 from meshd.services.syncing import Wanted
 from meshd.store.db import Step
 from meshd.wire.connection import ConnectionAddStdio
 from meshd.wire.errors import BadRequest, Conflict, Denied, RateLimited, StorageFull
-from meshd.wire.event import EventPublish
+from meshd.wire.event import EventList, EventPublish
 from meshd.wire.key import KeyEdit
 from meshd.wire.subscription import (
     SecretRotate,
@@ -24,10 +26,10 @@ from meshd.wire.subscription import (
     SubscriptionEdit,
     WebhookAdd,
 )
-from tests.support import stdio_server
+from tests.support import fault, stdio_server
 from tests.support.bus import Bus
 from tests.support.floors import Floors
-from tests.support.upstream import Upstream, answer, upstream
+from tests.support.upstream import Reply, Upstream, answer, upstream
 
 
 @pytest.fixture
@@ -180,6 +182,64 @@ async def test_what_is_no_webhook_has_no_secret(bus: Bus) -> None:
     await bus.subscriptions.add(bus.house.owner, asked)
     with pytest.raises(BadRequest):
         await bus.subscriptions.rotate_secret(bus.house.owner, SecretRotate(subscription="s"))
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "attempt", "pause"),
+    [
+        (answer(b"ok"), "delivered", 1, None),
+        (fault.cut_json, "delivered", 1, None),
+        (answer(b"", status="302 Found"), "failed", 1, 1),
+        (answer(b"", status="500 Oops"), "failed", 1, 1),
+        (answer(b"", "Retry-After: 90", status="429 Slow"), "deferred", 0, 90),
+        (answer(b"", "Retry-After: soon", status="429 Slow"), "failed", 1, 1),
+        (fault.no_http, "failed", 1, 1),
+        (fault.reset, "failed", 1, 1),
+        (answer(b"", status="410 Gone"), "gone", 1, None),
+    ],
+    ids=["200", "200-cut", "302", "500", "429", "429-soon", "garbage", "reset", "410"],
+)
+async def test_what_a_target_s_answer_means(
+    bus: Bus, receiver: Upstream, reply: Reply, outcome: str, attempt: int, pause: int | None
+) -> None:
+    """The status decides, whatever becomes of the body; attempts are exact, and so is the wait."""
+    receiver.replies[""] = reply
+    asked = WebhookAdd(types=["a"], webhook=receiver.url, name="s")
+    await bus.subscriptions.add_webhook(bus.house.owner, asked)
+    await bus.publish("a", id="1")
+    await bus.turn()
+    (row,) = await bus.rows(event="1")
+    shown = await bus.deliveries.show(bus.house.owner, row.id)
+    assert [one.outcome for one in shown.attempts] == [outcome]
+    assert row.attempt == attempt
+    due = await bus.dispatcher._queue.due()
+    waits = [(at - bus.house.clock.now()) / MICROSECONDS for at in due.values()]
+    assert waits == ([] if pause is None else [pytest.approx(pause, rel=0.1)])
+    assert len(receiver.seen) == 1
+
+
+async def test_retention_keeps_the_database_flat(bus: Bus) -> None:
+    """Days of events: after each day's sweep there is no more than the days that are kept."""
+    house = bus.house
+    scripted(bus, {})
+    await hook(bus)
+    sweeper = Sweeper(
+        house.scoped, house.scoped_calls, house.keys, house.records, house.clock,
+        Retention(events=2 * DAY, calls=DAY),
+    )  # fmt: skip
+    sizes = []
+    for day in range(6):
+        for number in range(60):
+            await bus.publish("a", b'"%b"' % (b"x" * 2000), id=f"{day}-{number}")
+        while await bus.rows(state="ready"):
+            await bus.turn()
+        house.clock.advance(86_400)
+        await house.directory.refresh()
+        await sweeper.sweep()
+        sizes.append(len(await bus.deliveries.events(house.owner, EventList(limit=1000))))
+    assert max(sizes[2:]) <= 2 * 62, sizes
+    assert sizes[-1] == sizes[-2], "it grows no more"
+    assert len(await bus.rows(limit=1000)) <= 2 * 62
 
 
 async def test_a_disk_that_is_nearly_full_takes_nothing_and_loses_nothing(bus: Bus) -> None:
