@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--at|--bodies|--call|--connection|--count|--cron|--cwd|--data|--describe|--description|--env|--env-file|--event|--expires|--file|--filter|--header|--hide|--id|--idle|--instructions|--keep|--key|--limit|--lines|--misfire|--mode|--name|--naming|--org|--overlap|--pin|--port|--prompts|--publisher|--remove-env|--remove-header|--rename|--reset|--resources|--revoke|--role|--signature|--since|--source|--state|--subject|--subscription|--time|--to|--tools|--transport|--trust|--type|--tz|--url|--webhook) skip=1 ;;
+            --after|--allow|--args|--at|--bodies|--call|--connection|--count|--cron|--cwd|--data|--describe|--description|--env|--env-file|--event|--expires|--file|--filter|--for|--header|--hide|--id|--idle|--instructions|--keep|--key|--limit|--lines|--misfire|--mode|--name|--naming|--ordered-by|--org|--overlap|--owner|--pin|--port|--prompts|--publisher|--remove-env|--remove-header|--rename|--reset|--resources|--revoke|--role|--signature|--since|--source|--state|--subject|--subscription|--time|--to|--tools|--transport|--trust|--type|--tz|--url|--webhook) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -25,8 +25,8 @@ _meshctl() {
         'key ') words='list show add edit rotate revoke' ;;
         'tool ') words='list show call diff approve' ;;
         'call ') words='list show tail' ;;
-        'event ') words='tail publish list show retry replay cancel stats dead' ;;
-        'subscription ') words='list show add pause resume remove test' ;;
+        'event ') words='tail publish list show retry replay cancel ack stats dead' ;;
+        'subscription ') words='list show add pause resume sync edit rotate-secret remove test' ;;
         'delivery ') words='list show' ;;
         'schedule ') words='list show add pause resume remove next run' ;;
         'webhook ') words='list show add pause resume rotate remove' ;;
@@ -71,8 +71,8 @@ _meshctl() {
         'virtual remove') depth=2 options='--help' names='' ;;
         'key list') depth=2 options='--help' names='' ;;
         'key show') depth=2 options='--help' names='key' ;;
-        'key add') depth=2 options='--allow --role --expires --read-only --help' names='' ;;
-        'add-key '*) depth=1 options='--allow --role --expires --read-only --help' names='' ;;
+        'key add') depth=2 options='--allow --role --expires --read-only --for --help' names='' ;;
+        'add-key '*) depth=1 options='--allow --role --expires --read-only --for --help' names='' ;;
         'key edit') depth=2 options='--allow --revoke --role --no-role --read-only --no-read-only --expires --name --help' names='key' ;;
         'key rotate') depth=2 options='--help' names='key' ;;
         'key revoke') depth=2 options='--help' names='key' ;;
@@ -92,13 +92,17 @@ _meshctl() {
         'event retry') depth=2 options='--help' names='' ;;
         'event replay') depth=2 options='--help' names='' ;;
         'event cancel') depth=2 options='--help' names='' ;;
+        'event ack') depth=2 options='--for --help' names='' ;;
         'event stats') depth=2 options='--help' names='' ;;
         'event dead') depth=2 options='--all --subscription --limit --help' names='' ;;
         'subscription list') depth=2 options='--help' names='' ;;
         'subscription show') depth=2 options='--help' names='' ;;
-        'subscription add') depth=2 options='--type --connection --webhook --call --args --name --filter --publisher --help' names='' ;;
+        'subscription add') depth=2 options='--type --connection --webhook --call --args --name --filter --publisher --ordered-by --help' names='' ;;
         'subscription pause') depth=2 options='--help' names='' ;;
         'subscription resume') depth=2 options='--help' names='' ;;
+        'subscription sync') depth=2 options='--help' names='connection' ;;
+        'subscription edit') depth=2 options='--owner --help' names='' ;;
+        'subscription rotate-secret') depth=2 options='--keep --help' names='' ;;
         'subscription remove') depth=2 options='--help' names='' ;;
         'subscription test') depth=2 options='--help' names='' ;;
         'delivery list') depth=2 options='--state --subscription --event --limit --help' names='' ;;

@@ -74,6 +74,11 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
     ("MESHCTL_PUBLISH_RATE", "5000", "Events a second that each org may publish."),
     (
+        "MESHCTL_KEEP_FREE",
+        "256",
+        "MiB of the disk that events leave free.",
+    ),
+    (
         "MESHCTL_MASTER_KEY_COMMAND",
         "",
         "Program that prints the vault's master key; run without a shell.",

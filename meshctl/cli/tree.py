@@ -234,6 +234,11 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("event cancel", f"{_CLI}.publish:cancel", "Deliver nothing more of an event."),
     Row(
+        "event ack",
+        f"{_CLI}.publish:ack",
+        "Call an event done for a connection: nothing more of it is handed over there.",
+    ),
+    Row(
         "event stats",
         f"{_CLI}.publish:stats",
         "Show how many deliveries wait, failed or are under way.",
@@ -263,6 +268,21 @@ ROWS: tuple[Row, ...] = (
         "subscription resume",
         f"{_CLI}.subscription:resume",
         "Deliver what was held back, and hear again.",
+    ),
+    Row(
+        "subscription sync",
+        f"{_CLI}.subscription:sync",
+        "Bring the subscriptions of a connection to a list of them.",
+    ),
+    Row(
+        "subscription edit",
+        f"{_CLI}.subscription:edit",
+        "Take a subscription over, as when its owner is gone; it hears and delivers again.",
+    ),
+    Row(
+        "subscription rotate-secret",
+        f"{_CLI}.subscription:rotate_secret",
+        "Sign with a new secret, shown once; the one before signs as well for a while.",
     ),
     Row(
         "subscription remove",

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from meshd.api import openapi
 from meshd.api.followed import Followed
@@ -99,8 +100,8 @@ class Dispatcher:
                 return await ndjson(request, answer, partial(self._readmit, principal, call))
         return json_answer(answer)
 
-    async def call(self, principal: Principal, name: str, arguments: bytes) -> Any:
-        """Make the call of that name for who holds its arguments as one JSON object.
+    async def call(self, principal: Principal, name: str, arguments: bytes | Struct) -> Any:
+        """Make the call of that name for who holds its arguments as one JSON object, or read.
 
         Raises:
             MeshError and the like: whatever `failure` makes an error of.
@@ -108,6 +109,8 @@ class Dispatcher:
         call = self._rows[name]
 
         async def read() -> Any:
+            if isinstance(arguments, Struct):
+                return arguments
             return _from_body(call, arguments, {})
 
         return await self._perform(self._within(principal, call, principal.org), call, read)
@@ -192,6 +195,8 @@ def _from_body(call: Call, body: bytes, fields: dict[str, str]) -> Any:
         given = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
         if unknown := given.keys() - set(call.asks.__struct_fields__):
             raise BadRequest(f"{call.name} knows no field {_listed(unknown)}")
+        if not fields:
+            return msgspec.json.decode(body or b"{}", type=call.asks)
         for name, value in fields.items():
             given[name] = msgspec.Raw(msgspec.json.encode(value))
         return msgspec.json.decode(msgspec.json.encode(given), type=call.asks)

@@ -82,7 +82,7 @@ class Entrance:
         inside = self._inside = OpenHouse(
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
-            EventsIn(self._house.directory, self._house.bus.publishing).handle,
+            EventsIn(self._house.directory, self._dispatcher.call).handle,
             self._inflow.hooks.handle, self._house.is_ready, self._house.limit,
         )  # fmt: skip
         self._house.bus.dispatcher.start()

@@ -25,6 +25,7 @@ from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
+from meshd.services.intake import Intake
 from meshd.services.keys import Keys
 from meshd.services.lifetimes import Lifetimes
 from meshd.services.org_choice import in_org
@@ -35,6 +36,7 @@ from meshd.services.quota import Quota
 from meshd.services.rate_limit import RateLimit
 from meshd.services.readiness import is_ready
 from meshd.services.records import Records
+from meshd.services.room import Room, free_for
 from meshd.services.seals import Seals
 from meshd.services.subscriptions import Subscriptions
 from meshd.services.sweeping import Retention, Sweeper
@@ -57,6 +59,8 @@ class Bus:
     """Events on their way: in, and out again."""
 
     quota: Quota
+    room: Room
+    intake: Intake
     publishing: Publishing
     subscriptions: Subscriptions
     deliveries: Deliveries
@@ -152,9 +156,10 @@ def _open_bus(
     seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
 ) -> Bus:  # fmt: skip
     fan_out = FanOut(lambda: directory.latest.subscriptions)
-    events.deliver_by(fan_out.steps)
-    quota = Quota(config.publish_rate, clock.monotonic)
-    publishing = Publishing(main, events, fan_out, quota, clock)
+    events.deliver_by(fan_out.deliveries)
+    quota, intake = Quota(config.publish_rate, clock.monotonic), Intake(main)
+    room = Room(config.keep_free << 20, free_for(config), clock.monotonic)
+    publishing = Publishing(intake, events, fan_out, quota, room, clock)
 
     async def pause(subscription: str, reason: str) -> None:
         await subscriptions.stop(subscription, reason)
@@ -167,7 +172,7 @@ def _open_bus(
     )
     events.bell.on_ring(dispatcher.wake)
     deliveries = Deliveries(main, directory, events, dispatcher, clock)
-    return Bus(quota, publishing, subscriptions, deliveries, dispatcher, seals)
+    return Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals)
 
 
 async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None:
@@ -180,6 +185,8 @@ async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
     tasks.start("following", house.following.run())
+    tasks.start("owners", house.bus.subscriptions.follow_owners())
+    stack.push_async_callback(house.bus.intake.stop)
     stack.push_async_callback(house.bus.dispatcher.stop)
 
 

@@ -165,6 +165,7 @@ def _open_settings(
 
     def quota(config: Config) -> None:
         house.bus.quota.per_second = config.publish_rate
+        house.bus.room.keep_free = config.keep_free << 20
 
     return Settings(
         config,
@@ -184,6 +185,7 @@ def _open_settings(
             "MESHCTL_KEY_MAX_LIFETIME": lifetimes,
             "MESHCTL_RATE_LIMIT": limit,
             "MESHCTL_PUBLISH_RATE": quota,
+            "MESHCTL_KEEP_FREE": quota,
         },
     )
 

@@ -91,6 +91,10 @@ SETTINGS: tuple[Setting, ...] = (
         live=True,
     ),
     Setting(
+        "MESHCTL_KEEP_FREE", kinds.RATE, "256",
+        "MiB of the disk that events leave free.", live=True,
+    ),
+    Setting(
         "MESHCTL_MASTER_KEY_COMMAND", kinds.COMMAND, "",
         "Program that prints the vault's master key; run without a shell.",
     ),
@@ -169,6 +173,7 @@ class Config:
     key_max_lifetime: int | None
     rate_limit: int | None
     publish_rate: int
+    keep_free: int
     master_key_command: tuple[str, ...]
     credentials: Path | None
     keyring: bool
@@ -253,6 +258,7 @@ class Config:
             key_max_lifetime=read.key_max_lifetime,
             rate_limit=read.rate_limit,
             publish_rate=read.publish_rate,
+            keep_free=read.keep_free,
             given={**self.given, **live},
         )
 
@@ -326,6 +332,7 @@ def read_config(
         key_max_lifetime=value["MESHCTL_KEY_MAX_LIFETIME"],
         rate_limit=value["MESHCTL_RATE_LIMIT"],
         publish_rate=value["MESHCTL_PUBLISH_RATE"],
+        keep_free=value["MESHCTL_KEEP_FREE"],
         master_key_command=value["MESHCTL_MASTER_KEY_COMMAND"],
         credentials=value["CREDENTIALS_DIRECTORY"],
         keyring=value["MESHCTL_KEYRING"],

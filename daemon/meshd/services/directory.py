@@ -302,6 +302,7 @@ def _key(row: Row, admin: str, renew: Callable[[], Principal | None]) -> KeyRow:
         read_only=bool(row["read_only"]),
         expires_at=row["expires_at"],
         instance_admin=row["owner_id"] == admin,
+        connection=row["connection_id"],
         renew=renew,
     )
     return KeyRow(

@@ -20,7 +20,7 @@ from meshd.services.publishing import Publishing
 from meshd.services.subscription_rows import read_maker
 from meshd.store.db import ExpectFailed, Row, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
-from meshd.wire.errors import Denied, RateLimited
+from meshd.wire.errors import Denied, RateLimited, StorageFull
 from meshd.wire.event import EventPublish, Published
 
 FAR = 3600.0
@@ -78,7 +78,7 @@ class Firing:
 
         Raises:
             Denied: the maker may not publish any more.
-            RateLimited: the org publishes too much.
+            RateLimited, StorageFull: the org publishes too much, or the disk is full.
         """
         now = self._clock.now()
         check_publishes(self._directory, read_maker(row), now)
@@ -93,7 +93,7 @@ class Firing:
         self._events.bell.ring()
         return Published(
             id=event, type=row["type"], source=fired.params["source"], time=iso(now),
-            deliveries=len(fired.also), duplicate=False,
+            deliveries=sum(len(step.rows or ()) for step in fired.also), duplicate=False,
         )  # fmt: skip
 
     async def _settle(self, row: Row, now: int) -> bool:
@@ -111,7 +111,7 @@ class Firing:
             return True
         try:
             return await self._carry_out(row, planned, now)
-        except RateLimited:
+        except (RateLimited, StorageFull):
             return False
         except ExpectFailed:
             return True  # another daemon was here, or somebody paused or removed it
@@ -121,7 +121,7 @@ class Firing:
 
     async def _go_past(self, row: Row, alone: Plan, now: int) -> None:
         """Some slot was fired already, since the clock was set back: take the first one alone."""
-        with suppress(ExpectFailed, RateLimited):
+        with suppress(ExpectFailed, RateLimited, StorageFull):
             try:
                 await self._fire_all(row, alone, now)
             except UniqueViolation:

@@ -21,7 +21,7 @@ from meshd.services.grants import (
     without_grant,
 )
 from meshd.services.lifetimes import Lifetimes
-from meshd.services.lookup import find_key, find_target
+from meshd.services.lookup import find_connection, find_key, find_target
 from meshd.services.principal import Permissions, Principal
 from meshd.store.db import ExpectFailed, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
@@ -122,7 +122,10 @@ class Keys:
             made = self._made(who, name, asked, now)
             check_within(who, made)
             minted = apikey.mint("s")
-            row = {**_columns(made), **_secret_columns(minted), "owner_id": made.owner, "now": now}
+            row = {
+                **_columns(made), **_secret_columns(minted), "owner_id": made.owner, "now": now,
+                "connection_id": made.connection,
+            }  # fmt: skip
             about = {"name": name, "role": made.role, "expires_at": iso_or_none(made.expires_at)}
             try:
                 await self._write(
@@ -199,6 +202,9 @@ class Keys:
     def _made(self, who: Principal, name: str, asked: KeyAdd, now: int) -> Principal:
         """The key that is asked for. Raises as `add`."""
         role = check_role(asked.role)
+        speaks_for = None
+        if asked.connection is not None:
+            speaks_for = find_connection(self._directory.view, who.org, asked.connection).id
         permissions: Permissions = {}
         if asked.allow is not UNSET:
             permissions = self._with(who, permissions, asked.allow)
@@ -208,7 +214,7 @@ class Keys:
             id=new_id("key"), name=name, kind="key", org=who.org, owner=who.owner,
             permissions=permissions, role=role, read_only=asked.read_only,
             expires_at=self.lifetimes.of_new(asked.expires, now, f"meshctl key add {name}"),
-            instance_admin=who.instance_admin,
+            instance_admin=who.instance_admin, connection=speaks_for,
         )  # fmt: skip
 
     def _edited(self, who: Principal, key: Principal, asked: KeyEdit) -> Principal:
@@ -261,7 +267,9 @@ class Keys:
             id=key.id, name=key.name, prefix=row.prefix, last_four=row.last_four,
             permissions=dict(to_json(key.permissions)),
             grants=show_grants(key.permissions, name_of), role=key.role,
-            read_only=key.read_only, owner=key.owner, created_at=iso(row.created_at),
+            read_only=key.read_only, owner=key.owner,
+            connection=name_of(key.connection) if key.connection else None,
+            created_at=iso(row.created_at),
             last_used_at=iso_or_none(self._used.get(key.id) or row.last_used_at),
             expires_at=iso_or_none(key.expires_at),
         )  # fmt: skip

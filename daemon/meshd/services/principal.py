@@ -30,6 +30,8 @@ class Principal:
     read_only: bool = False
     expires_at: int | None = None
     instance_admin: bool = False
+    connection: str | None = None
+    """Id of the connection whose key it is, and as which it publishes."""
     renew: Callable[[], "Principal | None"] | None = field(default=None, repr=False)
     scopes: dict[str, "object"] = field(default_factory=dict, repr=False, init=False)
 

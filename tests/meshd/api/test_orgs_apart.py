@@ -28,7 +28,11 @@ INITIALIZE = {
 BODIES: dict[str, dict[str, Any]] = {
     "connection.edit": {"bodies": "off"},
     "connection.edit_stdio": {"bodies": "off"},
+    "key.add": {"name": "made"},
     "key.edit": {"role": "user"},
+    "event.ack": {"connection": "github"},
+    "subscription.edit": {"owner": "me"},
+    "subscription.sync": {"connection": "github", "subscriptions": []},
     "tool.call": {"arguments": {}},
     "org.rename": {"name": "taken-over"},
     "virtual.create": {"name": "made"},

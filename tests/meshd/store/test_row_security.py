@@ -30,17 +30,18 @@ ROWS = [
     Step("key.add", {
         "id": "key", "name": "k", "prefix": "p", "digest": b"d", "last_four": "1234",
         "permissions": "{}", "role": None, "read_only": 0, "owner_id": "usr", "now": 1,
-        "expires_at": None,
+        "expires_at": None, "connection_id": None,
     }),
     Step("event.add", {
         "id": "e", "type": "t", "source": "s", "subject": None, "time": 1, "data": "{}",
     }),
     Step("subscription.add", {
         "id": "sub", "name": "s", "types": "[]", "publisher": None, "filter": None, "kind": "webhook",
-        "target": "{}", "url": b"x", "secret": b"x", "maker": "{}", "owner_id": "usr", "now": 1,
+        "target": "{}", "url": b"x", "secret": b"x", "maker": "{}", "owner_id": "usr", "now": 1, "ordered_by": None,
     }),
     Step("delivery.add", {
-        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1, "at": 1,
+        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1, "own": "e",
+        "at": 1, "order_key": None,
     }),
     Step("delivery.attempted", {
         **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
