@@ -140,6 +140,11 @@ def read_tool(raw: bytes | Raw) -> Definition:
     return _decode_tool(raw)
 
 
+def tokens_of(entry: bytes | Raw) -> int:
+    """About what a definition costs in a prompt."""
+    return -(-len(bytes(entry)) // BYTES_PER_TOKEN)
+
+
 def from_entries(
     entries: Iterable[bytes | Raw],
     listed_at: int,
@@ -159,7 +164,7 @@ def from_entries(
             continue
         tools[tool.name] = tool
         kept[tool.name] = entry if isinstance(entry, Raw) else Raw(entry)
-    tokens = {name: -(-len(bytes(entry)) // BYTES_PER_TOKEN) for name, entry in kept.items()}
+    tokens = {name: tokens_of(entry) for name, entry in kept.items()}
     raw = msgspec.json.encode(list(kept.values()))
     return Definitions(raw, listed_at, tools, tokens, kept, rest or {}, ttl)
 

@@ -112,7 +112,9 @@ async def test_of_an_override_what_is_not_said_stays(shop: Floors) -> None:
         ("create", ToolOverrideEdit(name="with space"), "not a name"),
         ("create", ToolOverrideEdit(name="n" * 129), "not a name"),
         ("create", ToolOverrideEdit(description="n" * 2001), "over 2000"),
-        ("create", ToolOverrideEdit(pinned={"repo": Raw(b'"' + b"n" * 16384 + b'"')}), "over 16"),
+        ("create", ToolOverrideEdit(pinned={"repo": Raw(b'"' + b"n" * 2**18 + b'"')}), "over 256"),
+        ("create", ToolOverrideEdit(pinned={"repo": Raw(b'"\xff"')}), "not valid JSON"),
+        ("create", ToolOverrideEdit(pinned={"repo": Raw(b"[" * 5000 + b"]" * 5000)}), "not valid"),
         ("create", ToolOverrideEdit(pinned={str(n): Raw(b"1") for n in range(51)}), "at most 50"),
     ],
 )
