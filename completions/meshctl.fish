@@ -107,6 +107,7 @@ complete -c meshctl -n '__meshctl_at daemon' -a install -d 'Let the system start
 complete -c meshctl -n '__meshctl_at daemon' -a uninstall -d 'Remove the file that `daemon install` wrote; what runs is left running.'
 complete -c meshctl -n '__meshctl_at help' -a quickstart -d 'From nothing to a first call.'
 complete -c meshctl -n '__meshctl_at help' -a permissions -d 'What a key may do, and how to say it.'
+complete -c meshctl -n '__meshctl_at help' -a pinning -d 'Tools that stay as they were approved.'
 complete -c meshctl -n '__meshctl_at help' -a orgs -d 'Several tenants on one daemon.'
 complete -c meshctl -n '__meshctl_at help' -a events -d 'What happens, and how to follow it.'
 complete -c meshctl -n '__meshctl_at help' -a json -d 'Output for programs.'

@@ -27,6 +27,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "connection.edit": {"bodies": "off"},
     "connection.edit_stdio": {"bodies": "off"},
     "key.edit": {"role": "user"},
+    "tool.approve": {"fingerprints": {"echo": None}},
     "tool.call": {"arguments": {}},
     "org.rename": {"name": "taken-over"},
     "subscription.add": {"types": ["order.*"], "connection": "github"},
