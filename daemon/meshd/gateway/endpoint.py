@@ -152,7 +152,7 @@ class Endpoint:
             == (who.permissions, who.role, who.read_only)
             and now is not None
             and now.enabled
-            and now.revision == row.revision
+            and (now.revision, now.trust) == (row.revision, row.trust)
         )
 
     def find(self, who: Principal, raw_name: str) -> ConnectionRow:
