@@ -309,7 +309,8 @@ connection gets another URL or other credentials. Nothing is approved of a conne
 pinned before it could be reached. Before a call of a pinned tool its list is at most a minute old.
 A change is an event, mesh.tool.changed, with the names under added, removed and changed; an
 approval is mesh.tool.approved. At an open connection tool diff shows the last change. A key needs
-self/tool.diff to see what is withheld, and self/tool.approve to approve it.
+self/tool.diff to see what is withheld, and self/tool.approve to approve it; whoever may edit the
+connection may unpin it. Prompts and resources are not pinned.
 
 Characters that nobody sees, or that a terminal obeys, are shown as escapes such as \\u202e."""
 

@@ -111,7 +111,8 @@ def pinned(item: Item) -> str:
             f" meshctl tool approve {item['name']}"
         )
     known = when.plural(item["tools"], "tool")
-    return f"pinned: {known} approved as listed now; whatever changes is withheld until approved"
+    held = f", {item['withheld']} withheld" if item.get("withheld") else ""
+    return f"pinned: {known} approved as listed now{held}; what changes is withheld until approved"
 
 
 def next_steps(item: Item) -> list[str]:

@@ -178,7 +178,8 @@ class Endpoint:
         if isinstance(row, VirtualTarget):
             return self._virtuals.serves(row)
         now = self._directory.view.connections.get(row.id)
-        return now is not None and now.enabled and now.revision == row.revision
+        same = now is not None and (now.revision, now.trust) == (row.revision, row.trust)
+        return same and now is not None and now.enabled
 
     def find(self, who: Principal, raw_name: str) -> ConnectionRow:
         """The connection of that name or id, percent-encoded; `self` is one as well.

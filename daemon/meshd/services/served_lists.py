@@ -123,7 +123,11 @@ class ServedLists:
             else:
                 await self._tools.relist(row, within=PATIENCE)
         except MeshError as error:
-            self._failed[row.id] = _Failure(row.revision, time.monotonic() + RETRY, error)
+            now = time.monotonic()
+            self._failed = {
+                one: failed for one, failed in self._failed.items() if failed.until > now
+            }
+            self._failed[row.id] = _Failure(row.revision, now + RETRY, error)
             raise
         self._failed.pop(row.id, None)
 

@@ -183,7 +183,6 @@ class Tools:
                 before.written_at = listed.listed_at
                 await self._db.org(row.org).write(Step("definitions.seen", _about(row, listed)))
             return before.listed
-        self._known[row.id] = _Known(row.revision, listed, said, listed.listed_at)
         steps = [Step("definitions.put", {**_about(row, listed), "tools": listed.raw}, expect=1)]
         if before is not None and (changed := difference(before.listed, listed)):
             by, about = the_daemon(row.org), told(row.name, changed)
@@ -193,6 +192,8 @@ class Tools:
                 *steps, Step("revision.bump", {"topic": "definitions"})
             )
             self._events.bell.ring()
+        # Not before: what could not be written is found to differ once more, and told of then.
+        self._known[row.id] = _Known(row.revision, listed, said, listed.listed_at)
         return listed
 
     def forget(self, row: ConnectionRow) -> Step:

@@ -33,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "event.ack": {"connection": "github"},
     "subscription.edit": {"owner": "me"},
     "subscription.sync": {"connection": "github", "subscriptions": []},
+    "tool.approve": {"fingerprints": {"echo": None}},
     "tool.call": {"arguments": {}},
     "org.rename": {"name": "taken-over"},
     "virtual.create": {"name": "made"},

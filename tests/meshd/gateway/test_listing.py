@@ -21,6 +21,7 @@ from tests.support.upstream import (
     tool,
     upstream,
 )
+from tests.support.wait import until
 
 CHANGED = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
 CLIENT = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}}
@@ -57,14 +58,25 @@ def opened(daemon: Daemon, key: str) -> str:
 
 
 def test_many_clients_cost_one_question(daemon: Daemon, server: Upstream, key: str) -> None:
-    """Also those that come while it is asked."""
+    """Also when they come all at once, and the list is known to be another."""
+    server.replies["tools/call"] = announcing
+    daemon.rpc("a", "tools/call", {"name": "echo", "arguments": {}}, key=key)
     before = len(server.of("tools/list"))
-    daemon.control("POST", "/v1/connections/a/test")
+    gate, reply = threading.Event(), result({"tools": [tool("new")]})
+
+    def waiting(seen: Seen, wire: socket) -> None:
+        gate.wait(60)
+        reply(seen, wire)
+
+    server.replies["tools/list"] = waiting
     clients = [threading.Thread(target=names, args=(daemon, key)) for _ in range(8)]
     for client in clients:
         client.start()
+    until(lambda: len(server.of("tools/list")) > before)
+    gate.set()
     for client in clients:
         client.join()
+    assert names(daemon, key) == ["new"]
     assert len(server.of("tools/list")) == before + 1
 
 

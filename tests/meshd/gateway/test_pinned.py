@@ -44,37 +44,32 @@ class Place:
     def test(self) -> Any:
         return self.daemon.control("POST", "/v1/connections/notes/test")
 
-    def run(self, *words: str) -> Any:
-        """What a command answers as JSON."""
-        ran = meshctl(self.daemon, *words, "--json")
-        assert ran.code == 0, ran.err
-        return json.loads(ran.out)
+    def diff(self) -> Any:
+        return self.daemon.control("GET", "/v1/connections/notes/tool-changes")
 
 
 @pytest.fixture(params=["http", "stdio"])
 def place(request: pytest.FixtureRequest, daemon: Daemon, tmp_path: Path) -> Iterator[Place]:
     """The server lists echo and write, both approved."""
-    if request.param == "http":
-        with upstream() as server:
-
-            def change(*tools: Any) -> None:
-                server.replies["tools/list"] = result({"tools": list(tools)})
-
-            change(ECHO, WRITE)
-            ran = meshctl(daemon, "connect", "notes", server.url, "--trust", "pinned")
-            assert "pinned: 2 tools approved" in ran.err
-            yield Place(daemon, change)
-        return
     file = tmp_path / "tools.json"
+    with upstream() as server:
 
-    def write(*tools: Any) -> None:
-        file.write_text(json.dumps(tools))
+        def change(*tools: Any) -> None:
+            server.replies["tools/list"] = result({"tools": list(tools)})
+            file.write_text(json.dumps(tools))
 
-    write(ECHO, WRITE)
-    command = changing_server.command(file)
-    ran = meshctl(daemon, "connect", "notes", "--trust", "pinned", "--", *command)
-    assert "pinned: 2 tools approved" in ran.err, ran.err
-    yield Place(daemon, write)
+        change(ECHO, WRITE)
+        asked = {"name": "notes", "trust": "pinned"}
+        if request.param == "http":
+            daemon.control("POST", "/v1/connections", {**asked, "url": server.url})
+        else:
+            command = changing_server.command(file)
+            daemon.control("POST", "/v1/stdio-connections", {**asked, "command": command})
+        yield Place(daemon, change)
+
+
+HTTP = pytest.mark.parametrize("place", ["http"], indirect=True)
+"""For what does not depend on the transport."""
 
 
 def test_a_rug_pull_from_its_first_moment_to_its_approval(place: Place) -> None:
@@ -104,12 +99,17 @@ def test_a_rug_pull_from_its_first_moment_to_its_approval(place: Place) -> None:
     assert ran.code == 4
     assert "next: meshctl tool approve notes/echo" in ran.err
 
-    marks = {entry["name"]: entry.get("withheld") for entry in place.run("tool", "list", "notes")}
+    ran = meshctl(place.daemon, "tool", "list", "notes")
+    assert [line.split()[2:4] for line in ran.out.splitlines()[1:]] == [
+        ["!", "withheld:"], ["-", "~20"], ["!", "withheld:"],
+    ]  # fmt: skip
+    listed = place.daemon.control("GET", "/v1/tools?connection=notes")
+    marks = {entry["name"]: entry.get("withheld") for entry in listed}
     assert marks == {"echo": "changed", "write": None, "extra": "new"}
     mine = place.daemon.tcp("GET", "/v1/tools?connection=notes", key=place.key).json()
     assert [entry["name"] for entry in mine] == ["write"]
 
-    changes = {row["tool"]: row for row in place.run("tool", "diff", "notes")}
+    changes = {row["tool"]: row for row in place.diff()}
     assert changes["echo"]["change"] == "changed"
     assert changes["echo"]["fields"] == ["description"]
     assert changes["echo"]["before"] == ECHO
@@ -126,10 +126,11 @@ def test_a_rug_pull_from_its_first_moment_to_its_approval(place: Place) -> None:
     assert place.call("extra")["isError"]
 
 
+@HTTP
 def test_an_approval_is_of_what_was_shown(place: Place) -> None:
     """A tool that changes again in between is not approved."""
     place.change(EVIL, WRITE)
-    (shown,) = place.run("tool", "diff", "notes")
+    (shown,) = place.diff()
     place.change({**EVIL, "description": "Worse."}, WRITE)
     place.test()
     asked = {"fingerprints": {"echo": shown["fingerprint"]}}
@@ -138,17 +139,19 @@ def test_an_approval_is_of_what_was_shown(place: Place) -> None:
     assert place.listed() == ["write"]
 
 
+@HTTP
 def test_what_is_written_otherwise_is_the_same(place: Place) -> None:
     """The order of members does not matter, and the approved list stays as it is."""
     place.change(dict(reversed(ECHO.items())), WRITE)
     place.test()
     assert place.listed() == ["echo", "write"]
-    assert place.run("tool", "diff", "notes") == []
+    assert place.diff() == []
 
 
+@HTTP
 def test_a_tool_that_is_gone_may_come_back_until_that_is_approved(place: Place) -> None:
     place.change(ECHO)
-    (row,) = place.run("tool", "diff", "notes")
+    (row,) = place.diff()
     assert (row["tool"], row["change"], row["after"], row["withheld"]) == (
         "write", "removed", None, False,
     )  # fmt: skip
@@ -162,6 +165,7 @@ def test_a_tool_that_is_gone_may_come_back_until_that_is_approved(place: Place) 
     assert place.listed() == ["echo"]
 
 
+@HTTP
 def test_everybody_who_subscribed_hears_of_a_change(place: Place) -> None:
     """As an event of the system, with names alone, once for each change."""
     place.change(EVIL, tool("extra"))
@@ -190,25 +194,27 @@ def test_what_is_approved_outlives_the_daemon(place: Place) -> None:
     assert place.listed() == ["write"]
 
 
+@HTTP
 def test_from_open_to_pinned_and_back(place: Place) -> None:
     """Pinning approves the list as it stands; an open connection shows its last change."""
     meshctl(place.daemon, "connection", "edit", "notes", "--trust", "open")
     place.change(EVIL, WRITE)
     place.test()
     assert place.listed() == ["echo", "write"]
-    (row,) = place.run("tool", "diff", "notes")
+    (row,) = place.diff()
     assert (row["tool"], row["fields"], row["withheld"]) == ("echo", ["description"], False)
     ran = meshctl(place.daemon, "tool", "approve", "notes", "--yes")
     assert (ran.code, "--trust pinned" in ran.err) == (6, True)
     edited = meshctl(place.daemon, "connection", "edit", "notes", "--trust", "pinned")
     assert "2 tools approved" in edited.err
     assert place.listed() == ["echo", "write"]
-    assert place.run("tool", "diff", "notes") == []
+    assert place.diff() == []
     place.change(ECHO, WRITE)
     place.test()
     assert place.listed() == ["write"]
 
 
+@HTTP
 def test_approving_is_a_permission_of_its_own(place: Place) -> None:
     place.change(EVIL, WRITE)
     place.test()
@@ -231,6 +237,15 @@ def test_pages_that_a_client_asks_for_are_held_back_too(daemon: Daemon) -> None:
         server.replies["tools/list"] = result({"tools": [EVIL, WRITE]})
         got = daemon.rpc("notes", "tools/list", {"cursor": "2"}, key=daemon.add_key("k"))
         assert [entry["name"] for entry in got.json()["result"]["tools"]] == ["write"]
+
+
+def test_connecting_says_what_it_approves(daemon: Daemon) -> None:
+    with upstream() as server:
+        ran = meshctl(daemon, "connect", "notes", server.url, "--trust", "pinned")
+        assert "pinned: 2 tools approved as listed now" in ran.err
+        server.replies.clear()
+        ran = meshctl(daemon, "connect", "dead", "http://127.0.0.1:1/mcp", "--trust", "pinned")
+        assert "meshctl tool approve dead" in ran.err
 
 
 def test_what_was_never_listed_is_not_approved(daemon: Daemon) -> None:

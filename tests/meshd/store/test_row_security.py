@@ -25,7 +25,6 @@ ROWS = [
     }),
     Step("credential.put", {"connection_id": "conn", "kind": "env", "name": "A", "blob": b"x"}),
     Step("definitions.put", {"connection_id": "conn", "tools": b"[]", "now": 1, "edition": 0}),
-    Step("approval.put", {"connection_id": "conn", "fingerprints": "{}", "tools": b"[]"}),
     Step("data_key.add", {"version": 1, "wrapped": b"x", "now": 1}),
     Step("key.add", {
         "id": "key", "name": "k", "prefix": "p", "digest": b"d", "last_four": "1234",
@@ -47,6 +46,7 @@ ROWS = [
         **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
         "id": "dlv", "daemon": "run", "outcome": "delivered", "status": None, "error": None,
     }),
+    Step("approval.put", {"connection_id": "conn", "fingerprints": "{}", "tools": b"[]"}),
     Step("delivery.cancel_of", {"subscription": "sub", "now": 1}),
     Step("virtual.add", {
         "id": "vir", "name": "v", "description": "", "instructions": None, "mode": "passthrough",

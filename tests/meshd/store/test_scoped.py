@@ -43,7 +43,7 @@ async def scoped(opening):
 def connection(name):
     return {
         "id": name, "name": "github", "transport": "http", "url": "http://x", "command": None,
-        "cwd": None, "bodies": "off", "now": 1,
+        "cwd": None, "bodies": "off", "now": 1, "trust": "open",
     }  # fmt: skip
 
 
