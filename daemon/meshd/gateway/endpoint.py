@@ -46,7 +46,6 @@ from meshd.services.records import Records
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.wire.errors import (
-    BadRequest,
     MeshError,
     MethodNotAllowed,
     NotFound,
@@ -204,8 +203,6 @@ class Endpoint:
             raise UnsupportedMedia
         version = request.headers.get("MCP-Protocol-Version") if over is None else None
         stateless = _is_stateless(version)
-        if stateless and row.transport == SELF:
-            raise BadRequest("meshctl itself speaks MCP up to 2025-11-25")
         token = None if stateless else request.headers.get("Mcp-Session-Id")
         session = self._sessions.open(token, who, row) if over is None else over.session
         body = await request.read() if request.content.is_eof() else await self._body(request)
@@ -221,7 +218,7 @@ class Endpoint:
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error)
         try:
-            envelope = None if row.transport == SELF else self._envelope(request, message, version)
+            envelope = self._envelope(request, message, version)
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error, bytes(message.id))
         if stateless and envelope is None:
