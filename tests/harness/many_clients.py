@@ -62,7 +62,7 @@ async def _all(
         await server.come()
         await asyncio.to_thread(daemon.connect_http, era, server.url)
     keys = [await asyncio.to_thread(daemon.add_key, f"caller-{number}") for number in range(4)]
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=size.patience)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         for name in names:

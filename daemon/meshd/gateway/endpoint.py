@@ -51,7 +51,6 @@ from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
 from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
-    BadRequest,
     MeshError,
     MethodNotAllowed,
     NotFound,
@@ -219,8 +218,6 @@ class Endpoint:
             raise UnsupportedMedia
         version = request.headers.get("MCP-Protocol-Version") if over is None else None
         stateless = _is_stateless(version)
-        if stateless and row.transport == SELF:
-            raise BadRequest("meshctl itself speaks MCP up to 2025-11-25")
         token = None if stateless else request.headers.get("Mcp-Session-Id")
         session = self._sessions.open(token, who, row) if over is None else over.session
         mode = request.query.get("mode") if row.transport == VIRTUAL else None
@@ -239,7 +236,7 @@ class Endpoint:
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error)
         try:
-            envelope = None if row.transport == SELF else self._envelope(request, message, version)
+            envelope = self._envelope(request, message, version)
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error, bytes(message.id))
         if stateless and envelope is None:

@@ -136,7 +136,7 @@ class Stateless:
         except MeshError as error:
             self._failed(exchange, error, record)
             body = answers.failed(error, bytes(exchange.message.id))
-        except asyncio.CancelledError:
+        except BaseException:
             await progress.stop()
             raise
         ended = await progress.end(body)

@@ -18,7 +18,7 @@ OPENS_AT = 5
 """Failures in a row, of calls and probes, from which on calls are held back."""
 RESTART = 2.0
 """Seconds for which a server that was there before may be gone without anybody being refused."""
-GLANCE = 0.05
+GLANCE = 0.025
 """Seconds between two probes in that time."""
 
 Probe = Callable[[], Awaitable[None]]
