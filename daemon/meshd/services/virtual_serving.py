@@ -14,7 +14,7 @@ from meshd.protocol.versions import Era
 from meshd.services.access import Decision, Kind, Way, decide, permission_set, scope_at
 from meshd.services.child_lists import ChildLists, Seen
 from meshd.services.composing import Composed, Exposed, Route, Step, Thing
-from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.directory import ConnectionRow, Directory, View
 from meshd.services.principal import Principal
 from meshd.services.tools import Tools
 from meshd.services.virtual_rows import VIRTUAL, VirtualRow
@@ -74,6 +74,8 @@ class VirtualServing:
         self._composed: OrderedDict[tuple[str, str, Thing], _Kept] = OrderedDict()
         self._allowed: OrderedDict[Hashable, Allowed] = OrderedDict()
         self._held: Held = {}
+        self._grown_of: View | None = None
+        self._grown: dict[tuple[str, str], Node] = {}
 
     def named(self, who: Principal, name: str) -> VirtualRow | None:
         """The virtual MCP of that name or id in the principal's org."""
@@ -115,11 +117,10 @@ class VirtualServing:
 
     def present(self, target: VirtualTarget) -> Node:
         """The tree as it stands now. An empty one where there is none any more."""
-        view = self._directory.view
-        if target.id == DEFAULT:
-            return grown_default(view, target.org)
-        row = view.virtuals.get(target.id)
-        return grown(view, row) if row is not None else Node(target.id, "", "prefixed", None, ())
+        row = self._directory.view.virtuals.get(target.id)
+        if row is None and target.id != DEFAULT:
+            return Node(target.id, "", "prefixed", None, ())
+        return self._tree(target.org, row)
 
     async def allowed(
         self, target: VirtualTarget, thing: Thing
@@ -184,9 +185,19 @@ class VirtualServing:
             if paused is not None
         ]
 
+    def _tree(self, org: str, row: VirtualRow | None) -> Node:
+        """The tree as the present snapshot has it; grown once for each."""
+        view, key = self._directory.view, (org, row.id if row is not None else DEFAULT)
+        if view is not self._grown_of:
+            self._grown_of, self._grown = view, {}
+        node = self._grown.get(key)
+        if node is None:
+            node = grown(view, row) if row is not None else grown_default(view, org)
+            self._grown[key] = node
+        return node
+
     def _target(self, who: Principal, row: VirtualRow | None) -> VirtualTarget:
-        view = self._directory.view
-        node = grown(view, row) if row is not None else grown_default(view, who.org)
+        node = self._tree(who.org, row)
         return VirtualTarget(
             id=node.id, org=who.org, name=node.name, transport=VIRTUAL, url=None, command=(),
             cwd=None, bodies="off", enabled=True, created_at=0, sealed=(),
@@ -217,6 +228,8 @@ class VirtualServing:
         if kept is None or kept[1] != stamps or kept[0] != target.node:
             made = compose_tree(target.node, thing, lists, self._held)
             kept = self._composed[key] = (target.node, stamps, made)
+        elif kept[0] is not target.node:
+            kept = self._composed[key] = (target.node, *kept[1:])
         self._composed.move_to_end(key)
         if len(self._composed) > MAX_COMPOSED:
             (_, ident, least), _ = self._composed.popitem(last=False)
