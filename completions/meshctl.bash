@@ -58,7 +58,7 @@ _meshctl() {
         'org rename') depth=2 options='--help' names='org' ;;
         'org remove') depth=2 options='--help' names='org' ;;
         'virtual list') depth=2 options='--help' names='' ;;
-        'virtual show') depth=2 options='--help' names='' ;;
+        'virtual show') depth=2 options='--tokens --help' names='' ;;
         'virtual create') depth=2 options='--description --instructions --mode --naming --help' names='' ;;
         'virtual edit') depth=2 options='--name --description --instructions --mode --naming --help' names='' ;;
         'virtual attach') depth=2 options='--tools --no-tools --resources --no-resources --prompts --no-prompts --rename --describe --hide --pin --reset --help' names='' ;;

@@ -159,6 +159,7 @@ complete -c meshctl -n '__meshctl_at org show' -a '(meshctl completion names org
 complete -c meshctl -n '__meshctl_at org use' -a '(meshctl completion names org 2>/dev/null)'
 complete -c meshctl -n '__meshctl_at org rename' -a '(meshctl completion names org 2>/dev/null)'
 complete -c meshctl -n '__meshctl_at org remove' -a '(meshctl completion names org 2>/dev/null)'
+complete -c meshctl -n '__meshctl_in virtual show' -l tokens -d 'Measure what its list costs in each mode.'
 complete -c meshctl -n '__meshctl_in virtual create' -l description -r -d 'What it is for; or @FILE, @-, env:NAME.'
 complete -c meshctl -n '__meshctl_in virtual create' -l instructions -r -d 'What its clients are told at the start; or @FILE.'
 complete -c meshctl -n '__meshctl_in virtual create' -l mode -r -d 'Offer each tool, or three that search and call.'

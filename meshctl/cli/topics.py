@@ -228,7 +228,9 @@ A pinned argument has that value in every call and a hidden one is left out; cli
 What is pinned can be read by whoever may show the virtual MCP, so it is no place for secrets.
 
 With --mode smart_tool_selection clients get three tools that search, describe and call, instead of
-a list that fills their context.
+a list that fills their context. What either costs is measured, as you would get it:
+
+  meshctl virtual show work --tokens
 
 It runs with the rights of who made it: with a key, nobody can attach what the key may not use."""
 

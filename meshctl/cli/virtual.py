@@ -42,10 +42,17 @@ def list_(ctx: typer.Context) -> None:
     )
 
 
-def show(ctx: typer.Context, name: Name) -> None:
+def show(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Measure what its list costs in each mode.")
+    ] = False,
+) -> None:
     """Show one virtual MCP with what it is made of."""
     me = Ctx.of(ctx)
-    _shown(me, me.call(virtual.SHOW, wire.VirtualRef(name)))
+    _shown(me, me.call(virtual.SHOW, wire.VirtualShow(name, sizes=tokens)))
 
 
 def create(

@@ -36,6 +36,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("mode", item["mode"]),
         ("naming", item["naming"]),
         ("tools", str(item["tools"])),
+        *((f"as {mode}", cost(size)) for mode, size in item.get("sizes", {}).items()),
         *((child["name"], "\n".join(selected(child))) for child in item["children"]),
         ("maker", item["maker"]),
         ("owner", item["owner"]),
@@ -47,6 +48,12 @@ def card(item: Item, look: Look) -> Pairs:
 def state(item: Item) -> str:
     """Whether it is served."""
     return "enabled" if item["enabled"] else "disabled"
+
+
+def cost(size: Item) -> str:
+    """What a list costs: `38 tools, 21 KiB, ~5.2k tokens`."""
+    tools, tokens = when.plural(size["tools"], "tool"), when.tokens(size["tokens"])
+    return f"{tools}, {when.size(size['bytes'])}, {tokens} tokens"
 
 
 def selected(child: Item) -> Iterator[str]:

@@ -3,14 +3,25 @@
 from collections.abc import Mapping
 
 from meshd.api.dispatch import Handler
+from meshd.services.principal import Principal
+from meshd.services.virtual_serving import VirtualServing
+from meshd.services.virtual_sizes import sizes
 from meshd.services.virtuals import Virtuals
+from meshd.wire.virtual import Virtual, VirtualShow
 
 
-def handlers(virtuals: Virtuals) -> Mapping[str, Handler]:
+def handlers(virtuals: Virtuals, serving: VirtualServing) -> Mapping[str, Handler]:
     """By call name."""
+
+    async def show(who: Principal, asked: VirtualShow) -> Virtual:
+        shown = virtuals.show(who, asked.virtual)
+        if asked.sizes:
+            shown.sizes = await sizes(serving, who, shown.id)
+        return shown
+
     return {
         "virtual.list": lambda who, _: virtuals.all(who),
-        "virtual.show": lambda who, asked: virtuals.show(who, asked.virtual),
+        "virtual.show": show,
         "virtual.create": virtuals.create,
         "virtual.edit": virtuals.edit,
         "virtual.attach": virtuals.attach,

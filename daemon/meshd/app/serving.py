@@ -166,7 +166,7 @@ def _open_dispatcher(
         {
             **connection.handlers(house.connections),
             **org.handlers(house.orgs),
-            **virtual.handlers(house.virtuals),
+            **virtual.handlers(house.virtuals, house.composed.serving),
             **key.handlers(house.keys),
             **record.handlers(house.records, house.events),
             **event.handlers(house.bus.publishing, house.bus.subscriptions, house.bus.deliveries),

@@ -90,6 +90,11 @@ def read_tool(raw: bytes | Raw) -> Definition:
     return _decode_tool(raw)
 
 
+def tokens_of(entry: bytes | Raw) -> int:
+    """About what a definition costs in a prompt."""
+    return -(-len(bytes(entry)) // BYTES_PER_TOKEN)
+
+
 def from_entries(entries: Iterable[bytes | Raw], listed_at: int) -> Definitions:
     """A list made of entries; an entry that is no tool, or repeats a name, is left out."""
     tools: dict[str, Definition] = {}
@@ -103,7 +108,7 @@ def from_entries(entries: Iterable[bytes | Raw], listed_at: int) -> Definitions:
         if tool.name in tools or len(tools) >= MAX_TOOLS:
             continue
         tools[tool.name] = tool
-        tokens[tool.name] = -(-len(bytes(entry)) // BYTES_PER_TOKEN)
+        tokens[tool.name] = tokens_of(entry)
         kept.append(entry if isinstance(entry, Raw) else Raw(entry))
     return Definitions(msgspec.json.encode(kept), listed_at, tools, tokens)
 

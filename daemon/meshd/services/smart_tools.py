@@ -14,9 +14,11 @@ from meshd.protocol.jsonrpc import INVALID_PARAMS, BadMessage
 from meshd.protocol.members import UNREADABLE
 from meshd.protocol.strict import check_members
 from meshd.services.composing import Exposed
+from meshd.services.virtual_rows import Mode
 
 Asked = TypeVar("Asked", bound=Struct)
 
+MODE: Mode = "smart_tool_selection"
 SEARCH, DESCRIBE, CALL = "GATEWAY_SEARCH_TOOLS", "GATEWAY_DESCRIBE_TOOLS", "GATEWAY_CALL_TOOL"
 NAMES = frozenset({SEARCH, DESCRIBE, CALL})
 MAX_RESULTS = 100
@@ -71,6 +73,13 @@ def entries(count: int) -> list[bytes]:
             required=["name"], reads=False,
         ),
     ]  # fmt: skip
+
+
+def offered(mode: Mode, tools: Sequence[Exposed]) -> list[Raw]:
+    """What `tools/list` shows of tools in a mode."""
+    if mode == MODE:
+        return [Raw(entry) for entry in entries(len(tools))]
+    return [one.raw for one in tools]
 
 
 def inner_call(arguments: bytes) -> Inner:

@@ -24,10 +24,16 @@ from meshd.services.composing import Thing
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.refusals import denied
-from meshd.services.tool_search import Entry, ToolIndex
+from meshd.services.tool_search import Entry, ToolIndex, parameters
 from meshd.services.upstreams import Upstreams
 from meshd.services.virtual_hearing import Hearing
-from meshd.services.virtual_serving import Allowed, Reached, VirtualServing, VirtualTarget
+from meshd.services.virtual_serving import (
+    PASSTHROUGH,
+    Allowed,
+    Reached,
+    VirtualServing,
+    VirtualTarget,
+)
 from meshd.services.virtual_tree import DEFAULT
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
@@ -123,9 +129,8 @@ class VirtualAdapter:
         return whole[:-1] + b',"_meta":%b}' % joined(notes) if notes else whole
 
     def _encoded(self, thing: Thing, allowed: Allowed) -> bytes:
-        raws: list[Raw] = [one.raw for one in allowed.exposed]
-        if thing == "tool" and self._smart:
-            raws = [Raw(entry) for entry in smart_tools.entries(len(raws))]
+        mode = self._target.mode if thing == "tool" else PASSTHROUGH
+        raws = smart_tools.offered(mode, allowed.exposed)
         method, member = METHODS[thing]
         result = joined({member: raws})
         if self._target.era == "stateless":
@@ -251,7 +256,7 @@ class VirtualAdapter:
 
     @property
     def _smart(self) -> bool:
-        return self._target.mode == "smart_tool_selection"
+        return self._target.mode == smart_tools.MODE
 
     def _result(self, result: bytes) -> Answer:
         return Answer(Reply(result, None), self._target.era)
@@ -271,8 +276,8 @@ def _made(allowed: Allowed, key: object, make: Callable[[], Made]) -> Made:
 def _index(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
     return ToolIndex([
         Entry(
-            one.name, text(one.entry.get("title")), text(one.entry.get("description")) or "",
-            tuple(members(members(one.entry.get("inputSchema", b"")).get("properties", b""))),
+            one.name, text(one.entry.get("title")) or "", text(one.entry.get("description")) or "",
+            parameters(one.entry.get("inputSchema", b"")),
             names[one.route.connection],
         )
         for one in allowed.exposed

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from meshd.core.clock import Clock
 from meshd.protocol.jsonrpc import BadMessage
 from meshd.services.composing import Exposed
-from meshd.services.definitions import BYTES_PER_TOKEN
+from meshd.services.definitions import tokens_of
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
@@ -90,8 +90,7 @@ class VirtualTools:
 
 
 def _to_wire(target: VirtualTarget, one: Exposed) -> Tool:
-    tokens = -(-len(bytes(one.raw)) // BYTES_PER_TOKEN)
-    return to_wire(target, one.definition, tokens)
+    return to_wire(target, one.definition, tokens_of(one.raw))
 
 
 def _unknown(target: VirtualTarget, tool: str) -> NotFound:

@@ -46,8 +46,19 @@ class VirtualChild(Struct, kw_only=True):
     overrides: dict[str, ToolOverride] = {}
 
 
+class ListSize(Struct, kw_only=True):
+    """What a list of tools costs: its entries, its bytes as JSON, and about its tokens."""
+
+    tools: int
+    bytes: int
+    tokens: int
+
+
 class Virtual(Struct, kw_only=True):
-    """A virtual MCP. `maker` is whose scope it runs under."""
+    """A virtual MCP. `maker` is whose scope it runs under.
+
+    `sizes` by mode are there where they were asked for: the lists that the asker would get.
+    """
 
     id: str
     name: str
@@ -62,6 +73,14 @@ class Virtual(Struct, kw_only=True):
     maker: str
     owner: str
     created_at: str
+    sizes: dict[str, ListSize] | UnsetType = UNSET
+
+
+class VirtualShow(Struct):
+    """Names one by name or id. With `sizes` its lists are measured, so its children are asked."""
+
+    virtual: str
+    sizes: bool = False
 
 
 class VirtualRef(Struct):

@@ -10,6 +10,7 @@ from meshd.wire.virtual import (
     VirtualAttach,
     VirtualCreate,
     VirtualEdit,
+    VirtualShow,
 )
 
 WORK = {
@@ -47,6 +48,14 @@ def test_a_list_is_a_bare_array_and_an_empty_one_says_what_comes_next(scripted):
     scripted.answers |= {"virtual.list": []}
     assert json.loads(scripted.run("virtual", "list", "--json")[1]) == []
     assert "meshctl virtual create" in scripted.run("virtual", "list")[2]
+
+
+def test_its_lists_are_measured_only_where_that_is_asked_for(scripted):
+    assert asked(scripted, "show", "work") == VirtualShow("work")
+    size = {"tools": 128, "bytes": 86_912, "tokens": 21_742}
+    answer = {**WORK, "sizes": {"passthrough": size}}
+    assert asked(scripted, "show", "work", "--tokens", answer=answer) == VirtualShow("work", True)
+    assert "128 tools, 85 KiB, ~21.7k tokens" in scripted.run("virtual", "show", "work")[1]
 
 
 def test_a_new_one_with_its_children(scripted, tmp_path):

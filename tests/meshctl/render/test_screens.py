@@ -510,6 +510,18 @@ def screens() -> dict[str, list[str]]:
         "subscription-show-paused": aligned(subscription.card(BILLS, LOOK)),
         "virtual-list": plain(virtual.table(LOOK), [WORK, BARE]),
         "virtual-show": aligned(virtual.card(WORK, LOOK)),
+        "virtual-show-tokens": aligned(
+            virtual.card(
+                {
+                    **BARE,
+                    "sizes": {
+                        "passthrough": {"tools": 128, "bytes": 86_912, "tokens": 21_742},
+                        "smart_tool_selection": {"tools": 3, "bytes": 900, "tokens": 226},
+                    },
+                },
+                LOOK,
+            )
+        ),
         "virtual-show-bare": aligned(virtual.card(BARE, LOOK)),
         "virtual-made": [virtual.made(WORK), virtual.made(BARE), virtual.detached(WORK, "jira")],
         "subscription-made": [subscription.made(HOOK), subscription.made(BILLS)],

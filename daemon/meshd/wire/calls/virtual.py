@@ -18,7 +18,7 @@ SHOW = Call(
     "virtual.show",
     "GET",
     "/v1/virtuals/{virtual}",
-    v.VirtualRef,
+    v.VirtualShow,
     v.Virtual,
     "org",
     "Show one virtual MCP with what it is made of.",
