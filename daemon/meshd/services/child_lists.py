@@ -143,9 +143,8 @@ class ChildLists:
         return {row.id: self._seen(row, kept) for row, kept in found}
 
     def known(self, rows: Iterable[ConnectionRow], thing: Thing) -> dict[str, Seen]:
-        """What was listed last, however long ago and whatever came after: nothing is asked."""
-        found = ((row.id, self._look(row, thing)) for row in rows)
-        return {i: Seen(kept.entries, kept.stamp, kept.listed_at, None) for i, kept in found}
+        """The same as it is known now: nothing is asked."""
+        return {row.id: self._seen(row, self._look(row, thing)) for row in rows}
 
     def _expire(self, connection: str, thing: Thing) -> None:
         if (kept := self._kept.get((connection, thing))) is not None:

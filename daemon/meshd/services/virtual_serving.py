@@ -13,7 +13,7 @@ from meshd.protocol.uri_template import matches
 from meshd.protocol.versions import Era
 from meshd.services.access import Decision, Kind, Way, decide, permission_set, scope_at
 from meshd.services.child_lists import ChildLists, Seen
-from meshd.services.composing import Composed, Exposed, Route, Step, Thing
+from meshd.services.composing import Composed, Exposed, Route, Step, Thing, Withheld
 from meshd.services.directory import ConnectionRow, Directory, View
 from meshd.services.principal import Principal
 from meshd.services.tools import Tools
@@ -55,6 +55,7 @@ class Allowed:
 
     composed: Composed
     exposed: tuple[Exposed, ...]
+    withheld: tuple[Withheld, ...] = ()
     made: dict[Hashable, Any] = field(default_factory=dict)
 
 
@@ -125,10 +126,9 @@ class VirtualServing:
     async def allowed(
         self, target: VirtualTarget, thing: Thing
     ) -> tuple[Allowed, Mapping[str, Seen]]:
-        """What its principal may use, and what is known of each connection."""
-        rows = target.node.connections().values()
-        seen = await self._lists.seen(rows, thing)
-        composed = self._compose(target, thing, seen)
+        """What its principal may use, and what is known of each connection that concerns it."""
+        seen = await self._lists.seen(_concerning(target), thing)
+        composed = self._compose(target, thing)
         makers = self._makers(target.node)
         bounds = tuple((paused, *map(permission_set, scopes)) for scopes, paused in makers.values())
         key = (target.org, target.id, thing, permission_set(target.who), bounds)
@@ -140,16 +140,15 @@ class VirtualServing:
                 for one in composed.exposed.values()
                 if self._decide(target.who, kind, one, makers, reads_only=one.read_only)
             )
-            kept = self._allowed[key] = Allowed(composed, exposed)
+            withheld = tuple(
+                one for one in composed.withheld
+                if scope_at(target.who, one.route.connection).covers(kind, one.route.name)
+            )  # fmt: skip
+            kept = self._allowed[key] = Allowed(composed, exposed, withheld)
         self._allowed.move_to_end(key)
         if len(self._allowed) > MAX_ALLOWED:
             self._allowed.popitem(last=False)
         return kept, seen
-
-    async def composed(self, target: VirtualTarget, thing: Thing) -> Composed:
-        """Everything that it exposes, whoever asks."""
-        rows = target.node.connections().values()
-        return self._compose(target, thing, await self._lists.seen(rows, thing))
 
     async def reach(self, target: VirtualTarget, thing: Thing, name: str) -> Reached | None:
         """Where a name leads; None where it leads nowhere.
@@ -190,6 +189,8 @@ class VirtualServing:
         view, key = self._directory.view, (org, row.id if row is not None else DEFAULT)
         if view is not self._grown_of:
             self._grown_of, self._grown = view, {}
+            self._lists.forget_others(view.connections)
+            self._held = {key: held for key, held in self._held.items() if key[0] in view.virtuals}
         node = self._grown.get(key)
         if node is None:
             node = grown(view, row) if row is not None else grown_default(view, org)
@@ -208,20 +209,20 @@ class VirtualServing:
 
     async def _found(self, target: VirtualTarget, thing: Thing, name: str) -> Exposed | None:
         """By what is known, or else by what can be had soon: a known name waits for nobody."""
-        rows = target.node.connections().values()
         things: tuple[Thing, ...] = ("resource", "template") if thing == "resource" else (thing,)
         for one in things:
-            composed = self._compose(target, one, self._lists.known(rows, one))
-            if (found := _looked_up(composed, thing, one, name)) is not None:
+            if (found := _looked_up(self._compose(target, one), thing, one, name)) is not None:
                 return found
         for one in things:
-            found = _looked_up(await self.composed(target, one), thing, one, name)
-            if found is not None:
+            await self._lists.seen(_concerning(target), one)
+            if (found := _looked_up(self._compose(target, one), thing, one, name)) is not None:
                 return found
         return None
 
-    def _compose(self, target: VirtualTarget, thing: Thing, seen: Mapping[str, Seen]) -> Composed:
+    def _compose(self, target: VirtualTarget, thing: Thing) -> Composed:
+        """Of everything that is known, whomever it concerns: names depend on no principal."""
         key = (target.org, target.id, thing)
+        seen = self._lists.known(target.node.connections().values(), thing)
         lists = {ident: one.entries for ident, one in seen.items() if one.entries is not None}
         stamps = tuple(seen[ident].stamp if ident in lists else b"" for ident in seen)
         kept = self._composed.get(key)
@@ -264,6 +265,14 @@ class VirtualServing:
         return decide(
             who, route.connection, kind, route.name, reads_only=lambda: reads_only, ways=ways
         )
+
+
+def _concerning(target: VirtualTarget) -> list[ConnectionRow]:
+    """The connections that its principal has to do with; no others are asked for its sake."""
+    rows, who = target.node.connections(), target.who
+    if target.id != DEFAULT and any(scope_at(who, node.id).any for node in target.node.nodes()):
+        return list(rows.values())
+    return [row for ident, row in rows.items() if scope_at(who, ident).any]
 
 
 def _looked_up(composed: Composed, thing: Thing, listed: Thing, name: str) -> Exposed | None:
