@@ -29,6 +29,11 @@ KEY = {
     "owner": "owner",
     "created_at": "x",
 }
+TEAM = {
+    "id": "vir_1", "name": "team", "description": "", "mode": "passthrough", "naming": "prefixed",
+    "enabled": True, "children": [], "tools": 0, "maker": "owner", "owner": "owner",
+    "created_at": "x",
+}  # fmt: skip
 OTHER = {"mcpServers": {"mine": {"command": "uvx", "args": ["mine"]}}}
 
 
@@ -96,7 +101,7 @@ def test_a_virtual_mcp_is_given_by_its_name_too(daemon, tmp_path, file):
     daemon.answers |= {
         "connection.show": lambda _: NotFound("there is no connection"),
         "virtual.show": lambda request: (
-            {"name": "team"} if request.virtual == "team" else NotFound("nor a virtual MCP")
+            TEAM if request.virtual == "team" else NotFound("nor a virtual MCP")
         ),
     }
     code, _, _ = daemon.run("client", "install", "cursor", "team", "--file", str(file), "--yes")
