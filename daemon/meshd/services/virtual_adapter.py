@@ -18,7 +18,6 @@ from meshd.protocol.members import joined, members, raw, text
 from meshd.protocol.versions import STATELESS, era_of
 from meshd.proxy.adapter import OURSELVES, Answer, Asker, Hear
 from meshd.services import smart_tools
-from meshd.services.access import scope_at
 from meshd.services.child_lists import METHODS, Seen
 from meshd.services.composing import Thing
 from meshd.services.directory import ConnectionRow
@@ -34,13 +33,17 @@ from meshd.services.virtual_serving import (
     VirtualServing,
     VirtualTarget,
 )
-from meshd.services.virtual_tree import DEFAULT
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 Made = TypeVar("Made")
 
 STALE = "meshctl/stale"
 PAUSED = "meshctl/paused"
+WITHHELD = "meshctl/withheld"
+"""Notes on a list: whose entries are not of now, what is paused, and whose name is taken."""
+MAX_NOTED = 100
+"""Withheld things that a list names."""
+
 LISTED: dict[str, Thing] = {method: thing for thing, (method, _) in METHODS.items()}
 _OFFERED = ("tools", "prompts", "resources", "completions", "logging")
 _EVERYTHING: dict[str, dict[str, object]] = {
@@ -126,6 +129,8 @@ class VirtualAdapter:
             notes[STALE] = stale
         if paused := self._virtuals.paused(target):
             notes[PAUSED] = paused
+        if allowed.withheld:
+            notes[WITHHELD] = self._withheld(allowed)
         return whole[:-1] + b',"_meta":%b}' % joined(notes) if notes else whole
 
     def _encoded(self, thing: Thing, allowed: Allowed) -> bytes:
@@ -212,12 +217,8 @@ class VirtualAdapter:
         return answer
 
     def _stale(self, seen: Mapping[str, Seen]) -> list[dict[str, object]]:
-        """Whose entries are not of now, or missing; only of connections that concern the caller."""
-        who, now, target = self._target.who, self._clock.now(), self._target
-        rows = target.node.connections()
-        everything = target.id != DEFAULT and any(
-            scope_at(who, node.id).any for node in target.node.nodes()
-        )
+        """Whose entries are not of now, or missing, with the reason and the age in seconds."""
+        now, rows = self._clock.now(), self._target.node.connections()
         return [
             {
                 "connection": rows[ident].name,
@@ -225,8 +226,19 @@ class VirtualAdapter:
                 "age_s": max(0, now - one.listed_at) // MICROSECONDS if one.listed_at else None,
             }
             for ident, one in seen.items()
-            if one.reason is not None and (everything or scope_at(who, ident).any)
+            if one.reason is not None
         ]
+
+    def _withheld(self, allowed: Allowed) -> list[dict[str, str]]:
+        """What is not listed since another thing bears the name already."""
+        rows = self._target.node.connections()
+        return [
+            {
+                "name": one.name, "connection": rows[one.route.connection].name,
+                "own_name": one.route.name,
+            }
+            for one in allowed.withheld[:MAX_NOTED]
+        ]  # fmt: skip
 
     def _capabilities(self) -> dict[str, object]:
         rows = self._target.node.connections().values()

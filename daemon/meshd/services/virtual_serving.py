@@ -13,8 +13,8 @@ from meshd.protocol.uri_template import matches
 from meshd.protocol.versions import Era
 from meshd.services.access import Decision, Kind, Way, decide, permission_set, scope_at
 from meshd.services.child_lists import ChildLists, Seen
-from meshd.services.composing import Composed, Exposed, Route, Step, Thing
-from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.composing import Composed, Exposed, Route, Step, Thing, Withheld
+from meshd.services.directory import ConnectionRow, Directory, View
 from meshd.services.principal import Principal
 from meshd.services.tools import Tools
 from meshd.services.virtual_rows import VIRTUAL, VirtualRow
@@ -55,6 +55,7 @@ class Allowed:
 
     composed: Composed
     exposed: tuple[Exposed, ...]
+    withheld: tuple[Withheld, ...] = ()
     made: dict[Hashable, Any] = field(default_factory=dict)
 
 
@@ -74,6 +75,8 @@ class VirtualServing:
         self._composed: OrderedDict[tuple[str, str, Thing], _Kept] = OrderedDict()
         self._allowed: OrderedDict[Hashable, Allowed] = OrderedDict()
         self._held: Held = {}
+        self._grown_of: View | None = None
+        self._grown: dict[tuple[str, str], Node] = {}
 
     def named(self, who: Principal, name: str) -> VirtualRow | None:
         """The virtual MCP of that name or id in the principal's org."""
@@ -115,19 +118,17 @@ class VirtualServing:
 
     def present(self, target: VirtualTarget) -> Node:
         """The tree as it stands now. An empty one where there is none any more."""
-        view = self._directory.view
-        if target.id == DEFAULT:
-            return grown_default(view, target.org)
-        row = view.virtuals.get(target.id)
-        return grown(view, row) if row is not None else Node(target.id, "", "prefixed", None, ())
+        row = self._directory.view.virtuals.get(target.id)
+        if row is None and target.id != DEFAULT:
+            return Node(target.id, "", "prefixed", None, ())
+        return self._tree(target.org, row)
 
     async def allowed(
         self, target: VirtualTarget, thing: Thing
     ) -> tuple[Allowed, Mapping[str, Seen]]:
-        """What its principal may use, and what is known of each connection."""
-        rows = target.node.connections().values()
-        seen = await self._lists.seen(rows, thing)
-        composed = self._compose(target, thing, seen)
+        """What its principal may use, and what is known of each connection that concerns it."""
+        seen = await self._lists.seen(_concerning(target), thing)
+        composed = self._compose(target, thing)
         makers = self._makers(target.node)
         bounds = tuple((paused, *map(permission_set, scopes)) for scopes, paused in makers.values())
         key = (target.org, target.id, thing, permission_set(target.who), bounds)
@@ -139,16 +140,15 @@ class VirtualServing:
                 for one in composed.exposed.values()
                 if self._decide(target.who, kind, one, makers, reads_only=one.read_only)
             )
-            kept = self._allowed[key] = Allowed(composed, exposed)
+            withheld = tuple(
+                one for one in composed.withheld
+                if scope_at(target.who, one.route.connection).covers(kind, one.route.name)
+            )  # fmt: skip
+            kept = self._allowed[key] = Allowed(composed, exposed, withheld)
         self._allowed.move_to_end(key)
         if len(self._allowed) > MAX_ALLOWED:
             self._allowed.popitem(last=False)
         return kept, seen
-
-    async def composed(self, target: VirtualTarget, thing: Thing) -> Composed:
-        """Everything that it exposes, whoever asks."""
-        rows = target.node.connections().values()
-        return self._compose(target, thing, await self._lists.seen(rows, thing))
 
     async def reach(self, target: VirtualTarget, thing: Thing, name: str) -> Reached | None:
         """Where a name leads; None where it leads nowhere.
@@ -184,9 +184,21 @@ class VirtualServing:
             if paused is not None
         ]
 
+    def _tree(self, org: str, row: VirtualRow | None) -> Node:
+        """The tree as the present snapshot has it; grown once for each."""
+        view, key = self._directory.view, (org, row.id if row is not None else DEFAULT)
+        if view is not self._grown_of:
+            self._grown_of, self._grown = view, {}
+            self._lists.forget_others(view.connections)
+            self._held = {key: held for key, held in self._held.items() if key[0] in view.virtuals}
+        node = self._grown.get(key)
+        if node is None:
+            node = grown(view, row) if row is not None else grown_default(view, org)
+            self._grown[key] = node
+        return node
+
     def _target(self, who: Principal, row: VirtualRow | None) -> VirtualTarget:
-        view = self._directory.view
-        node = grown(view, row) if row is not None else grown_default(view, who.org)
+        node = self._tree(who.org, row)
         return VirtualTarget(
             id=node.id, org=who.org, name=node.name, transport=VIRTUAL, url=None, command=(),
             cwd=None, bodies="off", enabled=True, created_at=0, sealed=(),
@@ -197,26 +209,28 @@ class VirtualServing:
 
     async def _found(self, target: VirtualTarget, thing: Thing, name: str) -> Exposed | None:
         """By what is known, or else by what can be had soon: a known name waits for nobody."""
-        rows = target.node.connections().values()
         things: tuple[Thing, ...] = ("resource", "template") if thing == "resource" else (thing,)
         for one in things:
-            composed = self._compose(target, one, self._lists.known(rows, one))
-            if (found := _looked_up(composed, thing, one, name)) is not None:
+            if (found := _looked_up(self._compose(target, one), thing, one, name)) is not None:
                 return found
         for one in things:
-            found = _looked_up(await self.composed(target, one), thing, one, name)
-            if found is not None:
+            await self._lists.seen(_concerning(target), one)
+            if (found := _looked_up(self._compose(target, one), thing, one, name)) is not None:
                 return found
         return None
 
-    def _compose(self, target: VirtualTarget, thing: Thing, seen: Mapping[str, Seen]) -> Composed:
+    def _compose(self, target: VirtualTarget, thing: Thing) -> Composed:
+        """Of everything that is known, whomever it concerns: names depend on no principal."""
         key = (target.org, target.id, thing)
+        seen = self._lists.known(target.node.connections().values(), thing)
         lists = {ident: one.entries for ident, one in seen.items() if one.entries is not None}
         stamps = tuple(seen[ident].stamp if ident in lists else b"" for ident in seen)
         kept = self._composed.get(key)
         if kept is None or kept[1] != stamps or kept[0] != target.node:
             made = compose_tree(target.node, thing, lists, self._held)
             kept = self._composed[key] = (target.node, stamps, made)
+        elif kept[0] is not target.node:
+            kept = self._composed[key] = (target.node, *kept[1:])
         self._composed.move_to_end(key)
         if len(self._composed) > MAX_COMPOSED:
             (_, ident, least), _ = self._composed.popitem(last=False)
@@ -251,6 +265,14 @@ class VirtualServing:
         return decide(
             who, route.connection, kind, route.name, reads_only=lambda: reads_only, ways=ways
         )
+
+
+def _concerning(target: VirtualTarget) -> list[ConnectionRow]:
+    """The connections that its principal has to do with; no others are asked for its sake."""
+    rows, who = target.node.connections(), target.who
+    if target.id != DEFAULT and any(scope_at(who, node.id).any for node in target.node.nodes()):
+        return list(rows.values())
+    return [row for ident, row in rows.items() if scope_at(who, ident).any]
 
 
 def _looked_up(composed: Composed, thing: Thing, listed: Thing, name: str) -> Exposed | None:

@@ -106,6 +106,8 @@ def test_a_newcomer_takes_nobodys_name(daemon: Daemon, two: tuple[Upstream, Upst
     bad.replies["tools/list"] = result({"tools": [tool("mine"), tool("look")]})
     daemon.control("GET", "/v1/tools?connection=bad")
     assert listed(daemon, "/flat", key=key) == ["mine", "look"]
+    found = ask(daemon, "/flat", "tools/list", key=key).json()["result"]["_meta"]
+    assert found["meshctl/withheld"] == [{"name": "look", "connection": "bad", "own_name": "look"}]
     answer = call(daemon, "/flat", "look", key=key)
     assert json.dumps("of good") in json.dumps(answer)
 
