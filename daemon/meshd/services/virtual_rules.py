@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from meshd.services.definitions import Definition, Definitions
-from meshd.services.grants import ANY
+from meshd.services.grants import ANY, split_grant
 from meshd.services.virtual_rows import ChildRow, Override, stored_child
 from meshd.wire.errors import BadRequest
 from meshd.wire.virtual import ToolOverrideEdit, VirtualAttach
@@ -54,7 +54,7 @@ def attached(before: ChildRow, asked: VirtualAttach, listed: Definitions | None)
         raise BadRequest(f"at most {MAX_OVERRIDES} tools of a child can be overridden")
     after = replace(
         before,
-        tools=_patterns(asked.tools, before.tools),
+        tools=_of_tools(_patterns(asked.tools, before.tools)),
         resources=_patterns(asked.resources, before.resources),
         prompts=_patterns(asked.prompts, before.prompts),
         overrides=overrides,
@@ -79,6 +79,14 @@ def _patterns(
             facts={"patterns are": f"up to {MAX_PATTERNS} of 1 to {MAX_PATTERN} characters"},
         )
     return tuple(dict.fromkeys(asked))
+
+
+def _of_tools(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The patterns, none of which would be a grant on something else than tools."""
+    for pattern in patterns or ():
+        if split_grant(pattern)[0] != "tool":
+            raise BadRequest(f'"{ascii(pattern[:60])[1:-1]}" is no pattern of tools')
+    return patterns
 
 
 def _override(

@@ -145,6 +145,20 @@ async def test_patterns_that_cannot_be(shop: Floors, patterns: list[str]) -> Non
         await attach(shop, "work", "github", tools=patterns)
 
 
+@pytest.mark.parametrize("pattern", ["resource:*", "prompt:x"])
+async def test_a_pattern_of_tools_is_never_a_grant_on_something_else(
+    shop: Floors, pattern: str
+) -> None:
+    """With a grant on resources nobody attaches tools that are called like it."""
+    who = await shop.key("ide", allow=[f"github/{pattern}", "self/virtual.*"])
+    made = await shop.virtuals.create(who, VirtualCreate(name="mine"))
+    asked = VirtualAttach(
+        virtual=made.id, child="github", tools=[pattern], resources=[], prompts=[]
+    )
+    with pytest.raises(BadRequest, match="no pattern of tools"):
+        await shop.virtuals.attach(who, asked)
+
+
 async def test_connections_and_virtual_mcps_share_their_names(shop: Floors) -> None:
     await create(shop, "work")
     for refused in ("github", "work", "WORK"):
