@@ -1,7 +1,7 @@
 """The loop of schedules: it sleeps until there is something to do, and ends when it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 import pytest
 
@@ -37,8 +37,8 @@ class Due:
 
 
 @pytest.fixture
-async def due() -> AsyncIterator[Due]:
-    yield Due()
+def due() -> Due:
+    return Due()
 
 
 async def running(due: Due) -> Scheduler:
