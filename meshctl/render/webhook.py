@@ -35,7 +35,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("reason", item.get("reason")),
         ("url", item["url"]),
         ("signature", item["signature"]),
-        ("old secret", f"counts until {when.stamp(old, look.now)}" if old else ""),
+        ("old secret", f"counts until {when.clock(old, look.now)}" if old else ""),
         ("type", events(item)),
         ("source", item["source"]),
         ("maker", item["maker"]),

@@ -4,6 +4,7 @@ Many daemons may come to the same slot: who moves the schedule on from it has fi
 the others began is undone. A daemon that is killed leaves the slot due, or fired whole.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -18,10 +19,12 @@ from meshd.services.makers import check_publishes
 from meshd.services.principal import the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.subscription_rows import read_maker
-from meshd.store.db import ExpectFailed, Row, Step, UniqueViolation
+from meshd.store.db import ExpectFailed, Row, Step, StoreError, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
-from meshd.wire.errors import Denied, RateLimited, StorageFull
+from meshd.wire.errors import Denied, MeshError, RateLimited, StorageFull
 from meshd.wire.event import EventPublish, Published
+
+log = logging.getLogger(__name__)
 
 FAR = 3600.0
 """Seconds to wait where nothing is to come; who loops looks sooner."""
@@ -69,8 +72,9 @@ class Firing:
         while rows := await self._db.all("schedule.due", now=now, after=after):
             after = rows[-1]["id"]
             for row in rows:
-                went_on |= await self._settle(row, now)
-        self._events.bell.ring()
+                went_on |= await self._alone(row, now)
+        if went_on:
+            self._events.bell.ring()
         return 0.0 if went_on else AGAIN
 
     async def run(self, row: Row) -> Published:
@@ -95,6 +99,17 @@ class Firing:
             id=event, type=row["type"], source=fired.params["source"], time=iso(now),
             deliveries=sum(len(step.rows or ()) for step in fired.also), duplicate=False,
         )  # fmt: skip
+
+    async def _alone(self, row: Row, now: int) -> bool:
+        """As `_settle`; one that cannot be read keeps nobody else from firing."""
+        try:
+            return await self._settle(row, now)
+        except (StoreError, MeshError):
+            raise
+        except Exception:
+            log.exception("schedule %s could not be fired", row["id"])
+            await self._stop(row["org_id"], row["id"], "it cannot be read")
+            return True
 
     async def _settle(self, row: Row, now: int) -> bool:
         """Do what is to be done about a schedule that is due; False if it has to wait."""
@@ -154,7 +169,13 @@ class Firing:
         event = ""
         for place, slot in enumerate(here.slots):
             missed = 0 if place else here.missed
-            fired = self._event(row, slot, missed)
+            try:
+                fired = self._event(row, slot, missed)
+            except RateLimited:
+                if not place:
+                    raise
+                here = Plan(here.slots[:place], slot, here.missed, here.more)
+                break  # those that the quota lets pass; who goes on from here finds the rest
             event = fired.params["id"]
             steps += (fired, _fire(row, slot, now, "fired", missed=missed, event=event))
         told = self._told(row, here) if here.missed or here.more else ()

@@ -37,7 +37,7 @@ class Due:
 
 
 @pytest.fixture
-async def due() -> Due:
+def due() -> Due:
     return Due()
 
 
