@@ -20,6 +20,7 @@ from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.records import Records
 from meshd.services.seals import Seals
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
@@ -51,6 +52,7 @@ class Floors:
     keys: Keys
     upstreams: Upstreams
     tools: Tools
+    tool_calls: ToolCalls
     connections: Connections
     virtuals: Virtuals
     owner: Principal
@@ -113,8 +115,9 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         client = await stack.enter_async_context(open_session(rules))
         upstreams = Upstreams(client, StdioPool(folder / "children"), credentials, health)
         stack.push_async_callback(upstreams.close)
-        tools = Tools(main, directory, upstreams, records, events, clock)
+        tools = Tools(main, directory, upstreams, events, clock)
         stack.push_async_callback(tools.close)
+        tool_calls = ToolCalls(directory, upstreams, tools, records, clock)
         approvals = Approvals(main, directory, events, tools)
         connections = Connections(
             main,
@@ -135,5 +138,5 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         yield Floors(
             folder, clock, main._database, calls._database, main, calls, founding, directory,
             events, health, records, keys, upstreams,
-            tools, connections, Virtuals(main, directory, events, tools, clock), owner,
+            tools, tool_calls, connections, Virtuals(main, directory, events, tools, clock), owner,
         )  # fmt: skip

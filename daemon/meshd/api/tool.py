@@ -8,7 +8,7 @@ from meshd.services.approvals import Approvals
 from meshd.services.grants import SELF
 from meshd.services.management import Management
 from meshd.services.principal import Principal
-from meshd.services.tools import Tools
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.tool import ToolCall, ToolList, ToolRef
 
@@ -17,7 +17,7 @@ CLIENT = "control"
 
 
 def handlers(
-    tools: Tools, management: Management, virtual: VirtualTools, approvals: Approvals
+    tools: ToolCalls, management: Management, virtual: VirtualTools, approvals: Approvals
 ) -> Mapping[str, Handler]:
     """By call name."""
 

@@ -108,6 +108,7 @@ def _open_endpoint(
         house.directory,
         sessions,
         house.tools,
+        house.tool_calls,
         house.records,
         lists,
         passing,

@@ -40,6 +40,7 @@ from meshd.services.room import Room, free_for
 from meshd.services.seals import Seals
 from meshd.services.subscriptions import Subscriptions
 from meshd.services.sweeping import Retention, Sweeper
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
@@ -84,6 +85,7 @@ class House:
     keys: Keys
     upstreams: Upstreams
     tools: Tools
+    tool_calls: ToolCalls
     approvals: Approvals
     connections: Connections
     virtuals: Virtuals
@@ -124,24 +126,26 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
-    tools = Tools(main, directory, upstreams, records, events, clock)
+    tools = Tools(main, directory, upstreams, events, clock)
     stack.push_async_callback(tools.close)
     await tools.load()
+    tool_calls = ToolCalls(directory, upstreams, tools, records, clock)
     approvals = Approvals(main, directory, events, tools)
     composed = await stack.enter_async_context(
-        open_virtuals(directory, upstreams, tools, health, records, clock)
+        open_virtuals(directory, upstreams, tools, tool_calls, health, records, clock)
     )
     connections = Connections(
         main, directory, events, credentials, upstreams, tools, approvals, health, rules, clock
     )
     stranger = await stack.enter_async_context(open_session(rules, stranger=True))
     webhooks = WebhookSeals(founding.vault, seals)
-    delivering = Delivering(directory, tools, webhooks, client, stranger, clock)
+    delivering = Delivering(directory, tools, tool_calls, webhooks, client, stranger, clock)
     lifetimes = Lifetimes(config.key_lifetime, config.key_max_lifetime)
     bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
-        Keys(main, directory, events, clock, lifetimes), upstreams, tools, approvals, connections,
+        Keys(main, directory, events, clock, lifetimes), upstreams, tools, tool_calls, approvals,
+        connections,
         Virtuals(main, directory, events, tools, clock), composed,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),

@@ -99,7 +99,7 @@ async def serving(
             lambda: url, clock,
         )  # fmt: skip
         stack.push_async_callback(inflow.scheduler.stop)
-        tools = tool.handlers(house.tools, management, house.composed.tools, house.approvals)
+        tools = tool.handlers(house.tool_calls, management, house.composed.tools, house.approvals)
         others = {**daemon.handlers(report, stop), **tools, **metrics.handlers(numbers)}
         others |= inflow.handlers
         dispatcher = _open_dispatcher(house, others, stopping)

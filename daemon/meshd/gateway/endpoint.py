@@ -46,6 +46,7 @@ from meshd.services.rate_limit import RateLimit
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import no_grant
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
@@ -70,6 +71,7 @@ class Endpoint:
         directory: Directory,
         sessions: Sessions,
         tools: Tools,
+        calls: ToolCalls,
         records: Records,
         lists: CachedLists,
         passing: HttpPassing,
@@ -92,7 +94,7 @@ class Endpoint:
         self._stateless = stateless
         self._sse = SseClients(serving, sessions)
         self._selfs = SelfServing(sessions, management)
-        self._plain = PlainCalls(self.find, tools, virtual_tools, management, limit)
+        self._plain = PlainCalls(self.find, calls, virtual_tools, management, limit)
         self._clock = clock
         self._limit = limit
 

@@ -28,7 +28,7 @@ from meshd.services.grants import SELF
 from meshd.services.management import Management
 from meshd.services.principal import Principal
 from meshd.services.rate_limit import RateLimit
-from meshd.services.tools import Tools
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
@@ -69,7 +69,7 @@ class PlainCalls:
     def __init__(
         self,
         find: Find,
-        tools: Tools,
+        calls: ToolCalls,
         virtual: VirtualTools,
         management: Management,
         limit: RateLimit,
@@ -77,7 +77,7 @@ class PlainCalls:
         """`find` gives the connection of a percent-encoded name, as at every endpoint."""
         self._virtual = virtual
         self._find = find
-        self._tools = tools
+        self._calls = calls
         self._management = management
         self._limit = limit
 
@@ -114,9 +114,9 @@ class PlainCalls:
         async def call(hear: Hear | None) -> ToolResult:
             if row.id == SELF:
                 return await self._management.call_for(present, asked, client=client)
-            tools = self._virtual if row.transport == VIRTUAL else self._tools
+            calls = self._virtual if row.transport == VIRTUAL else self._calls
             parent = request.headers.get(trace_context.HEADER)
-            return await tools.call(present, asked, client=client, traceparent=parent, hear=hear)
+            return await calls.call(present, asked, client=client, traceparent=parent, hear=hear)
 
         made = _UnderWay(request, call)
         if row.id == SELF:  # a control call takes effect whole or not at all, whoever waits

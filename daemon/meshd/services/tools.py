@@ -1,8 +1,7 @@
-"""Tools behind connections: their definitions, and calls on an operator's behalf."""
+"""The tools behind connections: their definitions as last listed, and who may call which."""
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.protocol import jsonrpc
-from meshd.services.access import Decision, decide, decide_call, scope_at
+from meshd.services.access import Decision, decide
 from meshd.services.definitions import (
     Definition,
     Definitions,
@@ -26,33 +25,22 @@ from meshd.services.events import Events
 from meshd.services.lookup import find_connection
 from meshd.services.once import Once
 from meshd.services.principal import Principal, the_daemon
-from meshd.services.record_rows import Stopwatch
-from meshd.services.records import Records
-from meshd.services.recovering import TOOL, may_repeat
-from meshd.services.refusals import denied, no_grant
+from meshd.services.recovering import may_repeat
 from meshd.services.tool_changes import difference, told
 from meshd.services.upstreams import Upstreams, disabled
 from meshd.store.db import ExpectFailed, Row, Step
 from meshd.store.scoped import ScopedDatabase
-from meshd.wire.calls.tool import DIFF
 from meshd.wire.errors import (
-    BadRequest,
     Conflict,
-    MeshError,
-    NotFound,
     Unauthenticated,
     UpstreamFailed,
-    UpstreamRefused,
 )
-from meshd.wire.tool import Tool, ToolCall, ToolList, ToolRef, ToolResult
 
 MAX_PAGES = 200
 MAX_LIST = 16 * 1024 * 1024
 """Bytes of a whole tool list."""
 LIST_DEADLINE = 60.0
 """Seconds that a whole list may take."""
-LISTS_DEADLINE = 10.0
-"""Seconds that one connection may hold up the list of all."""
 FRESH = 60 * MICROSECONDS
 """How old a list may be that decides on a call: a read-only key's, or at a pinned connection."""
 SEEN = 3600 * MICROSECONDS
@@ -74,21 +62,19 @@ class _Known:
 
 
 class Tools:
-    """Lists, shows and calls; keeps the last list of each connection."""
+    """Keeps the last list of each connection, and decides by it."""
 
     def __init__(
         self,
         db: ScopedDatabase,
         directory: Directory,
         upstreams: Upstreams,
-        records: Records,
         events: Events,
         clock: Clock,
     ) -> None:
         self._db = db
         self._directory = directory
         self._upstreams = upstreams
-        self._records = records
         self._clock = clock
         self._events = events
         self._known: dict[str, _Known] = {}
@@ -278,7 +264,7 @@ class Tools:
         if looks and decide(who, row.id, "tool", tool, reads_only=lambda: True):
             listed = await self._present(row)
             found = listed.tools.get(tool)
-            who = self._still(who, row)
+            who = self.still(who, row)
         return decide(
             who, row.id, "tool", tool,
             reads_only=lambda: found is not None and found.read_only,
@@ -290,7 +276,7 @@ class Tools:
         listed = self.approved(row) if row.pinned else None
         return not row.pinned or (listed is not None and tool in listed.tools)
 
-    def _still(self, who: Principal, row: ConnectionRow) -> Principal:
+    def still(self, who: Principal, row: ConnectionRow) -> Principal:
         """The principal as it stands after a wait, at a connection that is still the same."""
         present = who.present()
         if present is None:
@@ -302,179 +288,6 @@ class Tools:
             raise Conflict(f'"{row.name}" changed meanwhile')
         return present
 
-    async def all(self, who: Principal, asked: ToolList) -> list[Tool]:
-        """What the principal may call: at one connection, or at all enabled ones.
-
-        Of several connections those that cannot be reached show their last list.
-
-        Raises:
-            NotFound: there is no such connection.
-            Denied: the principal holds no grant there.
-            UpstreamFailed and the like: the one connection cannot be reached.
-        """
-        if asked.connection is not None:
-            row = self._find(who, asked.connection)
-            return self._allowed(who, row, await self.refresh(row))
-        rows = [
-            row
-            for row in self._directory.view.connections.values()
-            if row.org == who.org and row.enabled and scope_at(who, row.id).any
-        ]
-        lists = await asyncio.gather(*(self._refresh_or_known(row) for row in rows))
-        return [
-            tool
-            for row, listed in zip(rows, lists, strict=True)
-            for tool in (self._allowed(who, row, listed) if listed else ())
-        ]
-
-    async def show(self, who: Principal, asked: ToolRef) -> Tool:
-        """One tool. Raises as `list`, and NotFound for an unknown or hidden tool."""
-        row = self._find(who, asked.connection)
-        listed = self.known(row) or await self.refresh(row)
-        if asked.tool not in listed.tools:
-            listed = await self.refresh(row)
-        for tool in self._allowed(who, row, listed):
-            if tool.name == asked.tool:
-                return tool
-        raise NotFound(
-            f'connection "{row.name}" has no tool "{ascii(asked.tool[:60])[1:-1]}"',
-            next=f"meshctl tool list {row.name}",
-        )
-
-    async def call(
-        self,
-        who: Principal,
-        asked: ToolCall,
-        *,
-        client: str | None,
-        traceparent: str | None = None,
-        hear: Callable[[bytes], None] | None = None,
-    ) -> ToolResult:
-        """Call a tool and record the call; `hear` gets the notifications about it meanwhile.
-
-        Raises:
-            NotFound, Denied, Conflict: it may not be called.
-            UpstreamRefused: the server answered with an error and no result.
-            UpstreamFailed, UpstreamTimeout: there was no answer.
-        """
-        watch = Stopwatch(self._clock.now(), time.perf_counter())
-        row = self._find(who, asked.connection)
-        if not scope_at(who, row.id).any:
-            raise no_grant(who, row)
-        arguments = bytes(asked.arguments) or b"{}"
-        if not arguments.startswith(b"{"):
-            raise BadRequest("the arguments of a tool are a JSON object")
-        decision = await self.decide(who, row, asked.tool)
-        watch.received = watch.decided = time.perf_counter()
-        if not decision:
-            self._records.take(
-                row, who, asked.tool, watch, arguments=arguments, response=None,
-                error=f"denied: {decision.rule}", client=client, traceparent=traceparent,
-            )  # fmt: skip
-            raise denied(who, row, decision)
-        return await self.make(
-            who, row, asked.tool, arguments, watch,
-            client=client, traceparent=traceparent, hear=hear,
-        )  # fmt: skip
-
-    async def make(
-        self,
-        who: Principal,
-        row: ConnectionRow,
-        tool: str,
-        arguments: bytes,
-        watch: Stopwatch,
-        *,
-        client: str | None,
-        traceparent: str | None = None,
-        hear: Callable[[bytes], None] | None = None,
-    ) -> ToolResult:
-        """Make a call that was decided about, and record it. Raises as `call` does after that."""
-        wanted: dict[str, object] = {"name": tool, "arguments": Raw(arguments)}
-        if hear is not None:
-            wanted["_meta"] = {"progressToken": 0}  # each transport puts its own in its place
-        params = msgspec.json.encode(wanted)
-        response: bytes | None = None
-        error: str | None = None
-        try:
-            reply = await self._upstreams.request(
-                row, TOOL, params, repeatable=self.may_repeat(row, TOOL, tool), hear=hear
-            )
-            if reply.result is not None:
-                response = jsonrpc.success(b"0", reply.result)
-            else:
-                response = jsonrpc.failure(b"0", reply.error or b"null")
-                raise UpstreamRefused(f"{row.name} refused the call: {_message(reply.error)}")
-        except MeshError as failure:
-            error = failure.message
-            raise
-        except asyncio.CancelledError:
-            error = "cancelled by the client"
-            raise
-        finally:
-            watch.upstream = watch.answered = time.perf_counter()
-            call_id = self._records.take(
-                row, who, tool, watch,
-                arguments=arguments, response=response, error=error, client=client,
-                traceparent=traceparent,
-            )  # fmt: skip
-        return ToolResult(result=Raw(reply.result), call_id=call_id)
-
-    def _find(self, who: Principal, name: str) -> ConnectionRow:
-        # A key may have no grant on the name that comes nearest.
-        view = self._directory.view
-        return find_connection(view, who.org, name, suggest=who.kind == "local")
-
-    async def _refresh_or_known(self, row: ConnectionRow) -> Definitions | None:
-        listed = self.known(row)
-        if listed is not None and self._upstreams.asleep(row):
-            return listed  # a list is no reason to start them all
-        try:
-            return await self.refresh(row, within=LISTS_DEADLINE)
-        except MeshError:
-            return self.known(row)
-
-    def _allowed(self, who: Principal, row: ConnectionRow, listed: Definitions) -> list[Tool]:
-        """What one may call; whoever may look at changes sees also what is withheld, marked."""
-        if not scope_at(who, row.id).any:
-            raise no_grant(who, row)
-        served = (self.approved(row) or listed).tools if row.pinned else listed.tools
-        sees_withheld = row.pinned and bool(decide_call(who, DIFF))
-        found = []
-        for name, tool in listed.tools.items():
-            decision = decide(
-                who, row.id, "tool", name,
-                reads_only=partial(_reads_only, tool), approved=partial(_is_in, name, served),
-            )  # fmt: skip
-            if decision or (sees_withheld and decision.unapproved is not None):
-                shown = to_wire(row, tool, listed.tokens[name])
-                if not decision:
-                    shown.withheld = "changed" if name in row.approved else "new"
-                found.append(shown)
-        return found
-
-
-def _reads_only(tool: Definition) -> bool:
-    return tool.read_only
-
-
-def _is_in(name: str, served: Mapping[str, Definition]) -> bool:
-    return name in served
-
-
-def to_wire(row: ConnectionRow, tool: Definition, tokens: int) -> Tool:
-    """The tool as an operator lists it."""
-    return Tool(
-        connection=row.name,
-        name=tool.name,
-        title=tool.title or (tool.annotations.title if tool.annotations else None),
-        description=tool.description or "",
-        read_only=tool.read_only,
-        destructive=tool.destructive,
-        tokens=tokens,
-        schema=tool.input_schema,
-    )
-
 
 def _about(row: ConnectionRow, listed: Definitions) -> dict[str, object]:
     return {
@@ -483,16 +296,13 @@ def _about(row: ConnectionRow, listed: Definitions) -> dict[str, object]:
 
 
 def _code(error: bytes | None) -> int | None:
-    body = _decoded(error)
+    body = decoded_error(error)
     code = body.get("code")
     return code if isinstance(code, int) else None
 
 
-def _message(error: bytes | None) -> str:
-    return str(_decoded(error).get("message", "no reason given"))[:300]
-
-
-def _decoded(error: bytes | None) -> dict[str, object]:
+def decoded_error(error: bytes | None) -> dict[str, object]:
+    """The members of a JSON-RPC error; none of what is no object."""
     try:
         body = msgspec.json.decode(error or b"{}")
     except msgspec.DecodeError:

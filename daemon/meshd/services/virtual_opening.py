@@ -11,6 +11,7 @@ from meshd.services.child_lists import ChildLists
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.health import Health
 from meshd.services.records import Records
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
 from meshd.services.virtual_adapter import VirtualAdapter
@@ -32,6 +33,7 @@ async def open_virtuals(
     directory: Directory,
     upstreams: Upstreams,
     tools: Tools,
+    calls: ToolCalls,
     health: Health,
     records: Records,
     clock: Clock,
@@ -47,7 +49,7 @@ async def open_virtuals(
 
     upstreams.compose_by(composed)
     try:
-        yield OpenVirtuals(serving, VirtualTools(serving, tools, records, clock))
+        yield OpenVirtuals(serving, VirtualTools(serving, calls, records, clock))
     finally:
         await hearing.close()
         await lists.close()

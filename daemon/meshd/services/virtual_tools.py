@@ -14,7 +14,7 @@ from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import denied
-from meshd.services.tools import Tools, to_wire
+from meshd.services.tool_calls import ToolCalls, to_wire
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
 from meshd.wire.errors import BadRequest, NotFound
 from meshd.wire.tool import Tool, ToolCall, ToolRef, ToolResult
@@ -24,10 +24,10 @@ class VirtualTools:
     """Lists, shows and calls."""
 
     def __init__(
-        self, virtuals: VirtualServing, tools: Tools, records: Records, clock: Clock
+        self, virtuals: VirtualServing, calls: ToolCalls, records: Records, clock: Clock
     ) -> None:
         self._virtuals = virtuals
-        self._tools = tools
+        self._calls = calls
         self._records = records
         self._clock = clock
 
@@ -87,7 +87,7 @@ class VirtualTools:
             inside = route.arguments(arguments)
         except BadMessage as error:
             raise BadRequest(str(error)) from None
-        return await self._tools.make(
+        return await self._calls.make(
             who, row, route.name, inside, watch,
             client=client, traceparent=traceparent, hear=hear,
         )  # fmt: skip
