@@ -65,7 +65,7 @@ async def test_one_is_made_of_names_and_ids_and_shown_as_it_is(shop: Floors) -> 
         ("github", "connection", None), ("jira", "connection", None),
     ]  # fmt: skip
     assert (made.tools, made.maker, made.instructions) == (4, "ada", "Ask first.")
-    assert shop.virtuals.all(shop.owner) == [made]
+    assert await shop.virtuals.all(shop.owner) == [made]
     assert shop.virtuals.show(shop.owner, made.id) == made
     assert (await shop.kinds())[-1] == "virtual.created"
 
@@ -266,7 +266,7 @@ async def test_what_is_used_is_not_removed_and_says_by_whom(shop: Floors) -> Non
         await shop.virtuals.detach(shop.owner, user, name)
     await shop.connections.remove(shop.owner, "github")
     await shop.virtuals.remove(shop.owner, "work")
-    assert [row.name for row in shop.virtuals.all(shop.owner)] == ["all"]
+    assert [row.name for row in await shop.virtuals.all(shop.owner)] == ["all"]
 
 
 async def test_grants_follow_a_rename_and_end_with_it(shop: Floors) -> None:
