@@ -50,6 +50,8 @@ def approve(
 ) -> None:
     """Approve tools of a pinned connection as they are now."""
     me = Ctx.of(ctx)
+    if me.flags.quiet and not me.flags.yes:
+        raise Usage("--quiet shows nothing that could be approved", next="the same with --yes")
     shown: dict[str, list[dict[str, Any]]] = {}
     for place in places:
         found = shown.setdefault(place.partition("/")[0], [])
