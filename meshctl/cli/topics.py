@@ -464,8 +464,8 @@ Other services send their events to a URL of their own, and sign them instead of
   standard  Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature; whsec_ and base64
 
 The event's type is NAME.EVENT, as github.push, unless --type says another; its source is
-webhook:NAME. What the sender sends twice under one id is published once. All but GitHub sign the
-time as well: more than five minutes off is refused.
+webhook:NAME. What the sender sends twice under one id is published once. All but GitHub sign time
+and id as well: more than five minutes off is refused.
 
 The answer is 202 once the event and its deliveries are on disk, 401 for a wrong signature, 404 for
 a webhook that is paused or not there, 429 with Retry-After for too much; a body has up to 256 KiB.

@@ -79,8 +79,13 @@ def identify(kind: Signature, headers: Mapping[str, str], body: bytes, payload: 
         known = fields.get("event_id"), inner or fields.get("type")
     else:
         known = headers.get("webhook-id"), fields.get("type")
-    stamp = headers.get("X-Slack-Request-Timestamp", "").encode()
-    return Sent(_name(known[0]) or hashlib.sha256(stamp + b"." + body).hexdigest(), _name(known[1]))
+    return Sent(_name(known[0]) or _digest(kind, headers, body), _name(known[1]))
+
+
+def _digest(kind: Signature, headers: Mapping[str, str], body: bytes) -> str:
+    """What stands for an id: what was signed, with its time where that came beside the body."""
+    stamp = headers.get("X-Slack-Request-Timestamp", "") if kind == "slack" else ""
+    return hashlib.sha256(stamp.encode() + b"." + body).hexdigest()
 
 
 def _name(value: Any) -> str | None:

@@ -202,3 +202,9 @@ def test_without_a_usable_id_the_body_is_its_own(odd: object) -> None:
     one, other = (identify("stripe", {}, body, {"id": odd, "type": odd}) for body in (b"a", b"b"))
     assert one.id == sha256(b".a").hexdigest() != other.id
     assert one.event is None
+
+
+def test_a_form_of_slack_is_told_apart_by_its_time_and_nothing_that_is_not_signed() -> None:
+    stamp = {"X-Slack-Request-Timestamp": "1"}
+    assert identify("slack", stamp, b"a", {}).id != identify("slack", {}, b"a", {}).id
+    assert identify("stripe", stamp, b"a", {}).id == identify("stripe", {}, b"a", {}).id

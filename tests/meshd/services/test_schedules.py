@@ -104,6 +104,33 @@ async def test_what_is_made_up_for_is_bounded(times: Timetable) -> None:
     assert (await times.show()).next_at == "2026-11-24T11:59:00.000000Z"
 
 
+async def test_a_quota_smaller_than_what_is_made_up_for_only_slows_it(house: Floors) -> None:
+    bus = Bus.over(house, rate=3)
+    times = Timetable.over(bus)
+    await times.add("* * * * *", misfire="all")
+    house.clock.advance(1210)
+    for _ in range(20):
+        await times.look()
+        house.clock.advance(1)
+    assert len(await times.ticks()) == 20
+    assert {one.outcome for one in (await times.show()).fires} == {"fired"}
+    for pool in (bus.delivering._trusted, bus.delivering._public):
+        await pool.close()
+
+
+async def test_one_that_cannot_be_read_keeps_nobody_else_from_firing(times: Timetable) -> None:
+    await times.add("* * * * *", "broken")
+    await times.add("* * * * *")
+    house = times.bus.house
+    await house.raw("UPDATE schedules SET maker = '{' WHERE name = 'broken'")
+    house.clock.advance(60)
+    await times.look()
+    assert len(await times.ticks()) == 1
+    await house.raw("UPDATE schedules SET maker = (SELECT max(maker) FROM schedules)")
+    shown = await times.show("broken")
+    assert (shown.state, shown.reason) == ("paused", "it cannot be read")
+
+
 async def test_overlap_skip_waits_for_nothing_and_fires_when_it_is_delivered(
     times: Timetable,
 ) -> None:
