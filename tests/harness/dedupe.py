@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from tests.harness.outcome import Outcome
 from tests.support.daemon import Daemon
+from tests.support.wait import until
 
 TIMES = 100
 TOGETHER = 16
@@ -23,6 +24,8 @@ def run(seed: int, *, full: bool) -> Outcome:
     with ExitStack() as stack:
         daemons = _daemons(stack, full=full)
         key = daemons[0].add_key("publisher", "self/event.publish")
+        for daemon in daemons:  # what one made, the others know within a second
+            until(lambda one=daemon: one.tcp("GET", "/v1/unknown", key=key).status == 404)
         with ThreadPoolExecutor(TOGETHER) as pool:
             for number in range(events):
                 _one(daemons, key, f"{seed}-{number}", pool, found)
