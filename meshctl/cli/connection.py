@@ -67,7 +67,7 @@ def add(
     env: Env = None,
     cwd: Cwd = None,
     transport: Annotated[
-        str | None, typer.Option(metavar="http", help="A command tells stdio.")
+        str | None, typer.Option(metavar="http | sse", help="Found out where it is not given.")
     ] = None,
     bodies: Keep = None,
     trust: Trusted = None,
@@ -75,8 +75,6 @@ def add(
     """Connect an MCP server: a URL, a program after `--`, or a paste on stdin."""
     me = Ctx.of(ctx)
     how = paste.How(bodies or "redacted", trust or "open")
-    if transport == "sse":
-        raise paste.sse()
     if "-" in {name, *(target or [])[:1]} and (header or env or cwd is not None):
         raise Usage("a paste brings its own headers, env and folder")
     if name == "-" and not target:
@@ -85,7 +83,8 @@ def add(
         (spec,) = paste.from_stdin(name)
     else:
         spec = _spec(name, target or [], _headers(me, header), _env(me, env), cwd)
-    if transport not in {None, spec.transport}:
+    over_http = spec.transport != "stdio" and transport in {"http", "sse"}
+    if transport not in {None, spec.transport} and not over_http:  # the daemon finds out which
         raise Usage(
             f"--transport {transport} does not fit what is given, which is {spec.transport}"
         )

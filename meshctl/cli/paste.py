@@ -34,11 +34,9 @@ def connect(me: Ctx, spec: ServerSpec, how: How = How()) -> dict[str, Any]:  # n
     """Add the connection that a spec describes.
 
     Raises:
-        Usage: its transport is not served, or values are still to be filled in.
+        Usage: values are still to be filled in.
         MeshError: as the daemon answers.
     """
-    if spec.transport == "sse":
-        raise sse()
     # A command line was typed by somebody who means it; what was copied is only half filled in.
     if spec.source and (holes := placeholders(spec)):
         raise Usage(
@@ -53,14 +51,6 @@ def connect(me: Ctx, spec: ServerSpec, how: How = How()) -> dict[str, Any]:  # n
     row, asks = _request(spec, how)
     added: dict[str, Any] = me.call(row, asks, timeout=PATIENCE_SECONDS)
     return added
-
-
-def sse() -> Usage:
-    """The refusal of a transport that older servers still have."""
-    return Usage(
-        "sse is not supported yet: only Streamable HTTP and stdio are",
-        next="give the server's Streamable HTTP URL; it often ends in /mcp",
-    )
 
 
 def show(me: Ctx, added: dict[str, Any]) -> None:

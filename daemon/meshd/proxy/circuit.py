@@ -127,7 +127,8 @@ class Circuit:
         return self._since + RESTART if self._known else self._since
 
     async def _look_for_it(self, probe: Probe) -> None:
-        while self.failing:
+        turn = self._turn
+        while self.failing and turn is self._turn:  # else another looks for it since
             try:
                 await probe()
             except MeshError as error:

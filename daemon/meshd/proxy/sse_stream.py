@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Self
 
-from meshd.protocol import jsonrpc, sse
+from meshd.protocol import sse
 from meshd.protocol.jsonrpc import Message
 from meshd.proxy.http import HttpUpstream, Response
-from meshd.proxy.http_messages import EVENT_STREAM
+from meshd.proxy.http_messages import EVENT_STREAM, events, read
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 ENDPOINT_WAIT = 5.0
@@ -32,7 +32,7 @@ class SseStream:
         """Use `open`."""
         self._response = response
         self._shown = shown
-        self._events = _events(response, shown)
+        self._events = events(response, shown)
         self._place: HttpUpstream
 
     @classmethod
@@ -62,13 +62,11 @@ class SseStream:
         Raises:
             UpstreamFailed, UpstreamTimeout: it breaks off, or what comes is no JSON-RPC.
         """
-        async with aclosing(self._events) as events:
-            async for name, data in events:
-                if name == "message" and data:
-                    try:
-                        yield jsonrpc.parse(data), data
-                    except jsonrpc.BadMessage as error:
-                        raise UpstreamFailed(f"{self._shown} sent no JSON-RPC: {error}") from None
+        async with aclosing(self._events) as found:
+            async for event in found:
+                data = sse.data_of(event)
+                if data and sse.name_of(event) == "message":
+                    yield read(data, self._shown)
 
     async def post(self, message: bytes) -> None:
         """Send a message. What the server has to say to it comes on the stream.
@@ -94,21 +92,10 @@ class SseStream:
     async def _endpoint(self) -> str:
         _check(self._response, self._shown)
         if self._response.content_type == EVENT_STREAM:
-            async for name, data in self._events:
-                if name == "endpoint":
-                    return data.decode(errors="replace")
+            async for event in self._events:
+                if sse.name_of(event) == "endpoint":
+                    return sse.data_of(event).decode(errors="replace")
         raise UpstreamFailed(f"{self._shown} is no HTTP+SSE server")
-
-
-async def _events(response: Response, shown: str) -> AsyncGenerator[tuple[str, bytes], None]:
-    splitter = sse.Splitter()
-    async for chunk in response.chunks():
-        try:
-            events = splitter.feed(chunk)
-        except sse.EventTooLarge:
-            raise UpstreamFailed(f"{shown} sent an event that is too large") from None
-        for event in events:
-            yield sse.name_of(event), sse.data_of(event)
 
 
 def _check(response: Response, shown: str) -> None:

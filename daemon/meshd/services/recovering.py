@@ -3,21 +3,28 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from meshd.protocol.jsonrpc import NOTIFICATION
 from meshd.services.definitions import Definitions
 from meshd.wire.errors import UpstreamFailed
 
 T = TypeVar("T")
 
 TOOL = "tools/call"
+HARMLESS = frozenset({
+    "", "initialize", "ping", "server/discover", "tools/list", "resources/list",
+    "resources/templates/list", "resources/read", "resources/subscribe", "resources/unsubscribe",
+    "prompts/list", "prompts/get", "completion/complete", "logging/setLevel",
+})  # fmt: skip
+"""Methods whose second request does no more than the first; an answer has none."""
 
 
 def may_repeat(method: str, tool: str, listed: Definitions | None) -> bool:
-    """Whether sending it twice does no more than once: all requests but calls of most tools.
+    """Whether sending it twice does no more than once.
 
     Of tools their own annotations decide; one that says nothing may not be called again.
     """
     if method != TOOL:
-        return True
+        return method in HARMLESS or method.startswith(NOTIFICATION)
     found = listed.tools.get(tool) if listed is not None else None
     return found is not None and found.repeatable
 

@@ -130,6 +130,21 @@ async def test_after_that_time_everybody_is_refused(world: World) -> None:
     await circuit.close()
 
 
+async def test_whoever_looked_before_looks_no_more(world: World) -> None:
+    """A server that came back in between and went again is probed by one alone."""
+    circuit = world.circuit()
+    for _ in range(20):
+        circuit.failed(GONE, world.probe)
+        await turns(1)
+        circuit.reached()
+    circuit.failed(GONE, world.probe)
+    await turns(4)
+    world.probes.clear()
+    await turns(1)
+    assert len(world.probes) == 1
+    await circuit.close()
+
+
 async def test_a_closed_one_probes_no_more(world: World) -> None:
     circuit = world.circuit()
     circuit.failed(GONE, world.probe)
