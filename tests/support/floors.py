@@ -9,6 +9,7 @@ from typing import Any
 from meshd.core.config import read_config
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.approvals import Approvals
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.directory import Directory
@@ -112,9 +113,20 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         client = await stack.enter_async_context(open_session(rules))
         upstreams = Upstreams(client, StdioPool(folder / "children"), credentials, health)
         stack.push_async_callback(upstreams.close)
-        tools = Tools(main, directory, upstreams, records, clock)
+        tools = Tools(main, directory, upstreams, records, events, clock)
+        stack.push_async_callback(tools.close)
+        approvals = Approvals(main, directory, events, tools)
         connections = Connections(
-            main, directory, events, credentials, upstreams, tools, health, rules, clock
+            main,
+            directory,
+            events,
+            credentials,
+            upstreams,
+            tools,
+            approvals,
+            health,
+            rules,
+            clock,
         )
         owner = Principal(
             id=founding.owner, name="ada", kind="local", org=founding.org, owner=founding.owner,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshd.api.dispatch import Handler
+from meshd.services.approvals import Approvals
 from meshd.services.grants import SELF
 from meshd.services.management import Management
 from meshd.services.principal import Principal
@@ -15,7 +16,9 @@ CLIENT = "control"
 """What stands in a record of a call for the program that made it."""
 
 
-def handlers(tools: Tools, management: Management, virtual: VirtualTools) -> Mapping[str, Handler]:
+def handlers(
+    tools: Tools, management: Management, virtual: VirtualTools, approvals: Approvals
+) -> Mapping[str, Handler]:
     """By call name."""
 
     def all_(who: Principal, asked: ToolList) -> Any:
@@ -35,7 +38,13 @@ def handlers(tools: Tools, management: Management, virtual: VirtualTools) -> Map
             return virtual.call(who, asked, client=CLIENT)
         return tools.call(who, asked, client=CLIENT)
 
-    return {"tool.list": all_, "tool.show": show, "tool.call": call}
+    return {
+        "tool.list": all_,
+        "tool.show": show,
+        "tool.call": call,
+        "tool.diff": approvals.diff,
+        "tool.approve": approvals.approve,
+    }
 
 
 def _is_self(connection: str | None) -> bool:

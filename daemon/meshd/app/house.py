@@ -1,6 +1,5 @@
 """Everything that decides and everything that reaches out, opened in order and wired together."""
 
-import asyncio
 import getpass
 import logging
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from meshd.core.config import Config
 from meshd.core.tasks import TaskGroup
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.approvals import Approvals
 from meshd.services.backing_up import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
@@ -25,14 +25,18 @@ from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
+from meshd.services.intake import Intake
 from meshd.services.keys import Keys
+from meshd.services.lifetimes import Lifetimes
 from meshd.services.org_choice import in_org
 from meshd.services.orgs import Orgs
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
 from meshd.services.rate_limit import RateLimit
+from meshd.services.readiness import is_ready
 from meshd.services.records import Records
+from meshd.services.room import Room, free_for
 from meshd.services.seals import Seals
 from meshd.services.subscriptions import Subscriptions
 from meshd.services.sweeping import Retention, Sweeper
@@ -49,15 +53,14 @@ from meshd.wire.ids import new_id
 
 log = logging.getLogger(__name__)
 
-READY_DEADLINE = 2.0
-"""Seconds in which the databases have to answer a probe."""
-
 
 @dataclass(frozen=True, slots=True)
 class Bus:
     """Events on their way: in, and out again."""
 
     quota: Quota
+    room: Room
+    intake: Intake
     publishing: Publishing
     subscriptions: Subscriptions
     deliveries: Deliveries
@@ -81,6 +84,7 @@ class House:
     keys: Keys
     upstreams: Upstreams
     tools: Tools
+    approvals: Approvals
     connections: Connections
     virtuals: Virtuals
     composed: OpenVirtuals
@@ -91,6 +95,10 @@ class House:
     following: Following
     backups: Backups
     bus: Bus
+
+    async def is_ready(self) -> bool:
+        """Whether the databases answer."""
+        return await is_ready(self.main, self.calls, self.founding.org)
 
 
 async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> House:
@@ -116,21 +124,24 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     client = await stack.enter_async_context(open_session(rules))
     upstreams = Upstreams(client, StdioPool(config.children), credentials, health)
     stack.push_async_callback(upstreams.close)
-    tools = Tools(main, directory, upstreams, records, clock)
+    tools = Tools(main, directory, upstreams, records, events, clock)
+    stack.push_async_callback(tools.close)
     await tools.load()
+    approvals = Approvals(main, directory, events, tools)
     composed = await stack.enter_async_context(
         open_virtuals(directory, upstreams, tools, health, records, clock)
     )
     connections = Connections(
-        main, directory, events, credentials, upstreams, tools, health, rules, clock
+        main, directory, events, credentials, upstreams, tools, approvals, health, rules, clock
     )
     stranger = await stack.enter_async_context(open_session(rules, stranger=True))
     webhooks = WebhookSeals(founding.vault, seals)
     delivering = Delivering(directory, tools, webhooks, client, stranger, clock)
+    lifetimes = Lifetimes(config.key_lifetime, config.key_max_lifetime)
     bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
-        Keys(main, directory, events, clock), upstreams, tools, connections,
+        Keys(main, directory, events, clock, lifetimes), upstreams, tools, approvals, connections,
         Virtuals(main, directory, events, tools, clock), composed,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
         Retention(config.keep_events, config.keep_calls),
@@ -145,9 +156,10 @@ def _open_bus(
     seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
 ) -> Bus:  # fmt: skip
     fan_out = FanOut(lambda: directory.latest.subscriptions)
-    events.deliver_by(fan_out.steps)
-    quota = Quota(config.publish_rate, clock.monotonic)
-    publishing = Publishing(main, events, fan_out, quota, clock)
+    events.deliver_by(fan_out.deliveries)
+    quota, intake = Quota(config.publish_rate, clock.monotonic), Intake(main)
+    room = Room(config.keep_free << 20, free_for(config), clock.monotonic)
+    publishing = Publishing(intake, events, fan_out, quota, room, clock)
 
     async def pause(subscription: str, reason: str) -> None:
         await subscriptions.stop(subscription, reason)
@@ -160,7 +172,7 @@ def _open_bus(
     )
     events.bell.on_ring(dispatcher.wake)
     deliveries = Deliveries(main, directory, events, dispatcher, clock)
-    return Bus(quota, publishing, subscriptions, deliveries, dispatcher, seals)
+    return Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals)
 
 
 async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None:
@@ -173,6 +185,8 @@ async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
     tasks.start("following", house.following.run())
+    tasks.start("owners", house.bus.subscriptions.follow_owners())
+    stack.push_async_callback(house.bus.intake.stop)
     stack.push_async_callback(house.bus.dispatcher.stop)
 
 
@@ -181,20 +195,6 @@ async def _write_rest(tasks: TaskGroup, house: House) -> None:
     await house.records.flush()
     await house.health.flush()
     await house.keys.write_last_used()
-
-
-async def is_ready(house: House) -> bool:
-    """Whether both databases answer; the vault is open, or nobody would ask."""
-    try:
-        async with asyncio.timeout(READY_DEADLINE):
-            await asyncio.gather(
-                house.main.one("revision.sum"),
-                house.calls.org(house.founding.org).one("call.last"),
-            )
-    except Exception as error:  # noqa: BLE001 - whatever fails, calls would fail alike
-        log.warning("not ready: %s", type(error).__name__)
-        return False
-    return True
 
 
 def owner_of(house: House) -> Principal:

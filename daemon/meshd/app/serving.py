@@ -3,34 +3,37 @@
 import asyncio
 import logging
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from meshd.api import connection, daemon, db, event, key, org, record, tool, vault, virtual
+from meshd.api import connection, daemon, db, event, key, metrics, org, record, tool, vault, virtual
 from meshd.api.dispatch import Dispatcher, Handler
 from meshd.api.site import SocketSite
 from meshd.app.entrance import Entrance
 from meshd.app.house import House, choosing, open_house, owner_of, start_tasks
+from meshd.app.inflow import open_inflow
 from meshd.core.clock import Clock
 from meshd.core.config import Config
-from meshd.core.home import Remembered
 from meshd.core.http_peers import Peers
 from meshd.core.log import set_level
 from meshd.core.tls import Certificate
 from meshd.gateway.debug import DebugSite
 from meshd.gateway.gate import Gate
+from meshd.gateway.listening import listen, url_of
+from meshd.gateway.metrics_page import MetricsPage
 from meshd.gateway.site import TcpSite, bind
 from meshd.proxy import orphans
 from meshd.services.management import Management
+from meshd.services.metrics import Doors, Metrics, Sources
 from meshd.services.principal import Principal
 from meshd.services.settings import Reloaded, Settings
 from meshd.services.status import StatusReport
+from meshd.services.tracing import tracing
 from meshd.services.vault_report import VaultReport
-from meshd.store.scoped import ScopedDatabase
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import Conflict
+from meshd.wire.metrics import Metric
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +65,21 @@ async def serving(
         if killed:
             log.warning("ended %d orphans of the daemon before", len(killed))
         house = await open_house(config, clock, stack)
+        traces = await stack.enter_async_context(tracing(config.otlp, house.records))
         await start_tasks(house, clock, stack)
         certificate = Certificate(*config.tls) if config.tls else None
-        listener, name = await _listen(config, house.main)
+        listener, name = await listen(config, house.main)
         port = listener.getsockname()[1]
-        url = config.base_url or _url(config, port)
+        url = config.base_url or url_of(config, port)
         gate = Gate(port, config.base_url, config.allowed_hosts, config.allowed_origins)
         peers = Peers(config.trusted_proxies, everybody=certificate is not None)
-        settings = _open_settings(config, house, gate, peers)
+        more = traces.metrics if traces else tuple
+        numbers = _open_metrics(house, clock, lambda: entrance.doors, more)
+        page = MetricsPage(
+            numbers, house.keys, peers, lambda: house.unlocking.why is not None,
+            config.metrics_access,
+        )  # fmt: skip
+        settings = _open_settings(config, house, gate, peers, page)
         report = StatusReport(
             lambda: settings.config, clock, house.directory, house.connections, house.records,
             house.upstreams, lambda: url, lambda: entrance.sessions_ended, clock.now(),
@@ -84,10 +94,16 @@ async def serving(
             return await dispatcher.call(who, name, given)
 
         management = Management(CALLS, perform, house.records, clock)
-        tools = tool.handlers(house.tools, management, house.composed.tools)
-        others = {**daemon.handlers(report, stop), **tools}
+        inflow = open_inflow(
+            house.main, house.directory, house.events, house.bus.publishing, house.bus.seals,
+            lambda: url, clock,
+        )  # fmt: skip
+        stack.push_async_callback(inflow.scheduler.stop)
+        tools = tool.handlers(house.tools, management, house.composed.tools, house.approvals)
+        others = {**daemon.handlers(report, stop), **tools, **metrics.handlers(numbers)}
+        others |= inflow.handlers
         dispatcher = _open_dispatcher(house, others, stopping)
-        entrance = Entrance(house, dispatcher, management, clock, peers, name)
+        entrance = Entrance(house, dispatcher, management, inflow, clock, peers, page, name)
         tcp, unix = entrance.tcp, entrance.unix
         house.unlocking.opened = entrance.open
         await house.unlocking.begin()
@@ -118,15 +134,38 @@ async def _open_debug(port: int, house: House, clock: Clock, stack: AsyncExitSta
     log.info("the debug server listens on 127.0.0.1:%d", listener.getsockname()[1])
 
 
-def _open_settings(config: Config, house: House, gate: Gate, peers: Peers) -> Settings:
+def _open_metrics(
+    house: House,
+    clock: Clock,
+    doors: Callable[[], Doors],
+    more: Callable[[], Iterable[Metric]],
+) -> Metrics:
+    return Metrics(Sources(
+        house.directory, house.health, house.records, house.upstreams, house.bus.publishing,
+        house.bus.dispatcher, house.main, clock, house.is_ready,
+        lambda: house.unlocking.why is not None, doors, more,
+    ))  # fmt: skip
+
+
+def _open_settings(
+    config: Config, house: House, gate: Gate, peers: Peers, page: MetricsPage
+) -> Settings:
+    def scraped(config: Config) -> None:
+        page.access = config.metrics_access
+
     def keep(config: Config) -> None:
         house.keep.events, house.keep.calls = config.keep_events, config.keep_calls
 
     def limit(config: Config) -> None:
         house.limit.per_minute = config.rate_limit
 
+    def lifetimes(config: Config) -> None:
+        keys = house.keys.lifetimes
+        keys.default, keys.most = config.key_lifetime, config.key_max_lifetime
+
     def quota(config: Config) -> None:
         house.bus.quota.per_second = config.publish_rate
+        house.bus.room.keep_free = config.keep_free << 20
 
     return Settings(
         config,
@@ -138,11 +177,15 @@ def _open_settings(config: Config, house: House, gate: Gate, peers: Peers) -> Se
             "ALLOWED_HOSTS": lambda config: gate.allow_hosts(config.allowed_hosts),
             "ALLOWED_ORIGINS": lambda config: gate.allow_origins(config.allowed_origins),
             "OUTBOUND_ALLOW": lambda config: house.rules.allow(config.outbound_allow),
+            "METRICS_ACCESS": scraped,
             "MESHCTL_LOG_LEVEL": lambda config: set_level(config.log_level),
             "MESHCTL_KEEP_EVENTS": keep,
             "MESHCTL_KEEP_CALLS": keep,
+            "MESHCTL_KEY_LIFETIME": lifetimes,
+            "MESHCTL_KEY_MAX_LIFETIME": lifetimes,
             "MESHCTL_RATE_LIMIT": limit,
             "MESHCTL_PUBLISH_RATE": quota,
+            "MESHCTL_KEEP_FREE": quota,
         },
     )
 
@@ -184,25 +227,3 @@ async def _stop_sites(house: House, tcp: TcpSite, unix: SocketSite, hurry: async
     house.events.bell.ring()
     house.records.bell.ring()
     await asyncio.gather(tcp.stop(hurry), unix.stop(hurry))
-
-
-async def _listen(config: Config, main: ScopedDatabase) -> tuple[socket.socket, str]:
-    """The port that was asked for, else the one used last time, else the next free one.
-
-    Told beside it is how sessions name this daemon.
-    """
-    before = await asyncio.to_thread(Remembered.read, config.remembered)
-    if before.port is None and main.dialect == "sqlite":  # where older homes kept it
-        row = await main.one("meta.get", name="port")
-        before = replace(before, port=int(row["value"]) if row else None)
-    listener = bind(config.host, config.port, before.port)
-    now = replace(before, port=listener.getsockname()[1])
-    await asyncio.to_thread(now.write, config.remembered)
-    return listener, now.daemon
-
-
-def _url(config: Config, port: int) -> str:
-    """Where clients on this machine reach the port."""
-    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names, not a choice
-    host = anywhere.get(config.host, config.host)
-    return f"{'https' if config.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

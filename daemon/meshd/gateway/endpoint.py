@@ -9,9 +9,11 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from meshd.core import trace_context
 from meshd.core.answers import JSON
 from meshd.core.clock import Clock
 from meshd.gateway import answers
+from meshd.gateway.cached_lists import CachedLists
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.passing import HttpPassing, OtherEra
 from meshd.gateway.plain import WORD, PlainCalls
@@ -19,6 +21,8 @@ from meshd.gateway.policy import DECIDING, judge, wish
 from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
+from meshd.gateway.sse_clients import WORD as WORD_OF_SSE
+from meshd.gateway.sse_clients import SseClient, SseClients
 from meshd.gateway.stateless import Stateless
 from meshd.gateway.virtual_policy import asked_by, judge_virtual
 from meshd.protocol import jsonrpc, versions
@@ -47,7 +51,6 @@ from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
 from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
-    BadRequest,
     MeshError,
     MethodNotAllowed,
     NotFound,
@@ -68,6 +71,7 @@ class Endpoint:
         sessions: Sessions,
         tools: Tools,
         records: Records,
+        lists: CachedLists,
         passing: HttpPassing,
         serving: SharedServing,
         stateless: Stateless,
@@ -82,9 +86,11 @@ class Endpoint:
         self._sessions = sessions
         self._tools = tools
         self._records = records
+        self._lists = lists
         self._passing = passing
         self._serving = serving
         self._stateless = stateless
+        self._sse = SseClients(serving, sessions)
         self._selfs = SelfServing(sessions, management)
         self._plain = PlainCalls(self.find, tools, virtual_tools, management, limit)
         self._clock = clock
@@ -102,6 +108,8 @@ class Endpoint:
             return await self._plain.handle(request, who, raw_name)
         if request.method == "POST":
             self._limit.check(who)
+        if raw_name.endswith(WORD_OF_SSE):
+            return await self._over_sse(request, who, raw_name, started)
         row = self.find(who, raw_name)
         if request.method == "POST":
             return await self._post(request, who, row, started)
@@ -125,6 +133,18 @@ class Endpoint:
             return web.Response(status=204)
         raise MethodNotAllowed
 
+    async def _over_sse(
+        self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
+    ) -> web.StreamResponse:
+        """The stream of a client of the transport before, or a message for it."""
+        row = self.find(who, raw_name.removesuffix(WORD_OF_SSE))
+        if request.method == "GET":
+            return await self._sse.stream(request, who, row, partial(self._admitted, who, row))
+        ident = request.rel_url.query.get("session")
+        if request.method != "POST" or ident is None:
+            raise MethodNotAllowed  # which tells a client that tries both transports
+        return await self._post(request, who, row, started, self._sse.of(ident, who, row))
+
     async def handle_local(self, request: web.BaseRequest, who: Principal) -> web.StreamResponse:
         """The same for the bridge on the Unix socket, where who asks is known already."""
         try:
@@ -134,6 +154,11 @@ class Endpoint:
             return answers.gone(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return answers.rpc_error(failure(error, f"{request.method} {request.path}"))
+
+    @property
+    def open_streams(self) -> int:
+        """Subscriptions that are followed."""
+        return len(self._stateless.streams)
 
     def end_streams(self) -> None:
         """End the subscriptions: the daemon stops, and they never end by themselves."""
@@ -147,10 +172,13 @@ class Endpoint:
         present = who.present()
         if present is None or permission_set(present) != permission_set(who):
             return False
+        if row.transport == SELF:
+            return True
         if isinstance(row, VirtualTarget):
             return self._virtuals.serves(row)
         now = self._directory.view.connections.get(row.id)
-        return now is not None and now.enabled and now.revision == row.revision
+        same = now is not None and (now.revision, now.trust) == (row.revision, row.trust)
+        return same and now is not None and now.enabled
 
     def find(self, who: Principal, raw_name: str) -> ConnectionRow:
         """The connection of that name or id, percent-encoded; `self` is one as well.
@@ -179,16 +207,19 @@ class Endpoint:
         return row
 
     async def _post(
-        self, request: web.BaseRequest, who: Principal, row: ConnectionRow, started: float
+        self,
+        request: web.BaseRequest,
+        who: Principal,
+        row: ConnectionRow,
+        started: float,
+        over: SseClient | None = None,
     ) -> web.StreamResponse:
         if request.content_type != JSON:
             raise UnsupportedMedia
-        version = request.headers.get("MCP-Protocol-Version")
+        version = request.headers.get("MCP-Protocol-Version") if over is None else None
         stateless = _is_stateless(version)
-        if stateless and row.transport == SELF:
-            raise BadRequest("meshctl itself speaks MCP up to 2025-11-25")
         token = None if stateless else request.headers.get("Mcp-Session-Id")
-        session = self._sessions.open(token, who, row)
+        session = self._sessions.open(token, who, row) if over is None else over.session
         mode = request.query.get("mode") if row.transport == VIRTUAL else None
         body = await request.read()
         if (present := who.present()) is None:
@@ -205,14 +236,17 @@ class Endpoint:
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error)
         try:
-            envelope = None if row.transport == SELF else self._envelope(request, message, version)
+            envelope = self._envelope(request, message, version)
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error, bytes(message.id))
         if stateless and envelope is None:
             return answers.accepted()  # nothing that a client tells there has to reach a server
         exchange = Exchange(
-            request, who, row, session, version, message, body, watch, envelope=envelope
-        )
+            request, who, row, session, version, message, body, watch, envelope=envelope,
+            voice=over,
+        )  # fmt: skip
+        if over is not None:
+            return self._sse.take(over, exchange, partial(self._decide, exchange))
         return await self._decide(exchange)
 
     def _envelope(
@@ -262,6 +296,8 @@ class Endpoint:
                 else:
                     body = answers.denied_error(who, row, decision, bytes(message.id))
                 return answers.stateless(body) if stateless else answers.message(body)
+        if (listed := await self._lists.answer(exchange)) is not None:
+            return listed
         if stateless:
             return await self._stateless.answer(exchange, self.record, self._still_admitted)
         return await self._answer(exchange)
@@ -278,6 +314,8 @@ class Endpoint:
 
     def _ends_here(self, exchange: Exchange) -> bool:
         """Whether the session, or a request without one, is not the upstream's to know."""
+        if exchange.voice is not None:
+            return True
         if exchange.session is not None:
             return bool(exchange.session.client)
         return self._serving.has_taken_over(exchange.row)
@@ -297,6 +335,8 @@ class Endpoint:
             row, exchange.who, tool, exchange.watch,
             arguments=bytes(wanted.arguments), response=response, error=error,
             client=exchange.request.headers.get("User-Agent"),
+            traceparent=exchange.request.headers.get(trace_context.HEADER)
+            if self._records.heeds_traces else None,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from meshd.gateway.policy import Wish
+from meshd.gateway.progress import Voice
 from meshd.protocol.envelope import Envelope
 from meshd.protocol.jsonrpc import Message
 from meshd.services.directory import ConnectionRow
@@ -34,6 +35,8 @@ class Exchange:
     """What goes upstream in headers besides."""
     reached: Reached | None = None
     """Where a request to a virtual MCP leads, once that is decided."""
+    voice: Voice | None = None
+    """Where the answer goes, if not into the HTTP answer of the message itself."""
     finish: Callable[[bytes], bytes] | None = None
     """The last hand on the JSON-RPC answer, once it is filtered."""
 

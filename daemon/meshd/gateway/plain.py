@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
+from meshd.core import trace_context
 from meshd.core.answers import JSON, error_answer
 from meshd.gateway import answers
 from meshd.gateway.bearer import CHALLENGE
@@ -114,7 +115,8 @@ class PlainCalls:
             if row.id == SELF:
                 return await self._management.call_for(present, asked, client=client)
             tools = self._virtual if row.transport == VIRTUAL else self._tools
-            return await tools.call(present, asked, client=client, hear=hear)
+            parent = request.headers.get(trace_context.HEADER)
+            return await tools.call(present, asked, client=client, traceparent=parent, hear=hear)
 
         made = _UnderWay(request, call)
         if row.id == SELF:  # a control call takes effect whole or not at all, whoever waits

@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
+from meshd.gateway.asking import asked
 from meshd.gateway.departure import while_connected
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import relay
@@ -91,7 +92,12 @@ class Stateless:
         envelope = self._states.opened(exchange, envelope)
         exchange.finish = partial(_finished, exchange, self._states)
         eras = self._upstreams.eras(exchange.row) if exchange.row.transport == "http" else None
-        if eras is not None and isinstance(found := await eras.adapter(), StatelessHttp):
+        found = (
+            await self._upstreams.recovered(exchange.row, eras.adapter, repeatable=True)
+            if eras
+            else None
+        )
+        if eras is not None and isinstance(found, StatelessHttp):
             try:
                 return await self._pass(exchange, envelope, record)
             except OtherEra:
@@ -117,21 +123,20 @@ class Stateless:
     async def _translate(
         self, exchange: Exchange, envelope: Envelope, record: Record
     ) -> web.StreamResponse:
-        adapter = await self._upstreams.adapter(exchange.row)
         progress = Progress(exchange.request, answers.stateless)
         asker = Asker(exchange.who.id, envelope.capabilities, envelope.log_level)
         try:
-            answer = await adapter.ask(
-                exchange.message.method, envelope.params, asker, progress.hear
+            answer = await asked(
+                self._upstreams, self._tools, exchange, envelope.params, asker, progress.hear
             )
             exchange.watch.upstream = time.perf_counter()
             self._health.reached(exchange.row)
-            body = await shaped(exchange, self._tools, _body(exchange, answer))
+            body = shaped(exchange, _body(exchange, answer))
             record(exchange, body, None)
         except MeshError as error:
             self._failed(exchange, error, record)
             body = answers.failed(error, bytes(exchange.message.id))
-        except asyncio.CancelledError:
+        except BaseException:
             await progress.stop()
             raise
         ended = await progress.end(body)

@@ -38,6 +38,8 @@ class Decision:
     grant: str | None = None
     below: bool = False
     """Whether that grant has to be one on the child, since a virtual MCP conveys no more."""
+    unapproved: str | None = None
+    """The tool that would have to be approved first."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -60,7 +62,7 @@ class Way:
 class Scope:
     """What one principal may do at one connection, worked out once and asked on every call."""
 
-    __slots__ = ("_decided", "_patterns", "all", "any", "rule")
+    __slots__ = ("_decided", "_patterns", "all", "any", "grants", "rule")
 
     def __init__(self, principal: Principal, target: str) -> None:
         grants = {
@@ -71,6 +73,7 @@ class Scope:
         }
         self.all = ANY in grants
         self.any = bool(grants)
+        self.grants = frozenset(grants)
         self.rule = ", ".join(grants.values())
         self._patterns: dict[str, list[str]] = {}
         for kind, pattern in map(split_grant, grants):
@@ -111,16 +114,30 @@ def decide(
     name: str,
     *,
     reads_only: Callable[[], bool],
+    approved: Callable[[], bool] = lambda: True,
     ways: Sequence[Way] = (),
 ) -> Decision:
     """Decide about one tool, resource or prompt of a connection.
 
     `reads_only` says whether the tool's present annotation is read-only; it is asked only when a
-    read-only key's grants cover the tool. `ways` are the virtual MCPs that it is reached through,
-    the outermost first: a grant on any of them, or on the connection, suffices.
+    read-only key's grants cover the tool. `approved` says whether a pinned connection's tool is
+    as it was approved. `ways` are the virtual MCPs that it is reached through, the outermost
+    first: a grant on any of them, or on the connection, suffices.
     """
     if ways:
-        return _decide_through(principal, target, kind, name, reads_only, ways)
+        decision = _decide_through(principal, target, kind, name, reads_only, ways)
+    else:
+        decision = _decide_at(principal, target, kind, name, reads_only)
+    if decision and kind == "tool" and not approved():
+        rule = f"the connection is pinned and its tool {_shown(name)}, as it is now, not approved"
+        return Decision(False, rule, unapproved=name)
+    return decision
+
+
+def _decide_at(
+    principal: Principal, target: str, kind: Kind, name: str, reads_only: Callable[[], bool]
+) -> Decision:
+    """By the grants on the connection itself."""
     scope = scope_at(principal, target)
     if not scope.covers(kind, name):
         rule = f"no grant of {principal.name} covers {kind} {_shown(name)}"

@@ -8,6 +8,7 @@ from meshd.services.access import ROLES, is_exact
 from meshd.services.grants import ANY, SELF, split_grant
 from meshd.services.principal import Permissions, Principal
 from meshd.wire.calls import CALLS
+from meshd.wire.calls.event import PUBLISH_AS
 from meshd.wire.errors import Denied
 
 _EXACT = frozenset(call.name for call in CALLS if is_exact(call))
@@ -40,6 +41,11 @@ def check_within(maker: Principal, made: Principal, name_of: Callable[[str], str
         raise Denied(f"{maker.name} cannot give the role {made.role}: it does not hold it")
     if made.instance_admin and not maker.instance_admin and SELF in made.permissions:
         raise Denied(f"{made.name} belongs to an instance admin")
+    if made.connection not in {None, maker.connection} and not _holds(maker, SELF, PUBLISH_AS.name):
+        raise Denied(
+            f"{maker.name} cannot make a key for a connection",
+            facts={"that needs": f"{SELF}/{PUBLISH_AS.name}"},
+        )
     if maker.read_only and not made.read_only:
         raise Denied(f"{maker.name} is read-only, so what it makes must be")
     ends, given = maker.expires_at, made.expires_at

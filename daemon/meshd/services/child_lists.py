@@ -170,7 +170,7 @@ class ChildLists:
                 kept.task.cancel()
             kept = self._kept[row.id, thing] = _Kept(row.revision)
         if thing == "tool":
-            listed = self._tools.known(row)
+            listed = self._tools.approved(row)
             if listed is not None and listed is not kept.definitions:
                 self._take_over(row, kept, listed)
         return kept
@@ -199,7 +199,8 @@ class ChildLists:
         try:
             async with asyncio.timeout(LIST_DEADLINE):
                 if thing == "tool":
-                    self._take_over(row, kept, await self._tools.refresh(row))
+                    listed = await self._tools.relist(row)
+                    self._take_over(row, kept, self._tools.approved(row) or listed.only(set()))
                 else:
                     await self._read_other(row, kept, thing)
             kept.reason, kept.failed, kept.hung = None, float("-inf"), False

@@ -10,6 +10,7 @@ from meshd.core.clock import Clock, iso, iso_or_none
 from meshd.core.redact import redact_text
 from meshd.proxy.outbound import OutboundRules
 from meshd.services.access import scope_at
+from meshd.services.approvals import Approvals
 from meshd.services.connection_edits import Edit, http_edit, stdio_edit
 from meshd.services.connection_rules import (
     check_command,
@@ -57,6 +58,7 @@ class Connections:
         credentials: Credentials,
         upstreams: Upstreams,
         tools: Tools,
+        approvals: Approvals,
         health: Health,
         outbound: OutboundRules,
         clock: Clock,
@@ -67,6 +69,7 @@ class Connections:
         self._credentials = credentials
         self._upstreams = upstreams
         self._tools = tools
+        self._approvals = approvals
         self._health = health
         self._outbound = outbound
         self._clock = clock
@@ -102,7 +105,9 @@ class Connections:
         self._outbound.check(host_of(asked.url))
         check_headers(asked.headers)
         shown, secret = shown_url(asked.url)
-        row = {"transport": "http", "url": shown, "command": None, "cwd": None}
+        row = {
+            "transport": "http", "url": shown, "command": None, "cwd": None, "trust": asked.trust,
+        }  # fmt: skip
         sealed = {("header", key): value for key, value in asked.headers.items()}
         if secret:
             sealed["url", WHOLE] = asked.url
@@ -115,7 +120,7 @@ class Connections:
         check_env(asked.env)
         row = {
             "transport": "stdio", "url": None, "command": json.dumps(asked.command),
-            "cwd": asked.cwd,
+            "cwd": asked.cwd, "trust": asked.trust,
         }  # fmt: skip
         sealed = {("env", key): value for key, value in asked.env.items()}
         return await self._add(who, name, row, asked.bodies, sealed)
@@ -199,7 +204,8 @@ class Connections:
     def wire(self, row: ConnectionRow) -> Connection:
         """The connection as it may be shown."""
         seen = self._health.of(row)
-        listed = self._tools.known(row)
+        listed, served = self._tools.known(row), self._tools.approved(row)
+        probe = self._upstreams.next_probe(row)
         return Connection(
             id=row.id, name=row.name, transport=row.transport,  # type: ignore[arg-type]
             url=row.url if row.url is not None else UNSET,
@@ -208,10 +214,16 @@ class Connections:
             headers=row.names("header"), env=row.names("env"),
             bodies=row.bodies,  # type: ignore[arg-type]
             idle_s=idle_seconds(row) if row.transport == "stdio" else UNSET,
-            state=seen.state, reason=seen.reason, protocol=self._upstreams.protocol(row),
-            tools=len(listed.tools) if listed else None,
-            tokens=listed.total_tokens if listed else None,
-            destructive=listed.destructive if listed else None,
+            state=seen.state, reason=seen.reason,
+            next_probe_s=UNSET if probe is None else round(probe, 1),
+            protocol=self._upstreams.protocol(row),
+            trust=row.trust,  # type: ignore[arg-type]
+            tools=len(served.tools) if served else None,
+            withheld=(
+                len(listed.tools) - len(served.tools) if row.pinned and listed and served else UNSET
+            ),
+            tokens=served.total_tokens if served else None,
+            destructive=served.destructive if served else None,
             seen_at=iso_or_none(seen.at), created_at=iso(row.created_at),
         )  # fmt: skip
 
@@ -242,6 +254,8 @@ class Connections:
                 self._events.step(who, "connection.added", made, about),
             )
         await self._look(self._find(who, made))
+        if row["trust"] == "pinned":
+            await self._approvals.approve_listed(who, made)
         return self.show(who, made)
 
     async def _edit(
@@ -256,7 +270,7 @@ class Connections:
                 "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
                 "command": json.dumps(after.command) if after.command else None,
                 "cwd": after.cwd, "bodies": after.bodies, "idle_s": after.idle_s,
-                "edition": row.edition,
+                "trust": after.trust, "edition": row.edition,
             }  # fmt: skip
             await self._write(
                 who.org,
@@ -264,12 +278,15 @@ class Connections:
                 Step("connection.edit", changed, expect=1),
                 *await self._value_steps(row.org, row.id, edit.values),
                 *((self._tools.forget(row),) if edit.retargets(row) else ()),
+                *((self._approvals.drop(row),) if row.pinned and not after.pinned else ()),
                 self._events.step(who, "connection.edited", row.id, {"name": after.name}),
             )
         await self._upstreams.drop(row, edited=True)
         edited = self._find(who, row.id)
         if edited.enabled:
             await self._look(edited)
+        if edited.pinned and not row.pinned:
+            await self._approvals.approve_listed(who, edited.id)
         return ConnectionEdited(connection=self.show(who, row.id), dropped=edit.dropped)
 
     async def _value_steps(

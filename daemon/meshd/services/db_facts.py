@@ -37,7 +37,7 @@ async def facts(reading: Reading) -> Facts:
         await reading.applied(),
         about.get("installation"),
         about.get("last_backup"),
-        await _sealed_with(reading) if "data_keys" in rows else [],
+        await sealed_with(reading) if "data_keys" in rows else [],
     )
 
 
@@ -49,7 +49,8 @@ async def key_here(config: Config) -> str | None:
         return None
 
 
-async def _sealed_with(reading: Reading) -> list[str]:
+async def sealed_with(reading: Reading) -> list[str]:
+    """The ids of the master keys that what is stored was sealed under."""
     ids = set()
     for (wrapped,) in await asked(reading, "data_key.wrapped"):
         try:

@@ -18,6 +18,7 @@ from meshd.services.answered import events_answer, http_outcome, tool_error
 from meshd.services.cloud_event import cloud_event
 from meshd.services.directory import Directory
 from meshd.services.lookup import find_connection
+from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow
 from meshd.services.tools import Tools
 from meshd.services.webhook_seals import WebhookSeals
@@ -96,10 +97,10 @@ class Delivering:
             Denied, NotFound and the like: it may not be called, or there was no answer.
         """
         maker = row.maker
-        if maker.kind == "key":
-            present = self._directory.key_now(maker.id)
-            if present is None or maker.expired(self._clock.now()):
-                raise Unauthenticated(f"the key {maker.name} was revoked or has expired")
+        if (why := maker_gone(self._directory, maker, self._clock)) is not None:
+            raise Unauthenticated(why)
+        present = self._directory.key_now(maker.id) if maker.kind == "key" else None
+        if present is not None:
             connection = find_connection(
                 self._directory.view, row.org, row.target["connection"], suggest=False
             )
@@ -112,18 +113,16 @@ class Delivering:
 
     async def _send(self, row: SubscriptionRow, claim: Claim) -> Outcome:
         maker = row.maker
-        if maker.kind == "key" and (
-            self._directory.key_now(maker.id) is None or maker.expired(self._clock.now())
-        ):
-            return Outcome("refused", f"the key {maker.name} was revoked or has expired")
+        if (why := maker_gone(self._directory, maker, self._clock)) is not None:
+            return Outcome("refused", why)
         body = msgspec.json.encode(cloud_event(claim.event))
         try:
-            url, secret = self._seals.open(row)
+            url, secrets = self._seals.url(row), self._seals.secrets(row, self._clock.now())
         except VaultError as error:
             return Outcome("failed", str(error))
         seconds = self._clock.now() // MICROSECONDS
         headers = {
-            **signing.headers(secret, claim.id, seconds, body),
+            **signing.headers(secrets, claim.id, seconds, body),
             "Meshctl-Attempt": str(claim.attempt),
             "Meshctl-Fence": str(claim.fence),
         }
@@ -133,3 +132,12 @@ class Delivering:
         except MeshError as error:
             return Outcome("failed", error.message)
         return http_outcome(answer.status, answer.retry_after, self._clock.now())
+
+
+def maker_gone(directory: Directory, maker: Principal, clock: Clock) -> str | None:
+    """Why nothing can run as this maker any more; None where it can."""
+    if maker.kind != "key":
+        return None
+    if directory.key_now(maker.id) is None or maker.expired(clock.now()):
+        return f"owner gone: the key {maker.name} was revoked or has expired"
+    return None

@@ -23,7 +23,7 @@ def find_connection(view: View, org: str, name: str, *, suggest: bool = True) ->
     row = view.connections.get(name) or view.by_name.get((org, name.casefold()))
     if row is None or row.org != org:
         known = (c.name for c in view.connections.values() if c.org == org)
-        raise _unknown("connection", name, known if suggest else ())
+        raise unknown("connection", name, known if suggest else ())
     return row
 
 
@@ -32,7 +32,7 @@ def find_virtual(view: View, org: str, name: str) -> VirtualRow:
     row = view.virtuals.get(name) or view.virtual_by_name.get((org, name.casefold()))
     if row is None or row.org != org:
         mine = (v.name for v in view.virtuals.values() if v.org == org)
-        raise _unknown("virtual", name, mine, "virtual MCP")
+        raise unknown("virtual", name, mine, "virtual MCP")
     return row
 
 
@@ -56,7 +56,7 @@ def find_target(view: View, org: str, name: str) -> ConnectionRow | VirtualRow:
     if row is None or row.org != org:
         known = chain(view.by_name, view.virtual_by_name)
         names = (its_name for its_org, its_name in known if its_org == org)
-        raise _unknown("connection", name, names, "connection or virtual MCP")
+        raise unknown("connection", name, names, "connection or virtual MCP")
     return row
 
 
@@ -65,7 +65,7 @@ def find_key(view: View, org: str, name: str) -> KeyRow:
     mine = {key.principal.name: key for key in view.keys.values() if key.principal.org == org}
     row = view.keys.get(name) or mine.get(name.casefold())
     if row is None or row.principal.org != org:
-        raise _unknown("key", name, mine)
+        raise unknown("key", name, mine)
     return row
 
 
@@ -74,11 +74,12 @@ def find_subscription(view: View, org: str, name: str) -> SubscriptionRow:
     mine = {row.name: row for row in view.subscriptions.values() if row.org == org}
     row = view.subscriptions.get(name) or mine.get(name.casefold())
     if row is None or row.org != org:
-        raise _unknown("subscription", name, mine)
+        raise unknown("subscription", name, mine)
     return row
 
 
-def _unknown(kind: str, name: str, known: Iterable[str], called: str = "") -> NotFound:
+def unknown(kind: str, name: str, known: Iterable[str], called: str = "") -> NotFound:
+    """The error for a name that none has, with the nearest of those that are known."""
     near = get_close_matches(name.casefold()[:60], list(islice(known, MAX_COMPARED)), n=1)
     return NotFound(
         f'there is no {called or kind} "{ascii(redact_text(name[:60]))[1:-1]}"',

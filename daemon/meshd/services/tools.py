@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -10,23 +12,29 @@ from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.protocol import jsonrpc
-from meshd.services.access import Decision, decide, scope_at
+from meshd.services.access import Decision, decide, decide_call, scope_at
 from meshd.services.definitions import (
     Definition,
     Definitions,
+    beside_tools,
     from_entries,
     from_stored,
     read_page,
 )
 from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.events import Events
 from meshd.services.lookup import find_connection
-from meshd.services.principal import Principal
+from meshd.services.once import Once
+from meshd.services.principal import Principal, the_daemon
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
+from meshd.services.recovering import TOOL, may_repeat
 from meshd.services.refusals import denied, no_grant
+from meshd.services.tool_changes import difference, told
 from meshd.services.upstreams import Upstreams, disabled
-from meshd.store.db import Step
+from meshd.store.db import ExpectFailed, Row, Step
 from meshd.store.scoped import ScopedDatabase
+from meshd.wire.calls.tool import DIFF
 from meshd.wire.errors import (
     BadRequest,
     Conflict,
@@ -46,7 +54,23 @@ LIST_DEADLINE = 60.0
 LISTS_DEADLINE = 10.0
 """Seconds that one connection may hold up the list of all."""
 FRESH = 60 * MICROSECONDS
-"""How old a list may be that decides on a read-only key's call."""
+"""How old a list may be that decides on a call: a read-only key's, or at a pinned connection."""
+SEEN = 3600 * MICROSECONDS
+"""How often it is written that a list is still the same."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """The last list of a connection; `changes` is what had been said of changes when it was asked.
+
+    `approved` is what of it is approved, and for which list and approval that was worked out.
+    """
+
+    revision: str
+    listed: Definitions
+    changes: int
+    written_at: int
+    approved: "tuple[Definitions, Mapping[str, str], Definitions] | None" = None
 
 
 class Tools:
@@ -58,6 +82,7 @@ class Tools:
         directory: Directory,
         upstreams: Upstreams,
         records: Records,
+        events: Events,
         clock: Clock,
     ) -> None:
         self._db = db
@@ -65,7 +90,9 @@ class Tools:
         self._upstreams = upstreams
         self._records = records
         self._clock = clock
-        self._known: dict[str, tuple[str, Definitions]] = {}
+        self._events = events
+        self._known: dict[str, _Known] = {}
+        self._asking: Once[Definitions] = Once("tools")
         upstreams.know_schemas(self.schema)
 
     async def load(self) -> None:
@@ -74,8 +101,11 @@ class Tools:
         for stored in await self._db.all("definitions.all"):
             row = rows.get(stored["connection_id"])
             if row is not None:
-                listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
-                self._known[row.id] = (row.revision, listed)
+                self._keep_stored(row, stored)
+
+    async def close(self) -> None:
+        """End what is asked in the background."""
+        await self._asking.stop()
 
     async def read_stored(self, row: ConnectionRow) -> None:
         """Take over the list that another daemon stored, if there is one."""
@@ -83,34 +113,87 @@ class Tools:
             "definitions.get", connection_id=row.id, edition=row.edition
         )
         if stored is not None and self.known(row) is None:
-            listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
-            self._known[row.id] = (row.revision, listed)
+            self._keep_stored(row, stored)
+
+    def _keep_stored(self, row: ConnectionRow, stored: Row) -> None:
+        at = stored["listed_at"]
+        listed = from_stored(bytes(stored["tools"]), at)
+        self._known[row.id] = _Known(row.revision, listed, self._upstreams.tool_changes(row), at)
 
     def known(self, row: ConnectionRow) -> Definitions | None:
         """The last list of the connection as it is configured now."""
+        entry = self._entry(row)
+        return entry.listed if entry is not None else None
+
+    def _entry(self, row: ConnectionRow) -> _Known | None:
         entry = self._known.get(row.id)
-        return entry[1] if entry is not None and entry[0] == row.revision else None
+        return entry if entry is not None and entry.revision == row.revision else None
+
+    def approved(self, row: ConnectionRow) -> Definitions | None:
+        """What every list may show of the connection: of its last list, what is approved.
+
+        Of a pinned one that is what has the fingerprint that was approved, else all of it.
+        """
+        entry = self._entry(row)
+        if entry is None or not row.pinned:
+            return entry.listed if entry is not None else None
+        of = entry.approved
+        if of is None or of[1] is not row.approved or of[0].raw is not entry.listed.raw:
+            prints = entry.listed.fingerprints
+            names = {name for name, found in prints.items() if row.approves(name, found)}
+            of = entry.approved = (entry.listed, row.approved, entry.listed.only(names))
+        elif of[0] is not entry.listed:
+            of = entry.approved = (entry.listed, row.approved, of[2].again(entry.listed))
+        return of[2]
+
+    def is_current(self, row: ConnectionRow) -> bool:
+        """Whether the upstream told of no change since the last list was asked for."""
+        entry = self._entry(row)
+        return entry is not None and entry.changes == self._upstreams.tool_changes(row)
 
     def schema(self, row: ConnectionRow, tool: str) -> bytes:
         """A tool's input schema as last listed; empty where it is not known."""
-        listed = self.known(row)
+        listed = self.known(row)  # what may be called was decided before
         found = listed.tools.get(tool) if listed is not None else None
         return bytes(found.input_schema) if found is not None else b""
 
-    async def learn(self, row: ConnectionRow, entries: list[Raw]) -> Definitions:
-        """Remember a list received whole; written only when it differs."""
-        before = self.known(row)
-        listed = from_entries(entries, self._clock.now())
-        self._known[row.id] = (row.revision, listed)
-        if before is None or before.raw != listed.raw:
+    def may_repeat(self, row: ConnectionRow, method: str, tool: str) -> bool:
+        """Whether a request that may have run may be sent again; `tool` is that of a call."""
+        return may_repeat(method, tool, self.known(row))
+
+    async def learn(
+        self,
+        row: ConnectionRow,
+        entries: list[Raw],
+        *,
+        changes: int | None = None,
+        rest: Mapping[str, Raw] | None = None,
+        ttl: float | None = None,
+    ) -> Definitions:
+        """Remember a list received whole; written, and told of, only when it differs.
+
+        `changes` is `tool_changes` of the moment when it was asked for.
+        """
+        said = self._upstreams.tool_changes(row) if changes is None else changes
+        before = self._entry(row)
+        listed = from_entries(entries, self._clock.now(), rest=rest, ttl=ttl)
+        if before is not None and before.listed.raw == listed.raw:
+            before.listed, before.changes = before.listed.again(listed), said
+            if listed.listed_at - before.written_at > SEEN:
+                before.written_at = listed.listed_at
+                await self._db.org(row.org).write(Step("definitions.seen", _about(row, listed)))
+            return before.listed
+        steps = [Step("definitions.put", {**_about(row, listed), "tools": listed.raw}, expect=1)]
+        if before is not None and (changed := difference(before.listed, listed)):
+            by, about = the_daemon(row.org), told(row.name, changed)
+            steps.append(self._events.step(by, "tool.changed", row.id, about))
+        with suppress(ExpectFailed):  # another daemon told the same, or edited or removed it
             await self._db.org(row.org).write(
-                Step(
-                    "definitions.put",
-                    {"org_id": row.org, "connection_id": row.id, "tools": listed.raw,
-                     "now": listed.listed_at, "edition": row.edition},
-                ),
-                Step("revision.bump", {"topic": "definitions"}),
-            )  # fmt: skip
+                *steps, Step("revision.bump", {"topic": "definitions"})
+            )
+            self._events.bell.ring()
+        # Not before: what could not be written is found to differ once more, and told of then.
+        self._known[row.id] = _Known(row.revision, listed, said, listed.listed_at)
         return listed
 
     def forget(self, row: ConnectionRow) -> Step:
@@ -125,7 +208,10 @@ class Tools:
             UpstreamFailed, NeedsLogin, UpstreamTimeout, Conflict: it could not be had.
         """
         entries: list[Raw] = []
+        rest: dict[str, Raw] = {}
+        ttls: list[float] = []
         params, size = b"{}", 0
+        changes = self._upstreams.tool_changes(row)
         end = time.monotonic() + within
         for _ in range(MAX_PAGES):
             left = end - time.monotonic()
@@ -142,35 +228,67 @@ class Tools:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise UpstreamFailed(f"{row.name} sent a tool list that is none") from None
             entries += page.tools
+            rest = rest or beside_tools(reply.result)
+            ttls += [page.ttl] if page.ttl is not None else []
             if not page.next_cursor:
                 break
             params = msgspec.json.encode({"cursor": page.next_cursor})
-        return await self.learn(row, entries)
+        return await self.learn(
+            row, entries, changes=changes, rest=rest, ttl=min(ttls, default=None)
+        )
+
+    async def relist(self, row: ConnectionRow, *, within: float = LIST_DEADLINE) -> Definitions:
+        """As `refresh`; whoever asks meanwhile shares the answer. Raises as that."""
+        return await self._asking.ask(
+            self._question(row), partial(self.refresh, row), within=within
+        )
+
+    def begin_relist(self, row: ConnectionRow) -> None:
+        """Have it done; nobody waits."""
+        self._asking.begin(self._question(row), partial(self.refresh, row))
+
+    def _question(self, row: ConnectionRow) -> tuple[str, str, int]:
+        """Who hears of a change asks anew, whatever was asked before it."""
+        return row.id, row.revision, self._upstreams.tool_changes(row)
+
+    async def _present(self, row: ConnectionRow) -> Definitions:
+        """A list that may decide on a call. Raises as `refresh`."""
+        listed = self.known(row)
+        if (
+            listed is None
+            or not self.is_current(row)
+            or self._clock.now() - listed.listed_at > FRESH
+        ):
+            return await self.relist(row)
+        return listed
 
     async def reads_only(self, row: ConnectionRow, tool: str) -> bool:
-        """Whether the tool is annotated as read-only at present."""
-        listed = self.known(row)
-        changed = self._upstreams.tools_changed(row)
-        if listed is None or changed or self._clock.now() - listed.listed_at > FRESH:
-            try:
-                listed = await self.refresh(row)
-            except MeshError:
-                self._upstreams.note_change(row)  # what is known is not to be believed
-                raise
-        found = listed.tools.get(tool)
+        """Whether the tool is annotated as read-only at present. Raises as `refresh`."""
+        found = (await self._present(row)).tools.get(tool)
         return found is not None and found.read_only
 
     async def decide(self, who: Principal, row: ConnectionRow, tool: str) -> Decision:
-        """Whether the tool may be called; a read-only key's question may need a fresh list.
+        """Whether the tool may be called; for some the present list has to be looked at.
 
         Raises:
             UpstreamFailed and the like: that list cannot be had.
         """
-        reads_only = False
-        if who.read_only and decide(who, row.id, "tool", tool, reads_only=lambda: True):
-            reads_only = await self.reads_only(row, tool)
+        found: Definition | None = None
+        looks = who.read_only or row.pinned
+        if looks and decide(who, row.id, "tool", tool, reads_only=lambda: True):
+            listed = await self._present(row)
+            found = listed.tools.get(tool)
             who = self._still(who, row)
-        return decide(who, row.id, "tool", tool, reads_only=lambda: reads_only)
+        return decide(
+            who, row.id, "tool", tool,
+            reads_only=lambda: found is not None and found.read_only,
+            approved=lambda: self.stands(row, tool),
+        )  # fmt: skip
+
+    def stands(self, row: ConnectionRow, tool: str) -> bool:
+        """Whether a tool is as it was approved."""
+        listed = self.approved(row) if row.pinned else None
+        return not row.pinned or (listed is not None and tool in listed.tools)
 
     def _still(self, who: Principal, row: ConnectionRow) -> Principal:
         """The principal as it stands after a wait, at a connection that is still the same."""
@@ -229,6 +347,7 @@ class Tools:
         asked: ToolCall,
         *,
         client: str | None,
+        traceparent: str | None = None,
         hear: Callable[[bytes], None] | None = None,
     ) -> ToolResult:
         """Call a tool and record the call; `hear` gets the notifications about it meanwhile.
@@ -250,10 +369,13 @@ class Tools:
         if not decision:
             self._records.take(
                 row, who, asked.tool, watch, arguments=arguments, response=None,
-                error=f"denied: {decision.rule}", client=client,
+                error=f"denied: {decision.rule}", client=client, traceparent=traceparent,
             )  # fmt: skip
             raise denied(who, row, decision)
-        return await self.make(who, row, asked.tool, arguments, watch, client=client, hear=hear)
+        return await self.make(
+            who, row, asked.tool, arguments, watch,
+            client=client, traceparent=traceparent, hear=hear,
+        )  # fmt: skip
 
     async def make(
         self,
@@ -264,6 +386,7 @@ class Tools:
         watch: Stopwatch,
         *,
         client: str | None,
+        traceparent: str | None = None,
         hear: Callable[[bytes], None] | None = None,
     ) -> ToolResult:
         """Make a call that was decided about, and record it. Raises as `call` does after that."""
@@ -274,7 +397,9 @@ class Tools:
         response: bytes | None = None
         error: str | None = None
         try:
-            reply = await self._upstreams.request(row, "tools/call", params, hear=hear)
+            reply = await self._upstreams.request(
+                row, TOOL, params, repeatable=self.may_repeat(row, TOOL, tool), hear=hear
+            )
             if reply.result is not None:
                 response = jsonrpc.success(b"0", reply.result)
             else:
@@ -291,6 +416,7 @@ class Tools:
             call_id = self._records.take(
                 row, who, tool, watch,
                 arguments=arguments, response=response, error=error, client=client,
+                traceparent=traceparent,
             )  # fmt: skip
         return ToolResult(result=Raw(reply.result), call_id=call_id)
 
@@ -309,17 +435,31 @@ class Tools:
             return self.known(row)
 
     def _allowed(self, who: Principal, row: ConnectionRow, listed: Definitions) -> list[Tool]:
+        """What one may call; whoever may look at changes sees also what is withheld, marked."""
         if not scope_at(who, row.id).any:
             raise no_grant(who, row)
-        return [
-            to_wire(row, tool, listed.tokens[name])
-            for name, tool in listed.tools.items()
-            if decide(who, row.id, "tool", name, reads_only=partial(_reads_only, tool))
-        ]
+        served = (self.approved(row) or listed).tools if row.pinned else listed.tools
+        sees_withheld = row.pinned and bool(decide_call(who, DIFF))
+        found = []
+        for name, tool in listed.tools.items():
+            decision = decide(
+                who, row.id, "tool", name,
+                reads_only=partial(_reads_only, tool), approved=partial(_is_in, name, served),
+            )  # fmt: skip
+            if decision or (sees_withheld and decision.unapproved is not None):
+                shown = to_wire(row, tool, listed.tokens[name])
+                if not decision:
+                    shown.withheld = "changed" if name in row.approved else "new"
+                found.append(shown)
+        return found
 
 
 def _reads_only(tool: Definition) -> bool:
     return tool.read_only
+
+
+def _is_in(name: str, served: Mapping[str, Definition]) -> bool:
+    return name in served
 
 
 def to_wire(row: ConnectionRow, tool: Definition, tokens: int) -> Tool:
@@ -334,6 +474,12 @@ def to_wire(row: ConnectionRow, tool: Definition, tokens: int) -> Tool:
         tokens=tokens,
         schema=tool.input_schema,
     )
+
+
+def _about(row: ConnectionRow, listed: Definitions) -> dict[str, object]:
+    return {
+        "org_id": row.org, "connection_id": row.id, "edition": row.edition, "now": listed.listed_at,
+    }  # fmt: skip
 
 
 def _code(error: bytes | None) -> int | None:

@@ -208,8 +208,12 @@ class VirtualAdapter:
         row = reached.row
         if not reached.decision:
             raise denied(self._target.who, reached.fix_at, reached.decision)
+
+        async def send() -> Answer:
+            return await (await self._upstreams.adapter(row)).ask(method, params, asker, hear)
+
         try:
-            answer = await (await self._upstreams.adapter(row)).ask(method, params, asker, hear)
+            answer = await self._upstreams.recovered(row, send, repeatable=reached.repeatable)
         except (UpstreamFailed, UpstreamTimeout, NeedsLogin) as error:
             self._health.failed(row, error)
             raise

@@ -18,6 +18,9 @@ MAX_DEPTH = 4
 MAX_WAYS = 200
 """Ways from a virtual MCP down to connections: what a list of it has to ask."""
 
+SHOWN = 20
+"""Names that an error lists."""
+
 Virtuals = Mapping[str, VirtualRow]
 Known = Callable[[str], Iterable[str]]
 """The names of a connection's tools as it last listed them, by the connection's id."""
@@ -45,9 +48,10 @@ def check_unused(view: View, target: str, name: str) -> None:
     """
     users = [row.name for row in users_of(view.virtuals, target)]
     if users:
+        more = f" and {len(users) - SHOWN} more" if len(users) > SHOWN else ""
         raise Conflict(
             f'"{name}" is part of a virtual MCP',
-            facts={"used by": ", ".join(users)},
+            facts={"used by": ", ".join(users[:SHOWN]) + more},
             next=f"meshctl virtual detach {users[0]} {name}",
         )
 

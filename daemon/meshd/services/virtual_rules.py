@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from meshd.services.definitions import Definition, Definitions
-from meshd.services.grants import ANY
-from meshd.services.virtual_rows import ChildRow, Override
+from meshd.services.grants import ANY, split_grant
+from meshd.services.virtual_rows import ChildRow, Override, stored_child
 from meshd.wire.errors import BadRequest
 from meshd.wire.virtual import ToolOverrideEdit, VirtualAttach
 
@@ -20,8 +20,8 @@ MAX_ARGUMENTS = 50
 MAX_TOOL_NAME = 128
 MAX_DESCRIPTION = 2000
 MAX_INSTRUCTIONS = 16 * 1024
-MAX_PINNED = 16 * 1024
-"""Bytes of one pinned value."""
+MAX_STORED = 256 * 1024
+"""Characters of all overrides of a child as JSON."""
 
 _VALID_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 """What names of tools are made of (2025-11-25, tools/names)."""
@@ -52,13 +52,16 @@ def attached(before: ChildRow, asked: VirtualAttach, listed: Definitions | None)
             overrides[tool] = _override(tool, overrides.get(tool, Override()), edit, listed)
     if len(overrides) > MAX_OVERRIDES:
         raise BadRequest(f"at most {MAX_OVERRIDES} tools of a child can be overridden")
-    return replace(
+    after = replace(
         before,
-        tools=_patterns(asked.tools, before.tools),
+        tools=_of_tools(_patterns(asked.tools, before.tools)),
         resources=_patterns(asked.resources, before.resources),
         prompts=_patterns(asked.prompts, before.prompts),
         overrides=overrides,
     )
+    if len(stored_child(after)["overrides"]) > MAX_STORED:
+        raise BadRequest(f"what is overridden of a child is over {MAX_STORED >> 10} KiB")
+    return after
 
 
 def _patterns(
@@ -78,6 +81,14 @@ def _patterns(
     return tuple(dict.fromkeys(asked))
 
 
+def _of_tools(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The patterns, none of which would be a grant on something else than tools."""
+    for pattern in patterns or ():
+        if split_grant(pattern)[0] != "tool":
+            raise BadRequest(f'"{ascii(pattern[:60])[1:-1]}" is no pattern of tools')
+    return patterns
+
+
 def _override(
     tool: str, before: Override, edit: ToolOverrideEdit, listed: Definitions | None
 ) -> Override:
@@ -86,7 +97,7 @@ def _override(
         name=before.name if edit.name is UNSET else _name(edit.name),
         description=before.description if edit.description is UNSET else edit.description,
         hidden=before.hidden if edit.hidden is UNSET else tuple(dict.fromkeys(edit.hidden)),
-        pinned=before.pinned if edit.pinned is UNSET else _pinned(tool, edit.pinned),
+        pinned=before.pinned if edit.pinned is UNSET else _pinned(edit.pinned),
     )
     check_text(after.description or "", "description", MAX_DESCRIPTION)
     if len(after.hidden) + len(after.pinned) > MAX_ARGUMENTS:
@@ -122,9 +133,14 @@ def _name(name: str | None) -> str | None:
     return name
 
 
-def _pinned(tool: str, given: Mapping[str, Raw]) -> dict[str, bytes]:
-    if any(len(bytes(value)) > MAX_PINNED for value in given.values()):
-        raise BadRequest(f"a pinned argument of {tool} is over {MAX_PINNED >> 10} KiB")
+def _pinned(given: Mapping[str, Raw]) -> dict[str, bytes]:
+    for name, value in given.items():
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise BadRequest(
+                f'the pinned value of "{ascii(name[:60])[1:-1]}" is not valid JSON'
+            ) from None
     return {name: bytes(value) for name, value in given.items()}
 
 

@@ -4,7 +4,7 @@ Decisions are `access.decide`'s; how clients are answered is not told here.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from meshd.services.child_lists import ChildLists, Seen
 from meshd.services.composing import Composed, Exposed, Route, Step, Thing, Withheld
 from meshd.services.directory import ConnectionRow, Directory, View
 from meshd.services.principal import Principal
+from meshd.services.recovering import TOOL
 from meshd.services.tools import Tools
 from meshd.services.virtual_rows import VIRTUAL, VirtualRow
 from meshd.services.virtual_tree import DEFAULT, Held, Node, compose_tree, grown, grown_default
@@ -41,12 +42,16 @@ class VirtualTarget(ConnectionRow):
 
 
 class Reached(NamedTuple):
-    """Where a name leads, whether one may go there, and where the grant for that would belong."""
+    """Where a name leads, whether one may go there, and where the grant for that would belong.
+
+    What is `repeatable` may be asked for again when its upstream broke off.
+    """
 
     exposed: Exposed
     row: ConnectionRow
     decision: Decision
     fix_at: ConnectionRow
+    repeatable: bool
 
 
 @dataclass(slots=True)
@@ -168,15 +173,19 @@ class VirtualServing:
         kind: Kind = "resource" if thing == "template" else thing
         reads_only = found.read_only
         bounded = [who, *(scope for scopes, _ in makers.values() for scope in scopes)]
-        asks = thing == "tool" and any(one.read_only for one in bounded)
+        asks = thing == "tool" and (row.pinned or any(one.read_only for one in bounded))
         if asks and self._decide(who, kind, found, makers, reads_only=True):
             reads_only = await self._tools.reads_only(row, found.route.name)
             if (present := who.present()) is None:
                 raise Unauthenticated
             who, makers = present, self._makers(target.node)
-        decision = self._decide(who, kind, found, makers, reads_only=reads_only)
+        decision = self._decide(
+            who, kind, found, makers, reads_only=reads_only,
+            approved=lambda: thing != "tool" or self._tools.stands(row, found.route.name),
+        )  # fmt: skip
         below = decision.below or target.id == DEFAULT
-        return Reached(found, row, decision, row if below else target)
+        again = thing != "tool" or self._tools.may_repeat(row, TOOL, found.route.name)
+        return Reached(found, row, decision, row if below else target, again)
 
     def paused(self, target: VirtualTarget) -> list[dict[str, str]]:
         """Which virtual MCPs in it convey nothing at present, and why."""
@@ -257,7 +266,14 @@ class VirtualServing:
         return found
 
     def _decide(
-        self, who: Principal, kind: Kind, one: Exposed, makers: _Makers, *, reads_only: bool
+        self,
+        who: Principal,
+        kind: Kind,
+        one: Exposed,
+        makers: _Makers,
+        *,
+        reads_only: bool,
+        approved: Callable[[], bool] = lambda: True,
     ) -> Decision:
         ways = [
             Way(step.virtual, step.name, *makers[step.virtual])
@@ -266,7 +282,13 @@ class VirtualServing:
         ]
         route = one.route
         return decide(
-            who, route.connection, kind, route.name, reads_only=lambda: reads_only, ways=ways
+            who,
+            route.connection,
+            kind,
+            route.name,
+            reads_only=lambda: reads_only,
+            approved=approved,
+            ways=ways,
         )
 
 

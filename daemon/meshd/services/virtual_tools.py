@@ -58,6 +58,7 @@ class VirtualTools:
         asked: ToolCall,
         *,
         client: str | None,
+        traceparent: str | None = None,
         hear: Callable[[bytes], None] | None = None,
     ) -> ToolResult:
         """Call one and record the call at the connection that it leads to.
@@ -79,14 +80,17 @@ class VirtualTools:
         if not decision:
             self._records.take(
                 row, who, route.name, watch, arguments=arguments, response=None,
-                error=f"denied: {decision.rule}", client=client,
+                error=f"denied: {decision.rule}", client=client, traceparent=traceparent,
             )  # fmt: skip
             raise denied(who, reached.fix_at, decision)
         try:
             inside = route.arguments(arguments)
         except BadMessage as error:
             raise BadRequest(str(error)) from None
-        return await self._tools.make(who, row, route.name, inside, watch, client=client, hear=hear)
+        return await self._tools.make(
+            who, row, route.name, inside, watch,
+            client=client, traceparent=traceparent, hear=hear,
+        )  # fmt: skip
 
 
 def _to_wire(target: VirtualTarget, one: Exposed) -> Tool:

@@ -1,29 +1,30 @@
 """Virtual MCPs: making, changing and removing them. How one is served stands elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
-from meshd.core.clock import Clock, iso
+from meshd.core.clock import Clock
 from meshd.services.bounds import check_within
 from meshd.services.definitions import Definitions
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.grant_removal import without_grants_on
 from meshd.services.grants import ANY
-from meshd.services.lookup import find_connection, find_target, find_virtual
+from meshd.services.lookup import find_target, find_virtual
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import stored_maker
 from meshd.services.tools import Tools
-from meshd.services.virtual_graph import check_names, check_shape, check_unused, exposed
-from meshd.services.virtual_rows import ChildRow, Override, VirtualRow, stored_child
+from meshd.services.virtual_graph import check_names, check_shape, check_unused
+from meshd.services.virtual_rows import ChildRow, VirtualRow, stored_child
 from meshd.services.virtual_rules import (
     MAX_DESCRIPTION,
     MAX_INSTRUCTIONS,
     attached,
     check_text,
 )
+from meshd.services.virtual_shown import shown
 from meshd.store.db import ExpectFailed, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import Removed
@@ -31,10 +32,8 @@ from meshd.wire.errors import Conflict, NotFound
 from meshd.wire.ids import new_id
 from meshd.wire.names import check_name
 from meshd.wire.virtual import (
-    ToolOverride,
     Virtual,
     VirtualAttach,
-    VirtualChild,
     VirtualCreate,
     VirtualEdit,
 )
@@ -132,7 +131,7 @@ class Virtuals:
             target = find_target(view, who.org, asked.child)
             children = {child.child: child for child in before.children}
             child = attached(
-                children.get(target.id, ChildRow(target.id)), asked, self._listed(who, target.id)
+                children.get(target.id, ChildRow(target.id)), asked, self._listed(target.id)
             )
             children[target.id] = child
             after = replace(before, children=tuple(children.values()))
@@ -247,16 +246,13 @@ class Virtuals:
     def _find(self, who: Principal, name: str) -> VirtualRow:
         return find_virtual(self._directory.view, who.org, name)
 
-    def _listed(self, who: Principal, child: str) -> Definitions | None:
+    def _listed(self, child: str) -> Definitions | None:
         """What a connection last listed; None where that is not known, or it is none."""
-        view = self._directory.view
-        if child in view.virtuals:
-            return None
-        return self._tools.known(find_connection(view, who.org, child))
+        row = self._directory.view.connections.get(child)
+        return self._tools.approved(row) if row is not None else None
 
     def _known(self, connection: str) -> Sequence[str]:
-        row = self._directory.view.connections.get(connection)
-        listed = self._tools.known(row) if row is not None else None
+        listed = self._listed(connection)
         return tuple(listed.tools) if listed is not None else ()
 
     def _name(self, target: str) -> str:
@@ -265,22 +261,7 @@ class Virtuals:
         return known.name if known is not None else target
 
     def _wire(self, row: VirtualRow) -> Virtual:
-        virtuals = self._directory.view.virtuals
-        tools = {tool.name for tool in exposed(virtuals, row, self._name, self._known)}
-        return Virtual(
-            id=row.id, name=row.name, description=row.description, instructions=row.instructions,
-            mode=row.mode, naming=row.naming, enabled=row.enabled, tools=len(tools),
-            children=[
-                VirtualChild(
-                    id=child.child, name=self._name(child.child),
-                    kind="virtual" if child.child in virtuals else "connection",
-                    tools=_listed(child.tools), resources=_listed(child.resources),
-                    prompts=_listed(child.prompts), overrides=_overrides(child.overrides),
-                )
-                for child in row.children
-            ],
-            maker=row.maker.name, owner=row.maker.owner, created_at=iso(row.created_at),
-        )  # fmt: skip
+        return shown(self._directory.view.virtuals, row, self._name, self._known)
 
 
 def _instructions(text: str | None) -> str | None:
@@ -296,17 +277,3 @@ def _columns(row: VirtualRow) -> dict[str, str | None]:
 
 def _attach(row: VirtualRow, child: ChildRow) -> Step:
     return Step("virtual.attach", {"virtual_id": row.id, **stored_child(child)}, expect=1)
-
-
-def _listed(patterns: tuple[str, ...] | None) -> list[str] | None:
-    return None if patterns is None else list(patterns)
-
-
-def _overrides(overrides: Mapping[str, Override]) -> dict[str, ToolOverride]:
-    return {
-        tool: ToolOverride(
-            name=one.name, description=one.description, hidden=list(one.hidden),
-            pinned={name: Raw(value) for name, value in one.pinned.items()},
-        )
-        for tool, one in overrides.items()
-    }  # fmt: skip

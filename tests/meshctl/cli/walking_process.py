@@ -21,7 +21,7 @@ SECONDS = 30
 LINES = {
     "connection show": "example",
     "connection add": f"web {NOWHERE} --header X-Api-Key:secret",
-    "connection edit": "web --header X-Api-Key:other",
+    "connection edit": "example --trust pinned",
     "connection remove": "web --yes",
     "connection enable": "example",
     "connection disable": "web",
@@ -41,6 +41,8 @@ LINES = {
     "key revoke": "ci --yes",
     "tool show": "example add",
     "tool call": "example add a=1 b=2",
+    "tool diff": "example",
+    "tool approve": "example --yes",
     "call show": "CALL",
     "call tail": "--no-follow",
     "event tail": "--no-follow",

@@ -25,19 +25,29 @@ INITIALIZE = {
     "protocolVersion": "2025-06-18", "capabilities": {},
     "clientInfo": {"name": "t", "version": "1"},
 }  # fmt: skip
+SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODIES: dict[str, dict[str, Any]] = {
     "connection.edit": {"bodies": "off"},
     "connection.edit_stdio": {"bodies": "off"},
+    "key.add": {"name": "made"},
     "key.edit": {"role": "user"},
+    "event.ack": {"connection": "github"},
+    "subscription.edit": {"owner": "me"},
+    "subscription.sync": {"connection": "github", "subscriptions": []},
+    "tool.approve": {"fingerprints": {"echo": None}},
     "tool.call": {"arguments": {}},
     "org.rename": {"name": "taken-over"},
     "virtual.create": {"name": "made"},
     "virtual.edit": {"description": "taken over"},
     "virtual.attach": {"child": "github"},
     "subscription.add": {"types": ["order.*"], "connection": "github"},
+    "webhook.rotate": {"signing": SIGNING},
     "subscription.add_webhook": {"types": ["order.*"], "webhook": "https://hooks.example/in"},
 }
-PLACES = {"connection", "virtual", "key", "call", "org", "event", "subscription", "delivery"}
+PLACES = {
+    "connection", "virtual", "key", "call", "org", "event", "subscription", "delivery", "schedule",
+    "webhook",
+}  # fmt: skip
 """Fields of requests that name something of an org."""
 
 
@@ -65,6 +75,9 @@ def two() -> Iterator[Two]:
         keys[org.name] = org.add_key("laptop", "*", "self", "self/key.add", "self/key.rotate")
         params = {"name": "echo", "arguments": {}}
         daemon.rpc("github", "tools/call", params, key=keys[org.name])
+        org.control("POST", "/v1/schedules", {"name": "s", "type": "t", "cron": "@yearly"})
+        hook = {"name": "h", "signature": "standard", "signing": SIGNING}
+        org.control("POST", "/v1/webhooks", hook)
     a.connect(ALONE)
     a.control("POST", "/v1/virtuals", {"name": ALONE_TOO, "children": [ALONE]})
     opened = daemon.rpc("github", "initialize", INITIALIZE, key=keys["alpha"])
@@ -76,6 +89,8 @@ def two() -> Iterator[Two]:
         *(row["id"] for row in a.control("GET", "/v1/virtuals")),
         *(row["id"] for row in a.control("GET", "/v1/keys")),
         *(row["id"] for row in a.control("GET", "/v1/calls")),
+        *(row["id"] for row in a.control("GET", "/v1/schedules")),
+        *(row["id"] for row in a.control("GET", "/v1/webhooks")),
         *(row["id"] for row in a.lines("/v1/tail/events?follow=false")),
     ]
     yield Two(a, b, seen, keys["alpha"], keys["beta"], opened.headers["mcp-session-id"])
@@ -136,7 +151,8 @@ def test_what_names_something_is_replayed() -> None:
         "status", "whoami", "daemon.show", "daemon.stop", "org.list", "org.create",
         "connection.list", "connection.add", "connection.add_stdio", "key.list", "call.tail",
         "event.publish", "event.publish_as", "event.list", "event.stats", "subscription.list",
-        "virtual.list", "vault.status", "vault.verify", "vault.unlock", "db.backup",
+        "virtual.list", "vault.status", "vault.verify", "vault.unlock", "db.backup", "metrics.read",
+        "schedule.list", "schedule.add", "schedule.publish", "webhook.list", "webhook.add",
     }  # fmt: skip
 
 

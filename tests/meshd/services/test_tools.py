@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 
 from meshd.services import tools as module
+from meshd.services.definitions import Definitions
 from meshd.services.directory import ConnectionRow
 from meshd.wire.call import RecordList
 from meshd.wire.connection import ConnectionAdd
@@ -162,17 +163,19 @@ async def test_a_right_that_is_lost_while_the_list_is_fetched_is_lost(
 ) -> None:
     """Fetching it may take long; what was allowed before counts no more."""
     who = await house.key("k", allow=["a/echo"], read_only=True)
-    fetch = house.tools.reads_only
+    fetch = house.tools.relist
+    house.clock.advance(61)
+    await house.directory.refresh()
 
-    async def slowly(row: ConnectionRow, name: str) -> bool:
-        found = await fetch(row, name)
+    async def slowly(row: ConnectionRow) -> Definitions:
+        found = await fetch(row)
         if loss == "revoke":
             await house.keys.revoke(house.owner, "k")
         else:
             await house.connections.enable(house.owner, "a", enabled=False)
         return found
 
-    monkeypatch.setattr(house.tools, "reads_only", slowly)
+    monkeypatch.setattr(house.tools, "relist", slowly)
     with pytest.raises(error):
         await house.tools.call(who, call("echo"), client="test")
     assert not server.of("tools/call")

@@ -112,7 +112,9 @@ async def test_of_an_override_what_is_not_said_stays(shop: Floors) -> None:
         ("create", ToolOverrideEdit(name="with space"), "not a name"),
         ("create", ToolOverrideEdit(name="n" * 129), "not a name"),
         ("create", ToolOverrideEdit(description="n" * 2001), "over 2000"),
-        ("create", ToolOverrideEdit(pinned={"repo": Raw(b'"' + b"n" * 16384 + b'"')}), "over 16"),
+        ("create", ToolOverrideEdit(pinned={"repo": Raw(b'"' + b"n" * 2**18 + b'"')}), "over 256"),
+        ("create", ToolOverrideEdit(pinned={"repo": Raw(b'"\xff"')}), "not valid JSON"),
+        ("create", ToolOverrideEdit(pinned={"repo": Raw(b"[" * 5000 + b"]" * 5000)}), "not valid"),
         ("create", ToolOverrideEdit(pinned={str(n): Raw(b"1") for n in range(51)}), "at most 50"),
     ],
 )
@@ -141,6 +143,20 @@ async def test_patterns_that_cannot_be(shop: Floors, patterns: list[str]) -> Non
     await create(shop, "work")
     with pytest.raises(BadRequest, match="does not select"):
         await attach(shop, "work", "github", tools=patterns)
+
+
+@pytest.mark.parametrize("pattern", ["resource:*", "prompt:x"])
+async def test_a_pattern_of_tools_is_never_a_grant_on_something_else(
+    shop: Floors, pattern: str
+) -> None:
+    """With a grant on resources nobody attaches tools that are called like it."""
+    who = await shop.key("ide", allow=[f"github/{pattern}", "self/virtual.*"])
+    made = await shop.virtuals.create(who, VirtualCreate(name="mine"))
+    asked = VirtualAttach(
+        virtual=made.id, child="github", tools=[pattern], resources=[], prompts=[]
+    )
+    with pytest.raises(BadRequest, match="no pattern of tools"):
+        await shop.virtuals.attach(who, asked)
 
 
 async def test_connections_and_virtual_mcps_share_their_names(shop: Floors) -> None:
