@@ -146,9 +146,12 @@ class VirtualServing:
                 if self._decide(target.who, kind, one, makers, reads_only=one.read_only)
             )
             withheld = tuple(
-                one for one in composed.withheld
-                if scope_at(target.who, one.route.connection).covers(kind, one.route.name)
-            )  # fmt: skip
+                one
+                for one in composed.withheld
+                if decide(
+                    target.who, one.route.connection, kind, one.route.name, reads_only=lambda: True
+                )
+            )
             kept = self._allowed[key] = Allowed(composed, exposed, withheld)
         self._allowed.move_to_end(key)
         if len(self._allowed) > MAX_ALLOWED:

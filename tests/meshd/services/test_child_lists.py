@@ -32,7 +32,7 @@ class Child:
         self.told: list[tuple[str, str]] = []
         self.lists = ChildLists(
             SimpleNamespace(asleep=lambda _: self.sleeps),  # type: ignore[arg-type]
-            SimpleNamespace(known=lambda _: self.listed, refresh=self.refresh),  # type: ignore[arg-type]
+            SimpleNamespace(approved=lambda _: self.listed, refresh=self.refresh),  # type: ignore[arg-type]
             SimpleNamespace(of=lambda _: self.state),  # type: ignore[arg-type]
             clock,
         )
