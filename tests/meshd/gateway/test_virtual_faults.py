@@ -69,7 +69,7 @@ def test_a_child_that_fails_is_served_from_its_last_list(
     names = listed(daemon, "", key=key)
     assert stale(daemon, "", key) == []
     two[1].replies |= dict.fromkeys(
-        ("initialize", "tools/list", "tools/call"), answer(b"", status="503 Unavailable")
+        (*two[1].replies, "server/discover"), answer(b"", status="503 Unavailable")
     )
     error = call(daemon, "", "bad_look", key=key)["error"]
     assert error["data"]["code"].startswith("upstream")

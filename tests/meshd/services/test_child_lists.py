@@ -32,13 +32,13 @@ class Child:
         self.told: list[tuple[str, str]] = []
         self.lists = ChildLists(
             SimpleNamespace(asleep=lambda _: self.sleeps),  # type: ignore[arg-type]
-            SimpleNamespace(approved=lambda _: self.listed, refresh=self.refresh),  # type: ignore[arg-type]
+            SimpleNamespace(approved=lambda _: self.listed, relist=self.relist),  # type: ignore[arg-type]
             SimpleNamespace(of=lambda _: self.state),  # type: ignore[arg-type]
             clock,
         )
         self.lists.on_change(lambda connection, thing: self.told.append((connection, thing)))
 
-    async def refresh(self, _row: Any) -> Definitions:
+    async def relist(self, _row: Any) -> Definitions:
         self.reads += 1
         await self.gate.wait()
         if self.error is not None:
