@@ -65,6 +65,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("env", ", ".join(item.get("env", []))),
         ("bodies", item.get("bodies")),
         ("rests", _rests(item.get("idle_s"))),
+        ("trust", item.get("trust")),
         ("tools", tools(item)),
         *(child.pairs(item["child"]) if "child" in item else ()),
         ("seen", when.age(item.get("seen_at"), look.now)),
@@ -82,6 +83,8 @@ def tools(item: Item) -> str:
     if item.get("tools") is None:
         return "not listed yet"
     parts = [when.plural(item["tools"], "tool")]
+    if item.get("withheld"):
+        parts.append(f"{item['withheld']} withheld until approved")
     if item.get("tokens"):
         parts.append(f"{when.tokens(item['tokens'])} tokens a prompt")
     if item.get("destructive"):
@@ -98,6 +101,18 @@ def added(item: Item, look: Look) -> list[str]:
     if item.get("tools") is not None:
         lines.append(f"  {tools(item)}")
     return lines
+
+
+def pinned(item: Item) -> str:
+    """What it means for the tools there are that a connection was just pinned."""
+    if item.get("tools") is None:
+        return (
+            f"pinned, and nothing is approved since it could not be listed:"
+            f" meshctl tool approve {item['name']}"
+        )
+    known = when.plural(item["tools"], "tool")
+    held = f", {item['withheld']} withheld" if item.get("withheld") else ""
+    return f"pinned: {known} approved as listed now{held}; what changes is withheld until approved"
 
 
 def next_steps(item: Item) -> list[str]:

@@ -9,8 +9,9 @@ from typing import cast
 from aiohttp import web
 
 from meshd.gateway import answers
+from meshd.gateway.apart import SessionsApart
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.lists import filtered_event, shaped
+from meshd.gateway.lists import filtered_event, needs_filter, shaped, whole_tool_list
 from meshd.gateway.pacing import LateStream, Paced
 from meshd.gateway.relay import Ear, Events, is_reply
 from meshd.gateway.revived import Revived
@@ -21,7 +22,6 @@ from meshd.protocol.members import members
 from meshd.protocol.translation import is_refused_for_era
 from meshd.proxy.http import MAX_BODY, SESSION, Response
 from meshd.proxy.http_stateless import speaks_stateless
-from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.principal import Principal
@@ -62,6 +62,7 @@ class HttpPassing:
         self._sessions = sessions
         self._health = health
         self._tools = tools
+        self.apart = SessionsApart()
         self._revived = Revived(upstreams)
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
@@ -96,7 +97,7 @@ class HttpPassing:
         if response.status == 200 and exchange.message.is_request:
             if not is_reply(body):
                 raise UpstreamFailed(f'"{row.name}" answered what is no JSON-RPC response')
-            body = await shaped(exchange, self._tools, body)
+            body = self._shaped(exchange, body)
         answer = web.Response(body=body, status=response.status, headers=headers)
         if _is_of_other_era(exchange, response.status, body):
             raise OtherEra(answer)
@@ -143,7 +144,7 @@ class HttpPassing:
             await answer.prepare(request)
             with suppress(UpstreamFailed, UpstreamTimeout, sse.EventTooLarge):
                 # The upstream's end is this stream's end: the client opens another.
-                async for chunk in self._allowed(response, who, row):
+                async for chunk in self._allowed(response, who, row, session):
                     if not admitted():
                         break
                     await answer.write(chunk)
@@ -153,28 +154,44 @@ class HttpPassing:
         return answer
 
     async def _allowed(
-        self, response: Response, who: Principal, row: ConnectionRow
+        self, response: Response, who: Principal, row: ConnectionRow, session: Session | None
     ) -> AsyncIterator[bytes]:
         """The chunks of a stream of server messages, lists in them filtered as everywhere."""
         ear = Ear(TOOLS_CHANGED)
-        if scope_at(who, row.id).all and not who.read_only:
+        if not needs_filter(who, row, "tools/list"):
             async for chunk in Paced(response.chunks()):
                 if ear.hears(chunk):
-                    self._upstreams.note_change(row)
+                    self._note_change(row, session)
                 yield chunk
             return
         splitter = sse.Splitter()
         async for chunk in Paced(response.chunks()):
             if ear.hears(chunk):
-                self._upstreams.note_change(row)
+                self._note_change(row, session)
             for event in splitter.feed(chunk):
                 data = sse.data_of(event)
                 shown = filtered_event(who, row, data) if data else data
                 if shown is not None:
                     yield sse.with_data(event, shown) if shown != data else event + b"\n\n"
 
+    def _note_change(self, row: ConnectionRow, session: Session | None) -> None:
+        self._upstreams.note_change(row)
+        self.apart.told(session)
+
+    def _shaped(self, exchange: Exchange, body: bytes) -> bytes:
+        """The answer as its client may see it; a session apart is compared with all others."""
+        row, message = exchange.row, exchange.message
+        if message.method == "tools/list" and self.apart.holds(exchange.session):
+            common, entries = self._tools.known(row), whole_tool_list(message, body)
+            if not self._tools.is_current(row):
+                self._tools.begin_relist(row)
+            elif common is not None and entries is not None:
+                self.apart.listed(exchange.session, entries, common)
+        return shaped(exchange, body)
+
     async def end(self, row: ConnectionRow, session: Session, version: str | None) -> None:
         """End the upstream's session; what it answers does not matter any more."""
+        self.apart.ended(session)
         known = self._revived.present(session)
         self._revived.forget(session)
         if known is not None:
@@ -248,9 +265,7 @@ class HttpPassing:
         """Stream events back as they come; the one that answers is recorded, lists are filtered."""
         answer = LateStream(exchange.request, answers.SSE_HEADERS | headers)
         ends = time.monotonic() + CALL_CEILING
-        events = Events(
-            bytes(exchange.message.id), lambda data: shaped(exchange, self._tools, data)
-        )
+        events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
         asked = unanswered = exchange.message.is_request
         ear = Ear(TOOLS_CHANGED)
         try:
@@ -260,8 +275,8 @@ class HttpPassing:
                         late = f'"{exchange.row.name}" did not end within {CALL_CEILING:g} s'
                         raise UpstreamTimeout(late)
                     if ear.hears(chunk):
-                        self._upstreams.note_change(exchange.row)
-                    ready = await events.feed(chunk) if asked else chunk
+                        self._note_change(exchange.row, exchange.session)
+                    ready = events.feed(chunk) if asked else chunk
                     if unanswered and events.answer is not None:
                         unanswered = False
                         exchange.watch.upstream = time.perf_counter()

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
 from aiohttp import web
 from msgspec import Raw
@@ -17,7 +16,7 @@ from meshd.gateway import answers
 from meshd.gateway.asking import asked
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import Sink, relay
-from meshd.gateway.lists import filtered, needs_filter, shaped, stale_tools
+from meshd.gateway.lists import shaped
 from meshd.gateway.progress import Progress, Voice
 from meshd.gateway.questions import ROUNDS, Questions
 from meshd.gateway.session_state import MAX_RESOURCES, SessionState, SessionStates
@@ -37,30 +36,35 @@ from meshd.protocol.subscriptions import (
 from meshd.protocol.versions import era_of
 from meshd.proxy.adapter import Answer, Asker
 from meshd.proxy.http import SESSION
-from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.served_lists import ServedLists
 from meshd.services.tools import Tools
 from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
+from meshd.services.virtual_serving import VirtualTarget
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, UpstreamFailed
 
 SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
 """Methods that set something for a session. A shared handshake server would set it for all."""
-FIRST = frozenset({"initialize", "tools/list"})
-"""What a client asks at its own start, and does not wait for very long."""
 
 
 class SharedServing:
     """Answers exchanges of handshake clients from upstreams that are shared."""
 
     def __init__(
-        self, upstreams: Upstreams, sessions: Sessions, health: Health, tools: Tools
+        self,
+        upstreams: Upstreams,
+        sessions: Sessions,
+        health: Health,
+        tools: Tools,
+        lists: ServedLists,
     ) -> None:
         self._upstreams = upstreams
         self._sessions = sessions
         self._health = health
         self._tools = tools
+        self._lists = lists
         self._under_way = UnderWay()
         self._states = SessionStates()
         self._questions = Questions()
@@ -77,11 +81,11 @@ class SharedServing:
         if message.method == "ping":
             return answers.message(jsonrpc.success(bytes(message.id), b"{}"))
         try:
-            if message.method in FIRST and self._upstreams.asleep(exchange.row):
-                known = self._from_memory(exchange)
-                if known is not None:
-                    self._upstreams.warm(exchange.row, partial(self._relist, exchange.row))
-                    return known
+            if message.method == "initialize" and self._upstreams.asleep(exchange.row):
+                known = self._upstreams.welcome(exchange.row)
+                if known:  # a cold start may take longer than a client waits at its own start
+                    self._lists.warm(exchange.row)
+                    return self._initialize(exchange, known)
             welcome = await self._upstreams.initialize_result(exchange.row)
             if message.method == "initialize":
                 return self._initialize(exchange, welcome)
@@ -168,32 +172,6 @@ class SharedServing:
 
         return shown
 
-    def _from_memory(self, exchange: Exchange) -> web.Response | None:
-        """What needs no child: a cold start may take longer than a client waits at its own start.
-
-        One that fails is not covered up: its error is the answer, as for every other message.
-        """
-        message, row = exchange.message, exchange.row
-        if message.method == "initialize" and (welcome := self._upstreams.welcome(row)):
-            return self._initialize(exchange, welcome)
-        if message.method == "tools/list" and b'"cursor"' not in bytes(message.params):
-            listed = self._tools.known(row)
-            if listed is not None:
-                body = stale_tools(message, row, listed, "starting", now=exchange.watch.at)
-                who = exchange.who
-                if needs_filter(who, message.method, everything=scope_at(who, row.id).all):
-                    body = filtered(who, row, message.method, body)
-                return answers.message(body)
-        return None
-
-    async def _relist(self, row: ConnectionRow) -> None:
-        """Tell open streams when the list that was shown meanwhile turns out to be another now."""
-        before = self._tools.known(row)
-        after = await self._tools.refresh(row)
-        if before is not None and before.raw != after.raw:
-            child = await self._upstreams.stdio(row)
-            child.talk.announce(TOOLS_CHANGED, jsonrpc.notification(TOOLS_CHANGED))
-
     def _initialize(self, exchange: Exchange, welcome: bytes) -> web.Response:
         """The upstream's own answer, with the version this client asked for."""
         params = members(exchange.message.params)
@@ -204,7 +182,9 @@ class SharedServing:
         result["protocolVersion"] = raw(version)
         body = jsonrpc.success(bytes(exchange.message.id), joined(result))
         client = relayed(bytes(params.get("capabilities", b"")))
-        token = self._sessions.issue(exchange.who, exchange.row, None, version, client.decode())
+        row = exchange.row
+        mode = row.mode if isinstance(row, VirtualTarget) else None
+        token = self._sessions.issue(exchange.who, row, mode, version, client.decode())
         return answers.message(body, {"Content-Type": "application/json", SESSION: token})
 
     def _keeps_apart(self, row: ConnectionRow, welcome: bytes) -> bool:
@@ -243,7 +223,7 @@ class SharedServing:
             else:
                 exchange.watch.upstream = time.perf_counter()
                 self._health.reached(exchange.row)
-                body = await shaped(exchange, self._tools, _body(exchange, answer))
+                body = shaped(exchange, _body(exchange, answer))
                 record(exchange, body, None)
                 ended = await progress.end(body)
                 exchange.watch.answered = time.perf_counter()

@@ -41,7 +41,10 @@ class Session:
     principal: str
     connection: str
     upstream: str | None = field(repr=False)
-    """The upstream's own session id, which opens its session to whoever holds it."""
+    """The upstream's own session id, which opens its session to whoever holds it.
+
+    A virtual MCP has no session upstream: here is the mode that was chosen for this one.
+    """
     version: str
     """The protocol version that was agreed on."""
     daemon: str

@@ -177,6 +177,12 @@ class Unavailable(MeshError):
     code, status, exit_code = "unavailable", 503, 8
 
 
+class StorageFull(MeshError):
+    """The disk is nearly full, so nothing more is taken."""
+
+    code, status, exit_code = "storage_full", 507, 8
+
+
 class Locked(MeshError):
     """The vault is locked: its master key is missing or wrong."""
 
@@ -201,7 +207,7 @@ KINDS: Mapping[str, type[MeshError]] = {
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
         TooSlow, Conflict, Unconfirmed, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia,
         WrongHost, RateLimited, UpstreamFailed, NeedsLogin, UpstreamRefused, UpstreamTimeout,
-        Unavailable, Locked, DaemonDown, Usage,
+        Unavailable, StorageFull, Locked, DaemonDown, Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

@@ -39,6 +39,7 @@ class EventPublish(Struct, kw_only=True):
     """An event to publish. `source` unset is the publisher's own; `id` unset is a new one.
 
     `data` is any JSON; `data_base64` stands for bytes. `extensions` are attributes of one's own.
+    It is delivered at once, or at `deliver_at`: an ISO 8601 instant, or a duration from now.
     """
 
     type: str
@@ -51,6 +52,7 @@ class EventPublish(Struct, kw_only=True):
     datacontenttype: str | None = None
     dataschema: str | None = None
     extensions: dict[str, str | int | bool] = {}
+    deliver_at: str | None = None
 
 
 class Published(Struct, kw_only=True):
@@ -94,6 +96,20 @@ class EventRef(Struct):
     """Names one event by the publisher's id or ours."""
 
     event: str
+
+
+class EventCancel(Struct, kw_only=True):
+    """Names one event. `mine`: only if whoever asks published it."""
+
+    event: str
+    mine: bool = False
+
+
+class EventAck(Struct):
+    """Names one event, and the connection for which it is done."""
+
+    event: str
+    connection: str
 
 
 class Repaired(Struct, kw_only=True):

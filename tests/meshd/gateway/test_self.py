@@ -12,6 +12,7 @@ import pytest
 
 from meshd.protocol.versions import HANDSHAKE
 from meshd.services.access import is_exact
+from meshd.services.compat import ADAPTERS
 from meshd.wire.calls import CALLS
 from tests.support import stdio_server
 from tests.support.daemon import Answer, Daemon
@@ -21,7 +22,7 @@ BY_TOOL = {
     call.name.replace(".", "_").upper(): call
     for call in CALLS
     if not call.socket_only and not call.streams
-}
+} | {adapter.tool: adapter.call for adapter in ADAPTERS}
 TOOLS = BY_TOOL.keys()
 SECRET = {call.name.upper().replace(".", "_") for call in CALLS if call.secret}
 EXACT = {name for name, call in BY_TOOL.items() if is_exact(call)}
