@@ -11,7 +11,7 @@ from tests.support.daemon import Daemon
 from tests.support.node_tools import NodeTools
 
 ERAS = ("2025-11-25", "2026-07-28")
-UPSTREAMS = ("handshake", "stateless", "stdio")
+UPSTREAMS = ("handshake", "stateless", "sse-only", "stdio")
 EXPECTED = Path(__file__).with_name("expected-failures.txt")
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -27,7 +27,8 @@ from meshd.wire.errors import MeshError
 CALL_CEILING = 3600.0
 MAX_SESSIONS = 256
 """Sessions kept open; the one that was used longest ago is closed for another."""
-
+MAX_SESSIONS_EACH = 16
+"""Sessions of one asker, where calls would have to share one in which they are not told apart."""
 
 _EXPIRED = "what the server asked was not answered in time; the request has to begin anew"
 
@@ -44,7 +45,7 @@ class HandshakeHttp:
         """The daemon's own session."""
         self._begin = begin
         self._tasks = tasks
-        self._sessions: OrderedDict[Asker, HandshakeSession] = OrderedDict()
+        self._sessions: OrderedDict[tuple[Asker, int], HandshakeSession] = OrderedDict()
         self._parking = Parking(tasks)
 
     async def discover(self) -> bytes:
@@ -98,9 +99,15 @@ class HandshakeHttp:
         await asyncio.gather(*(session.close() for session in sessions))
 
     async def _session(self, asker: Asker) -> HandshakeSession:
-        session = self._sessions.get(asker)
+        key = asker, 0
+        for number in range(MAX_SESSIONS_EACH):
+            session = self._sessions.get((asker, number))
+            if session is None or not session.engaged:
+                key = asker, number
+                break
+        session = self._sessions.get(key)
         if session is None:
-            session = self._sessions[asker] = self._begin(asker.capabilities)
+            session = self._sessions[key] = self._begin(asker.capabilities)
             if len(self._sessions) > MAX_SESSIONS:
                 _, oldest = self._sessions.popitem(last=False)
                 self._tasks.start("part", oldest.close())
@@ -109,7 +116,7 @@ class HandshakeHttp:
                 with suppress(MeshError):
                     await session.request("logging/setLevel", level)
         else:
-            self._sessions.move_to_end(asker)
+            self._sessions.move_to_end(key)
         return session
 
 

@@ -48,6 +48,10 @@ _NONE_YET = _Opened(None, None, b"")
 class HandshakeSession(Protocol):
     """A session of the handshake era, over whichever HTTP transport."""
 
+    @property
+    def engaged(self) -> bool:
+        """Whether another call there could not be told apart when the server asks something."""
+
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session yet."""
 
@@ -118,6 +122,11 @@ class HttpSession:
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = _NONE_YET
+
+    @property
+    def engaged(self) -> bool:
+        """Never: what the server asks comes in the answer to the request that it is about."""
+        return False
 
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session yet.

@@ -27,6 +27,11 @@ class SseSession:
         self._opening = asyncio.Lock()
         self._talk: SseTalk | None = None
 
+    @property
+    def engaged(self) -> bool:
+        """While a call is under way, unless the server may ask nothing anyhow."""
+        return self._capabilities != b"{}" and self._talk is not None and self._talk.in_flight > 0
+
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session. Raises as `request`."""
         return (await self._present()).said

@@ -45,6 +45,11 @@ class SseTalk:
         self._deadlines = Deadlines(self._calls)
         self._listeners: set[asyncio.Queue[Heard | None]] = set()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return len(self._calls)
+
     async def run(self) -> None:
         """Hear the server until the stream ends."""
         reason: MeshError = UpstreamFailed.gone(f"{self._shown} closed its stream")
