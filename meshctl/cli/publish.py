@@ -11,9 +11,10 @@ from meshctl.render import delivery as deliveries
 from meshctl.render import event as render
 from meshd.wire import delivery as wire_delivery
 from meshd.wire import event as wire
-from meshd.wire.calls import event
+from meshd.wire.calls import event, schedule
 from meshd.wire.calls.row import Call
 from meshd.wire.errors import Usage
+from meshd.wire.schedule import SchedulePublish
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of an event, its publisher's or ours.")]
 
@@ -31,15 +32,37 @@ def publish(
         typer.Option("--id", metavar="ID", help="Said twice, the event is published once."),
     ] = None,
     subject: Annotated[str | None, typer.Option(metavar="TEXT", help="About what.")] = None,
-    at: Annotated[
+    time: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it happened, as RFC 3339 has it.")
     ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Deliver it then: 10m, or an instant.")
+    ] = None,
+    cron: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Again and again: '0 3 * * *', @daily.")
+    ] = None,
+    tz: Annotated[str | None, typer.Option(metavar="ZONE", help="Of --cron; else UTC.")] = None,
 ) -> None:
-    """Publish an event; it and its deliveries are on disk when this returns."""
+    """Publish an event; it and its deliveries are on disk when this returns.
+
+    With --cron it makes a schedule, or finds the one that publishes the same.
+    """
     me = Ctx.of(ctx)
+    if cron is not None:
+        if any(one is not None for one in (source, id_, time, at)):
+            raise Usage("--cron goes with neither --source, --id, --time nor --at")
+        wanted = SchedulePublish(
+            type=type_, cron=cron, tz=tz or "UTC", data=Raw(json_value(me, data)), subject=subject
+        )
+        made = me.call(schedule.PUBLISH, wanted)
+        me.out.done(made, render.scheduled(made))
+        return
+    if tz is not None:
+        raise Usage("--tz goes with --cron")
     asks = wire.EventPublish(
-        type=type_, data=Raw(_json(me, data)), source=source, id=id_, subject=subject, time=at
-    )
+        type=type_, data=Raw(json_value(me, data)), source=source, id=id_, subject=subject,
+        time=time, deliver_at=at,
+    )  # fmt: skip
     row = event.PUBLISH if source is None else event.PUBLISH_AS
     published = me.call(row, asks)
     me.out.done(published, render.published(published))
@@ -152,7 +175,7 @@ def _repair(me: Ctx, row: Call, asks: Any, verb: str) -> None:
         me.out.line(f"{verb} {render.counted(len(ids))}" if ids else "there was nothing to do")
 
 
-def _json(me: Ctx, text: str | None) -> bytes:
+def json_value(me: Ctx, text: str | None) -> bytes:
     """The data, byte for byte as it was given."""
     if text is None:
         return b"null"

@@ -65,6 +65,12 @@ def published(item: Item) -> str:
     return safe(f"published {item['type']}: {counted(item['deliveries'])}{again}  {item['id']}")
 
 
+def scheduled(item: Item) -> str:
+    """The line about an event that comes by cron from now on."""
+    again = ", there already" if item["duplicate"] else ""
+    return safe(f"scheduled {item['type']}: next at {item['time']}{again}  {item['id']}")
+
+
 def counted(n: int) -> str:
     """So many deliveries, in words."""
     return "1 delivery" if n == 1 else f"{n} deliveries"

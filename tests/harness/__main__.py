@@ -14,6 +14,9 @@ bad_child    R25  servers that exit, hang, flood stderr, fork and ignore SIGTERM
 other_user   S01  another user knocks at the socket, also with its modes forced open (root only)
 mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
+upstream_restarts  R17  an upstream goes and comes back under load
+many_clients --   clients with the same request ids, cancels and reconnects over one upstream
+timing       S07  how long answers take that must not tell whether something is there
 """
 
 import argparse
@@ -30,9 +33,12 @@ from tests.harness import (
     event_storm,
     floods,
     kill_storm,
+    many_clients,
     mutants,
     other_user,
     power_cut,
+    timing,
+    upstream_restarts,
 )
 from tests.harness.outcome import Outcome
 
@@ -50,6 +56,9 @@ RUNS: Mapping[str, Run] = {
         other_user,
         mutants,
         floods,
+        upstream_restarts,
+        many_clients,
+        timing,
     )
 }
 

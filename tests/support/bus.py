@@ -40,7 +40,7 @@ class Bus:
         rules = OutboundRules()
         seals = WebhookSeals(house.founding.vault, Seals(house.scoped, house.founding.vault))
         delivering = Delivering(
-            house.directory, house.tools, seals, open_session(rules),
+            house.directory, house.tools, house.tool_calls, seals, open_session(rules),
             open_session(rules, stranger=True), house.clock,
         )  # fmt: skip
         fan_out = FanOut(lambda: house.directory.view.subscriptions)

@@ -55,7 +55,16 @@ def _main(main: sqlite3.Connection, events: int) -> None:
         main, "definitions",
         [{"connection_id": "conn_1", "org_id": "org_1", "tools": b"[]", "listed_at": 0}],
     )  # fmt: skip
+    _put(
+        main, "approvals",
+        [{"connection_id": "conn_1", "org_id": "org_1", "fingerprints": "{}", "tools": b"[]"}],
+    )  # fmt: skip
     _put(main, "keys", (_key(number) for number in range(500)))
+    _put(main, "virtuals", (_virtual(number) for number in range(50)))
+    _put(main, "virtual_children", (_child(number) for number in range(50)))
+    _put(main, "schedules", (_schedule(number) for number in range(20)))
+    _put(main, "schedule_fires", (_fire(number) for number in range(100)))
+    _put(main, "webhooks", (_webhook(number) for number in range(20)))
     _put(main, "events", (_event(number) for number in range(events)))
 
 
@@ -75,6 +84,23 @@ def _connection(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _virtual(number: int) -> dict[str, Any]:
+    return {
+        "id": f"vir_{number}", "org_id": f"org_{number % 3}", "name": f"v-{number}",
+        "description": ODD[number % len(ODD)], "instructions": None if number % 2 else "é\n",
+        "mode": "passthrough", "naming": "plain", "maker": "{}", "owner_id": "usr_1",
+        "created_at": MOMENT, "edition": number,
+    }  # fmt: skip
+
+
+def _child(number: int) -> dict[str, Any]:
+    return {
+        "virtual_id": f"vir_{number}", "child_id": f"conn_{number}", "org_id": f"org_{number % 3}",
+        "position": number, "tools": '["a*"]' if number % 2 else None, "prompts": "[]",
+        "overrides": '{"é": {}}',
+    }  # fmt: skip
+
+
 def _credential(number: int) -> dict[str, Any]:
     return {
         "connection_id": f"conn_{number}", "kind": "header", "name": "Authorization",
@@ -89,6 +115,32 @@ def _key(number: int) -> dict[str, Any]:
         "permissions": '{"*": ["*"]}', "role": None, "read_only": number % 2, "owner_id": "usr_1",
         "created_at": MOMENT, "expires_at": None if number % 2 else -(2**63),
         "last_used_at": 2**63 - 1,
+    }  # fmt: skip
+
+
+def _schedule(number: int) -> dict[str, Any]:
+    return {
+        "id": f"sch_{number}", "org_id": f"org_{number % 3}", "name": f"s-{number}", "type": "t",
+        "subject": ODD[number % len(ODD)], "data": '"ü"', "cron": "*/5 * * * *", "zone": "UTC",
+        "misfire": "all", "overlap": "queue", "published": None if number % 2 else f"{number}",
+        "maker": "{}", "owner_id": "usr_1", "next_at": MOMENT if number % 2 else None, "queued": 1,
+        "created_at": MOMENT,
+    }  # fmt: skip
+
+
+def _fire(number: int) -> dict[str, Any]:
+    return {
+        "schedule_id": f"sch_{number % 20}", "slot": MOMENT + number, "at": MOMENT, "missed": number,
+        "org_id": f"org_{number % 20 % 3}", "outcome": "fired", "event": f"evt_{number}",
+    }  # fmt: skip
+
+
+def _webhook(number: int) -> dict[str, Any]:
+    return {
+        "id": f"hook_{number}", "org_id": f"org_{number % 3}", "name": f"h-{number}",
+        "signature": "slack", "type": None, "secret": os.urandom(number),
+        "secret_before": os.urandom(9) if number % 2 else None, "before_until": MOMENT,
+        "maker": "{}", "owner_id": "usr_1", "created_at": MOMENT,
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -79,6 +80,8 @@ class Dispatcher:
         self._stopping = False
         self.lost = 0
         """Attempts that ended after their lease."""
+        self.attempts = Counter[str]()
+        """Attempts by what became of their delivery: `done`, `dead`, or `ready` once more."""
 
     def wake(self) -> None:
         """Something may be due."""
@@ -203,6 +206,7 @@ class Dispatcher:
             )
             for claim, outcome in zip(batch, outcomes, strict=True)
         ]  # fmt: skip
+        self.attempts.update(one.next.state for one in ended)
         try:
             for one in ended:
                 if one.next.pauses:

@@ -1,6 +1,5 @@
 """`POST /events/{org}`: CloudEvents 1.0 over HTTP, in structured and in binary mode."""
 
-import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,7 +24,6 @@ from meshd.wire.errors import (
     MethodNotAllowed,
     NotFound,
     TooLarge,
-    TooSlow,
     UnsupportedMedia,
 )
 from meshd.wire.event import EventPublish
@@ -35,7 +33,6 @@ STRUCTURED = "application/cloudevents+json"
 PREFIX = "/events/"
 MAX_BODY = 2 * MAX_DATA
 """Bytes; base64 and the attributes take their part."""
-BODY_DEADLINE = 30.0
 
 
 class EventsIn:
@@ -62,24 +59,18 @@ class EventsIn:
         org = find_org(self._directory.view, principal, name)
         if request.method != "POST":
             raise MethodNotAllowed
-        asked = _read(request, await _body(request))
+        asked = _read(request, await read_body(request))
         find_org(self._directory.view, principal, org)  # it may be gone by now
         is_own = asked.source in {None, own_source(principal)}
         call = PUBLISH if is_own else PUBLISH_AS
         return await self._perform(principal, call.name, asked)
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def read_body(request: web.BaseRequest) -> bytes:
+    """The body of one event. Raises TooLarge, TooSlow."""
     if (request.content_length or 0) > MAX_BODY:
         raise TooLarge
-    try:
-        if request.content.is_eof():
-            body = await request.read()  # all of it has arrived
-        else:
-            async with asyncio.timeout(BODY_DEADLINE):
-                body = await request.read()
-    except TimeoutError:
-        raise TooSlow from None
+    body = await request.read()
     if len(body) > MAX_BODY:
         raise TooLarge
     return body
@@ -137,20 +128,27 @@ def _binary(request: web.BaseRequest, body: bytes) -> EventPublish:
     core = {name: given.pop(name) for name in given.keys() & CORE - {"data", "data_base64"}}
     media = request.headers.get("Content-Type")
     asked = msgspec.convert({**core, "datacontenttype": media, "extensions": given}, EventPublish)
-    if media is not None and _is_json(request.content_type):
-        try:
-            check_depth(body)
-            body.decode()
-            asked.data = msgspec.json.decode(body, type=Raw) if body else Raw(b"null")
-            msgspec.json.decode(body or b"null")
-        except BadMessage as error:
-            raise BadRequest(f"the body is {error}") from None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise BadRequest("the body is not valid JSON") from None
+    if media is not None and is_json(request.content_type):
+        asked.data = json_data(body)
     elif body:
         asked.data_base64 = base64.b64encode(body).decode()
     return asked
 
 
-def _is_json(media: str) -> bool:
+def json_data(body: bytes) -> Raw:
+    """A body of JSON, byte for byte; none is null. Raises BadRequest."""
+    try:
+        check_depth(body)
+        body.decode()
+        data = msgspec.json.decode(body, type=Raw) if body else Raw(b"null")
+        msgspec.json.decode(body or b"null")
+    except BadMessage as error:
+        raise BadRequest(f"the body is {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadRequest("the body is not valid JSON") from None
+    return data
+
+
+def is_json(media: str) -> bool:
+    """Whether a media type says JSON."""
     return media in {"application/json", "text/json"} or media.endswith("+json")

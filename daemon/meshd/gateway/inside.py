@@ -20,6 +20,7 @@ DOCUMENT = "/openapi.json"
 Control = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
 Ready = Callable[[], Awaitable[bool]]
 Trust = Callable[[web.BaseRequest], None]
+Hooks = Callable[[web.BaseRequest, Trust], Awaitable[web.StreamResponse]]
 
 
 class Inside(Protocol):
@@ -83,7 +84,7 @@ class LockedHouse:
 
 
 class OpenHouse:
-    """MCP and control calls, for who shows a key."""
+    """MCP and control calls, for who shows a key; what services send, for who signs it."""
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class OpenHouse:
         endpoint: Endpoint,
         control: Control,
         events: Control,
+        hooks: Hooks,
         ready: Ready,
         limit: RateLimit,
     ) -> None:
@@ -99,6 +101,7 @@ class OpenHouse:
         self._endpoint = endpoint
         self._control = control
         self._events = events
+        self._hooks = hooks
         self._ready = ready
         self._streams = OpenStreams()
 
@@ -110,16 +113,19 @@ class OpenHouse:
     async def answer(
         self, request: web.BaseRequest, started: float, trust: Trust
     ) -> web.StreamResponse:
-        """Authenticate, and lead to MCP or to the control calls."""
+        """Authenticate, and lead to MCP or to the control calls; webhooks verify for themselves."""
         path = request.rel_url.raw_path
-        served = path == DOCUMENT or path.startswith(("/mcp/", "/v1/", "/events/"))
+        if path.startswith("/hooks/"):
+            return await self._hooks(request, trust)
+        is_mcp = path == "/mcp" or path.startswith("/mcp/")
+        served = is_mcp or path == DOCUMENT or path.startswith(("/v1/", "/events/"))
         if not served or "/.well-known" in path:
             raise NotFound("nothing is here")
         principal = authenticate(self._keys, request.headers)
         trust(request)
         if path.startswith("/events/"):
             return await self._events(request, principal)
-        if not path.startswith("/mcp/"):
+        if not is_mcp:
             self._limit.check(principal)  # a tool is called there as well
             return await self._control(request, principal)
         if request.method != "GET":
@@ -132,6 +138,11 @@ class OpenHouse:
     ) -> web.StreamResponse:
         """MCP on the Unix socket, whose caller is known."""
         return await self._endpoint.handle_local(request, principal)
+
+    @property
+    def open_streams(self) -> int:
+        """Event streams that clients hold open."""
+        return len(self._streams) + self._endpoint.open_streams
 
     def end_streams(self) -> None:
         """End them at once."""

@@ -1,5 +1,7 @@
 """Nothing made with a key can hold or do more than that key. Pure; who may call is in access."""
 
+from collections.abc import Callable
+
 from meshd.core.clock import iso
 from meshd.core.glob import glob_match
 from meshd.services.access import ROLES, is_exact
@@ -15,8 +17,11 @@ _INSTANCE = frozenset(call.name for call in CALLS if call.right == "instance")
 _OWNER = "owner"
 
 
-def check_within(maker: Principal, made: Principal) -> None:
+def check_within(maker: Principal, made: Principal, name_of: Callable[[str], str] = str) -> None:
     """Refuse a key that exceeds its maker, be it made, changed, or given a new secret.
+
+    What else is made with a key counts as the key that could do the same. `name_of` a target's id
+    says how it is told.
 
     Grants are compared as they are written, not by what they match today: a pattern may come to
     mean more, so it is within another only if that is the same or `*`.
@@ -29,7 +34,9 @@ def check_within(maker: Principal, made: Principal) -> None:
     for target, grants in made.permissions.items():
         for grant in grants:
             if not _holds(maker, target, grant):
-                raise Denied(f"{maker.name} cannot give {target}/{grant}: it does not hold it")
+                raise Denied(
+                    f"{maker.name} cannot give {name_of(target)}/{grant}: it does not hold it"
+                )
     if made.role is not None and not _may_give(maker, made.role):
         raise Denied(f"{maker.name} cannot give the role {made.role}: it does not hold it")
     if made.instance_admin and not maker.instance_admin and SELF in made.permissions:

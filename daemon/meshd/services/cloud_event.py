@@ -117,6 +117,7 @@ def content_digest(asked: EventPublish) -> bytes:
     parts = structs.asdict(asked)
     parts["data"] = msgspec.json.decode(bytes(asked.data))
     parts["source"] = parts["id"] = None
+    del parts["deliver_at"]  # when it is delivered is nothing that it says
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).digest()
 
 

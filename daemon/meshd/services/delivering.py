@@ -20,6 +20,7 @@ from meshd.services.directory import Directory
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.vault.errors import VaultError
@@ -37,6 +38,7 @@ class Delivering:
         self,
         directory: Directory,
         tools: Tools,
+        calls: ToolCalls,
         seals: WebhookSeals,
         trusted: HttpPool,
         public: HttpPool,
@@ -45,6 +47,7 @@ class Delivering:
         """`trusted` reaches what operators named, `public` what anybody else did."""
         self._directory = directory
         self._tools = tools
+        self._calls = calls
         self._seals = seals
         self._trusted = trusted
         self._public = public
@@ -108,7 +111,7 @@ class Delivering:
             if not decision:
                 raise Denied(decision.rule)
         asked = ToolCall(connection=row.target["connection"], tool=tool, arguments=Raw(arguments))
-        answer = await self._tools.call(maker, asked, client=CLIENT)
+        answer = await self._calls.call(maker, asked, client=CLIENT)
         return msgspec.json.decode(bytes(answer.result))
 
     async def _send(self, row: SubscriptionRow, claim: Claim) -> Outcome:

@@ -24,15 +24,18 @@ class FanOut:
         self._known: Mapping[str, SubscriptionRow] = {}
         self._by_type: dict[tuple[str, str], Sequence[SubscriptionRow]] = {}
 
-    def deliveries(self, org: str, event: Row) -> list[dict[str, Any]]:
-        """The deliveries of an event that is about to be stored, as rows for `delivery.add`."""
+    def deliveries(self, org: str, event: Row, at: int | None = None) -> list[dict[str, Any]]:
+        """The deliveries of an event that is about to be stored, as rows for `delivery.add`.
+
+        It is delivered `at` a later moment, if that is given.
+        """
         wanting = self._of_type(org, event["type"])
         if not wanting:
             return []
         about = attributes(event)
         data = None if event.get("encoded") else event["data"]
         return [
-            delivery(row.id, event, row.ordered_by and order_key(row.ordered_by, about, data))
+            delivery(row.id, event, row.ordered_by and order_key(row.ordered_by, about, data), at)
             for row in wanting
             if _hears(row, about)
         ]
@@ -53,12 +56,14 @@ class FanOut:
         return found
 
 
-def delivery(subscription: str, event: Row, key: str | None = None) -> dict[str, Any]:
+def delivery(
+    subscription: str, event: Row, key: str | None = None, at: int | None = None
+) -> dict[str, Any]:
     """One event for one subscription, where it comes after others with the same key."""
     return {
         "id": new_id("dlv"), "subscription": subscription, "source": event["source"],
         "event": event["id"], "own": event.get("own_id") or event["id"], "now": event["time"],
-        "order_key": key,
+        "at": event["time"] if at is None else at, "order_key": key,
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import denied_call
-from meshd.services.tools import to_wire
+from meshd.services.tool_calls import to_wire
 from meshd.wire import schema
 from meshd.wire.calls.row import Call
 from meshd.wire.calls.tool import CALL as TOOL_CALL

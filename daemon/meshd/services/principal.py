@@ -8,6 +8,7 @@ from typing import Literal
 Permissions = Mapping[str, tuple[str, ...]]
 """Target id, `self` or `*` → grants."""
 
+DAEMON = "meshd"
 EVERYTHING: Permissions = MappingProxyType({"*": ("*",), "self": ("*",)})
 
 
@@ -41,3 +42,8 @@ class Principal:
     def present(self) -> "Principal | None":
         """This principal as it stands now; None once it is revoked or expired."""
         return self if self.renew is None else self.renew()
+
+
+def the_daemon(org: str) -> Principal:
+    """The daemon itself, as the author of what it found out; it may do nothing."""
+    return Principal(id=DAEMON, name=DAEMON, kind="local", org=org, owner="", permissions={})

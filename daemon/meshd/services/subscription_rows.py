@@ -44,8 +44,6 @@ class SubscriptionRow:
 
 def from_stored(row: Row) -> SubscriptionRow:
     """The row of the table."""
-    maker = json.loads(row["maker"])
-    permissions = {k: tuple(v) for k, v in maker.pop("permissions").items()}
     return SubscriptionRow(
         id=row["id"],
         org=row["org_id"],
@@ -58,7 +56,7 @@ def from_stored(row: Row) -> SubscriptionRow:
         target=json.loads(row["target"]),
         url=row["url"],
         secret=row["secret"],
-        maker=Principal(org=row["org_id"], owner=row["owner_id"], permissions=permissions, **maker),
+        maker=read_maker(row),
         state=row["state"],
         reason=row["reason"],
         created_at=row["created_at"],
@@ -78,3 +76,13 @@ def stored_maker(who: Principal) -> str:
         "expires_at": who.expires_at, "instance_admin": who.instance_admin,
         "connection": who.connection,
     })  # fmt: skip
+
+
+def read_maker(row: Row) -> Principal:
+    """The principal that made what a row stands for, as it was then.
+
+    From its columns `maker`, `owner_id` and `org_id`.
+    """
+    maker = json.loads(row["maker"])
+    permissions = {k: tuple(v) for k, v in maker.pop("permissions").items()}
+    return Principal(org=row["org_id"], owner=row["owner_id"], permissions=permissions, **maker)

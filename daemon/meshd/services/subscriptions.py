@@ -18,7 +18,7 @@ from meshd.services.delivering import ON_EVENTS, maker_gone
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.lookup import find_connection, find_key, find_subscription
-from meshd.services.principal import Principal
+from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing, connection_source, own_connection
 from meshd.services.refusals import denied
 from meshd.services.subscription_rows import SubscriptionRow
@@ -157,7 +157,7 @@ class Subscriptions:
         """Pause one that cannot go on, on the daemon's own behalf."""
         row = self._directory.view.subscriptions.get(subscription)
         if row is not None and row.active:
-            await self._turn(_daemon(row.org), row, "paused", reason)
+            await self._turn(the_daemon(row.org), row, "paused", reason)
 
     async def follow_owners(self) -> None:
         """Pause what is left without its maker, for ever: a key that is revoked or has expired."""
@@ -357,9 +357,3 @@ def _named(name: str | None) -> tuple[str, str]:
 
 def _full() -> Conflict:
     return Conflict(f"an org has at most {MAX_OF_AN_ORG} subscriptions")
-
-
-def _daemon(org: str) -> Principal:
-    return Principal(
-        id="daemon", name="meshd", kind="local", org=org, owner="daemon", permissions={}
-    )

@@ -16,7 +16,7 @@ EVERY = 60.0
 PAUSE = 0.05
 DAY = 24 * 3600 * MICROSECONDS
 KEEP_ENDED, KEEP_ATTEMPTS, KEEP_DEAD = DAY, 7 * DAY, 30 * DAY
-"""How long deliveries that ended well, attempts, and deliveries that were given up are kept."""
+"""How long deliveries that ended well, attempts and slots, and what was given up are kept."""
 
 
 @dataclass(slots=True)
@@ -65,6 +65,7 @@ class Sweeper:
             (self._main, "delivery.sweep", "done", KEEP_ENDED),
             (self._main, "delivery.sweep", "cancelled", KEEP_ENDED),
             (self._main, "delivery.sweep", "dead", KEEP_DEAD),
+            (self._main, "schedule.sweep", "", KEEP_ATTEMPTS),
             (self._main, "event.sweep", "", self._keep.events),
             (self._calls, "call.sweep", "", self._keep.calls),
         ):

@@ -9,6 +9,7 @@ from meshd.services.credentials import Credentials
 from meshd.services.directory import stored_bytes
 from meshd.services.unlocking import UNLOCK, Unlocking
 from meshd.services.webhook_seals import WebhookSeals
+from meshd.services.webhooks import TABLE as WEBHOOKS
 from meshd.store.db import Row
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.errors import VaultError
@@ -52,13 +53,13 @@ class VaultReport:
         sealed = await self._unlocking.sealed()
         counts = await self._db.all("credential.count")
         rows = {row["org_id"]: int(row["n"]) for row in counts}
-        webhooks = Counter(row["org_id"] for row, _, _ in await self._of_webhooks())
+        webhooks = Counter((row["org_id"], table) for table, row, _, _ in await self._of_webhooks())
         orgs = [
             OrgVault(
                 org=org["id"], name=org["name"],
                 data_keys=[self._data_key(r) for r in sealed.rows if r["org_id"] == org["id"]],
                 sealed={CREDENTIALS: rows.get(org["id"], 0)}
-                | ({SUBSCRIPTIONS: webhooks[org["id"]]} if webhooks[org["id"]] else {}),
+                | {table: n for (of, table), n in webhooks.items() if of == org["id"]},
             )
             for org in await self._db.all("org.all")
         ]  # fmt: skip
@@ -110,25 +111,29 @@ class VaultReport:
                 )
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for row, field, blob in await self._of_webhooks():
-            seen[row["org_id"], SUBSCRIPTIONS] += 1
+        for table, row, field, blob in await self._of_webhooks():
+            seen[row["org_id"], table] += 1
             try:
-                self._webhooks.check(row["org_id"], row["id"], field, blob)
+                self._webhooks.check(row["org_id"], row["id"], field, blob, table)
             except VaultError as error:
                 failures.append(
                     Unopened(
-                        org=row["org_id"], table=SUBSCRIPTIONS, row=row["id"], field=field,
+                        org=row["org_id"], table=table, row=row["id"], field=field,
                         reason=str(error),
                     )
                 )  # fmt: skip
         return VaultVerified(counts=_counts(seen, failures, names), failures=failures)
 
-    async def _of_webhooks(self) -> list[tuple[Row, str, bytes]]:
-        """What is sealed of subscriptions: the row, which field, the blob."""
+    async def _of_webhooks(self) -> list[tuple[str, Row, str, bytes]]:
+        """What is sealed of webhooks, out and in: the table, the row, which field, the blob."""
         return [
-            (row, field, stored_bytes(row[field]))
-            for row in await self._db.all("subscription.all")
-            for field in ("url", "secret", "old_secret")
+            (table, row, field, stored_bytes(row[field]))
+            for table, query, fields in (
+                (SUBSCRIPTIONS, "subscription.all", ("url", "secret", "old_secret")),
+                (WEBHOOKS, "webhook.all", ("secret", "secret_before")),
+            )
+            for row in await self._db.all(query)
+            for field in fields
             if row[field] is not None
         ]
 

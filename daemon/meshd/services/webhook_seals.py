@@ -1,4 +1,4 @@
-"""URLs and signing secrets of outgoing webhooks: sealed, and opened for the one request."""
+"""URLs and secrets of webhooks, out and in: sealed, and opened for the one request."""
 
 from meshd.core.secret import Secret
 from meshd.services.seals import Seals
@@ -9,20 +9,22 @@ TABLE = "subscriptions"
 
 
 class WebhookSeals:
-    """Blobs are bound to their subscription and column."""
+    """Blobs are bound to their row and column."""
 
     def __init__(self, vault: Vault, seals: Seals) -> None:
         self._vault = vault
         self._seals = seals
 
-    async def seal(self, org: str, subscription: str, field: str, value: Secret) -> bytes:
-        """The blob of a URL or a secret.
+    async def seal(
+        self, org: str, row: str, field: str, value: Secret, table: str = TABLE
+    ) -> bytes:
+        """The blob of a URL or a secret, of a subscription unless another table is said.
 
         Raises:
             VaultError: the org's data key is not loaded, or spent.
         """
         await self._seals.count(org)
-        return self._vault.seal(org, TABLE, subscription, field, value)
+        return self._vault.seal(org, table, row, field, value)
 
     def url(self, row: SubscriptionRow) -> Secret:
         """Where to. Raises VaultError where it does not open."""
@@ -39,6 +41,10 @@ class WebhookSeals:
         before = self._vault.open(row.org, TABLE, row.id, "old_secret", row.old_secret)
         return [self.secret(row), before]
 
-    def check(self, org: str, subscription: str, field: str, blob: bytes) -> None:
+    def opened(self, org: str, row: str, field: str, blob: bytes, table: str = TABLE) -> Secret:
+        """One value, for the one request that needs it. Raises as `open`."""
+        return self._vault.open(org, table, row, field, blob)
+
+    def check(self, org: str, row: str, field: str, blob: bytes, table: str = TABLE) -> None:
         """Open a sealed value and drop it. Raises as `open`."""
-        self._vault.open(org, TABLE, subscription, field, blob)
+        self._vault.open(org, table, row, field, blob)

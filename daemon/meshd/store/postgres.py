@@ -23,7 +23,7 @@ from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError
 from meshd.store.migrate import Migration
 from meshd.store.postgres_dsn import read_dsn
 from meshd.store.postgres_faults import RAISED, Undone, fault
-from meshd.store.postgres_pool import EVERY, QUEUE_LIMIT, Pool, connect
+from meshd.store.postgres_pool import EVERY, PASSES_ROW_SECURITY, QUEUE_LIMIT, Pool, connect
 from meshd.store.postgres_signals import Signals
 from meshd.store.queries import Queries, Query, statement
 from meshd.store.slow import watched
@@ -36,10 +36,7 @@ MIGRATING = 3600.0
 """Seconds that a migration, or another daemon that migrates, may take."""
 # The number spells "meshd".
 _LOCK = "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(x'6d65736864'::bigint)"
-_UNGUARDED = statement(
-    "row_security",
-    "SELECT rolsuper OR rolbypassrls AS passes FROM pg_roles WHERE rolname = current_user",
-)
+_UNGUARDED = statement("row_security", PASSES_ROW_SECURITY)
 _RECORD = statement("schema_migrations", migrate.RECORD)
 
 T = TypeVar("T")

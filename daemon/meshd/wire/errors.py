@@ -5,7 +5,7 @@ Only the standard library is imported here, so that the fast commands can use it
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class MeshError(Exception):
@@ -132,6 +132,25 @@ class UpstreamFailed(MeshError):
     """The MCP server behind this connection failed."""
 
     code, status, exit_code = "upstream_failed", 502, 7
+
+    lost = False
+    """Whether the way to it broke, so that another try may find it there again."""
+    sent = True
+    """Whether it may have got the request, and done what was asked."""
+
+    @classmethod
+    def gone(
+        cls,
+        message: str,
+        *,
+        sent: bool = True,
+        next: str | None = None,  # noqa: A002 - the printed word is "next:"
+        facts: Mapping[str, str] | None = None,
+    ) -> Self:
+        """The failure of a server to which the way broke."""
+        made = cls(message, next=next, facts=facts)
+        made.lost, made.sent = True, sent
+        return made
 
 
 class NeedsLogin(UpstreamFailed):

@@ -39,6 +39,7 @@ class EventPublish(Struct, kw_only=True):
     """An event to publish. `source` unset is the publisher's own; `id` unset is a new one.
 
     `data` is any JSON; `data_base64` stands for bytes. `extensions` are attributes of one's own.
+    It is delivered at once, or at `deliver_at`: an ISO 8601 instant, or a duration from now.
     """
 
     type: str
@@ -51,6 +52,7 @@ class EventPublish(Struct, kw_only=True):
     datacontenttype: str | None = None
     dataschema: str | None = None
     extensions: dict[str, str | int | bool] = {}
+    deliver_at: str | None = None
 
 
 class Published(Struct, kw_only=True):

@@ -21,11 +21,19 @@ SECONDS = 30
 LINES = {
     "connection show": "example",
     "connection add": f"web {NOWHERE} --header X-Api-Key:secret",
-    "connection edit": "web --header X-Api-Key:other",
+    "connection edit": "example --trust pinned",
     "connection remove": "web --yes",
     "connection enable": "example",
     "connection disable": "web",
     "connection test": "example",
+    "virtual create": "work example",
+    "virtual show": "work",
+    "virtual edit": "work --description Work.",
+    "virtual attach": "work example --tools add --rename add=plus",
+    "virtual enable": "work",
+    "virtual disable": "work",
+    "virtual detach": "work example",
+    "virtual remove": "work --yes",
     "key show": "ci",
     "key add": "ci",
     "key edit": "ci --read-only",
@@ -33,6 +41,8 @@ LINES = {
     "key revoke": "ci --yes",
     "tool show": "example add",
     "tool call": "example add a=1 b=2",
+    "tool diff": "example",
+    "tool approve": "example --yes",
     "call show": "CALL",
     "call tail": "--no-follow",
     "event tail": "--no-follow",
@@ -72,12 +82,13 @@ LINES = {
 }
 """What follows the words of a command. One that is not here runs with nothing behind it."""
 LATER = (
-    "org remove", "subscription remove", "connection remove", "key revoke", "daemon stop", "db migrate", "db restore",
-    "db move",
+    "virtual detach", "virtual remove", "org remove", "subscription remove", "connection remove",
+    "key revoke", "daemon stop", "db migrate", "db restore", "db move",
 )  # fmt: skip
 """They take away what others need, or need it taken away."""
 FIRST = (
-    "quickstart", "key add", "connection add", "org create", "subscription add", "event publish",
+    "quickstart", "key add", "connection add", "org create", "virtual create", "subscription add",
+    "event publish",
 )  # fmt: skip
 
 

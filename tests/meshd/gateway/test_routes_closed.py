@@ -19,7 +19,7 @@ PATHS = {
           "/", "/mcp", "/mcp/", "/mcp/stand-in", "/mcp/self", "/mcp/nothing", "/v1", "/v1/",
           "/v1/nothing", "/openapi.json", "/metrics", "/debug", "/health", "/ready", "/healthz",
           "/.well-known/oauth-protected-resource", "/mcp/stand-in/.well-known/x", "/auth/login",
-          "/events/default", "/hooks/x", "/o/default/mcp", "/favicon.ico", "/health/", "/HEALTH",
+          "/events/default", "/hooks/x", "/hooks/", "/hooks", "/o/default/mcp", "/favicon.ico", "/health/", "/HEALTH",
           "/v1/../health", "/%68ealth", "//health",
       )),
 }  # fmt: skip

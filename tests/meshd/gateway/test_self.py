@@ -52,7 +52,7 @@ def meshctl(daemon: Daemon, *words: str, given: str | None = None) -> tuple[int,
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
 async def test_the_official_client(shared_daemon: Daemon, key: str, mode: Mode) -> None:
     """It lists, calls, and finds every answer to be what the tool's schema says."""
     async with sdk_client(shared_daemon, "self", key, mode) as client:

@@ -21,7 +21,7 @@ FORGETFUL = {f"forgetful.{table}": f"SELECT org_id FROM {table}" for table in OR
 ROWS = [
     Step("connection.add", {
         "id": "conn", "name": "theirs", "transport": "http", "url": "http://x", "command": None,
-        "cwd": None, "bodies": "off", "now": 1,
+        "cwd": None, "bodies": "off", "now": 1, "trust": "pinned",
     }),
     Step("credential.put", {"connection_id": "conn", "kind": "env", "name": "A", "blob": b"x"}),
     Step("definitions.put", {"connection_id": "conn", "tools": b"[]", "now": 1, "edition": 0}),
@@ -40,13 +40,34 @@ ROWS = [
     }),
     Step("delivery.add", {
         "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1, "own": "e",
-        "order_key": None,
+        "at": 1, "order_key": None,
     }),
     Step("delivery.attempted", {
         **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
         "id": "dlv", "daemon": "run", "outcome": "delivered", "status": None, "error": None,
     }),
+    Step("approval.put", {"connection_id": "conn", "fingerprints": "{}", "tools": b"[]"}),
     Step("delivery.cancel_of", {"subscription": "sub", "now": 1}),
+    Step("virtual.add", {
+        "id": "vir", "name": "v", "description": "", "instructions": None, "mode": "passthrough",
+        "naming": "plain", "maker": "{}", "owner_id": "usr", "now": 1,
+    }),
+    Step("virtual.attach", {
+        "virtual_id": "vir", "child_id": "conn", "tools": None, "resources": "[]",
+        "prompts": None, "overrides": "{}",
+    }),
+    Step("schedule.add", {
+        **dict.fromkeys(("subject", "published")), "id": "sch", "name": "s", "type": "t", "data": "1",
+        "cron": "@daily", "zone": "UTC", "misfire": "once", "overlap": "skip", "maker": "{}",
+        "owner_id": "usr", "next_at": 1, "now": 1,
+    }),
+    Step("schedule.fire", {
+        "id": "sch", "slot": 1, "now": 1, "outcome": "fired", "missed": 0, "event": None,
+    }),
+    Step("webhook.add", {
+        "id": "hook", "name": "h", "signature": "slack", "type": None, "secret": b"x",
+        "maker": "{}", "owner_id": "usr", "now": 1,
+    }),
     Step("call.add", {
         **dict.fromkeys(("connection_id", "connection", "tool", "principal_id", "principal"), "x"),
         **dict.fromkeys(("receive_us", "decide_us", "upstream_us", "answer_us", "cut", "ok"), 0),

@@ -2,8 +2,8 @@
 -- One event for one subscription, in the event's own unit. A subscription that another daemon has
 -- just removed gets none, nor does an event that was there before: "own" tells this one.
 INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, available_at,
-                        created_at, order_key)
-SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :now, :now,
+                         created_at, order_key)
+SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :at, :now,
        CAST(:order_key AS TEXT)
 FROM events, subscriptions
 WHERE events.org_id = :org_id AND events.source = :source AND events.id = :event
@@ -160,3 +160,9 @@ WHERE (delivery_id, fence) IN (
     SELECT delivery_id, fence FROM delivery_attempts WHERE started_at < :time LIMIT 500
 )
 RETURNING fence
+
+-- name: delivery.waiting
+-- How many deliveries wait or are being tried. Counted up to a bound: a scraper asks again.
+SELECT COUNT(*) AS n FROM (
+    SELECT id FROM deliveries WHERE available_at IS NOT NULL LIMIT :limit
+) AS waiting
