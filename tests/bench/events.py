@@ -2,18 +2,15 @@
 
 Durable publishes a second from 16 publishers over the API, beside a handler of aiohttp that only
 stores the row; from publish to delivery when idle; deliveries a second to a subscriber that takes
-batches; matching 1,000 subscriptions. `--procrastinate PYTHON` names an interpreter that has that
-package and adds its deferred jobs a second on the same Postgres. The test server of Postgres does
+batches; matching 1,000 subscriptions. The test server of Postgres does
 not sync; `--dsn` names one that does.
 """
 
 import argparse
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
@@ -32,7 +29,6 @@ from tests.support.upstream import result as rpc_result
 
 PUBLISHERS = 16
 BODY = json.dumps({"type": "order.made", "data": {"no": 17, "text": "a hundred bytes or so" * 4}})
-TASK = Path(__file__).with_name("procrastinate_task.py")
 HEADERS = {"Content-Type": "application/json"}
 
 
@@ -44,7 +40,6 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=4000, help="events that are delivered")
     parser.add_argument("--dsn", help="a Postgres server to use")
     parser.add_argument("--only", choices=("sqlite", "postgres"))
-    parser.add_argument("--procrastinate", metavar="PYTHON")
     asked = parser.parse_args()
     for kind in (asked.only,) if asked.only else ("sqlite", "postgres"):
         with ExitStack() as stack:
@@ -57,8 +52,6 @@ def main() -> None:
             _publishes(daemon, floor.url, floor.pid, asked.seconds, asked.rounds, kind)
             _latency(daemon, kind)
             _deliveries(daemon, asked.backlog, kind)
-            if kind == "postgres" and asked.procrastinate:
-                _beside(asked.procrastinate, dsn)
     matched = _matching(1000)
     print(f"matching 1,000 subscriptions: {matched:.3f} ms (at most 1 ms)")
 
@@ -188,11 +181,6 @@ def _matching(count: int, times: int = 200) -> float:
     for _ in range(times):
         fan_out.deliveries("org_1", event)
     return (time.perf_counter() - began) * 1000 / times
-
-
-def _beside(python: str, dsn: str | None) -> None:
-    done = subprocess.run([python, TASK, dsn or ""], capture_output=True, text=True, check=True)
-    print(f"postgres: {done.stdout.strip()}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ OF_A_SUBSCRIPTION = 8
 BATCH = 100
 """Attempts on their way: of all, of one org, of one subscription; and deliveries in a batch, which
 is one attempt."""
+BATCH_SIZE = 1 << 20
+"""Characters of data in one batch, unless a single event has more."""
 GAP = 0.005
 """Seconds between two looks, so that many events that come at once cost one."""
 
@@ -261,5 +263,12 @@ class Dispatcher:
 def _batches(claims: list[Claim], *, together: bool) -> list[list[Claim]]:
     """What is tried at once. What may have ended a daemon goes alone, and takes nothing along."""
     alone = [[one] for one in claims if not together or one.crashes > 1]
-    rest = [one for one in claims if together and one.crashes <= 1]
-    return [*alone, rest] if rest else alone
+    batches: list[list[Claim]] = []
+    size = 0
+    for one in (one for one in claims if together and one.crashes <= 1):
+        size += len(one.event["data"])
+        if not batches or size > BATCH_SIZE:
+            batches.append([])
+            size = len(one.event["data"])
+        batches[-1].append(one)
+    return [*alone, *batches]
