@@ -18,7 +18,7 @@ from msgspec import to_builtins
 
 from meshd.app import Serving, serving
 from meshd.core.clock import SystemClock
-from meshd.core.config import MASTER_KEY, Config, read_config
+from meshd.core.config import SECRETS, Config, read_config
 from meshd.core.http_server import check_parser
 from meshd.core.log import close_log, open_log
 from meshd.core.process import close_to_others, notify, raise_file_limit
@@ -46,7 +46,8 @@ def run() -> None:
         raise SystemExit(supervise(sys.argv[1:], asked.ready_fd))
     try:
         environ = dict(os.environ)
-        os.environ.pop(MASTER_KEY, None)  # no child is to inherit it
+        for name in SECRETS:  # no child is to inherit them
+            os.environ.pop(name, None)
         read = partial(read_config, environ, port=asked.port, env_files=asked.env_file)
         config = read()
         if asked.command == "serve":

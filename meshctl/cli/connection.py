@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from meshctl.cli import ask, paste
 from meshctl.cli.context import Ctx
-from meshctl.cli.paste import Bodies
+from meshctl.cli.paste import Bodies, Trust
 from meshctl.desktop.spec import ServerSpec
 from meshctl.render import connection as render
 from meshd.wire import connection as wire
@@ -28,6 +28,11 @@ Env = Annotated[
 ]
 Cwd = Annotated[str | None, typer.Option(metavar="DIR", help="The folder the program runs in.")]
 Keep = Annotated[Bodies | None, typer.Option("--bodies", help="What call records keep of bodies.")]
+
+Trusted = Annotated[
+    Trust | None,
+    typer.Option("--trust", help="Serve its tools as they come, or only as they were approved."),
+]
 
 
 def list_(ctx: typer.Context) -> None:
@@ -62,27 +67,28 @@ def add(
     env: Env = None,
     cwd: Cwd = None,
     transport: Annotated[
-        str | None, typer.Option(metavar="http", help="A command tells stdio.")
+        str | None, typer.Option(metavar="http | sse", help="Found out where it is not given.")
     ] = None,
     bodies: Keep = None,
+    trust: Trusted = None,
 ) -> None:
     """Connect an MCP server: a URL, a program after `--`, or a paste on stdin."""
     me = Ctx.of(ctx)
-    if transport == "sse":
-        raise paste.sse()
+    how = paste.How(bodies or "redacted", trust or "open")
     if "-" in {name, *(target or [])[:1]} and (header or env or cwd is not None):
         raise Usage("a paste brings its own headers, env and folder")
     if name == "-" and not target:
-        raise typer.Exit(paste.connect_all(me, paste.from_stdin(None), bodies or "redacted"))
+        raise typer.Exit(paste.connect_all(me, paste.from_stdin(None), how))
     if target == ["-"]:
         (spec,) = paste.from_stdin(name)
     else:
         spec = _spec(name, target or [], _headers(me, header), _env(me, env), cwd)
-    if transport not in {None, spec.transport}:
+    over_http = spec.transport != "stdio" and transport in {"http", "sse"}
+    if transport not in {None, spec.transport} and not over_http:  # the daemon finds out which
         raise Usage(
             f"--transport {transport} does not fit what is given, which is {spec.transport}"
         )
-    added = paste.connect(me, spec, bodies or "redacted")
+    added = paste.connect(me, spec, how)
     paste.show(me, added)
     for command in render.next_steps(added):
         me.out.next(command)
@@ -109,6 +115,7 @@ def edit(
     ] = None,
     cwd: Cwd = None,
     bodies: Keep = None,
+    trust: Trusted = None,
     idle: Annotated[
         str | None,
         typer.Option(metavar="30m|never", help="Stop the program when unused for so long."),
@@ -122,6 +129,7 @@ def edit(
         url=UNSET if url is None else url,
         headers={**dict.fromkeys(remove_header or []), **_headers(me, header)},
         bodies=bodies or UNSET,
+        trust=trust or UNSET,
     )
     program = wire.ConnectionEditStdio(
         connection=name,
@@ -130,6 +138,7 @@ def edit(
         env={**dict.fromkeys(remove_env or []), **_env(me, env)},
         cwd=UNSET if cwd is None else cwd or None,
         bodies=over_http.bodies,
+        trust=over_http.trust,
         idle=UNSET if idle is None else idle,
     )
     of_program = bool(command or program.env or cwd is not None or idle is not None)
@@ -149,6 +158,8 @@ def edit(
         return
     after = edited["connection"]
     me.out.card(after, render.card(after, me.look))
+    if trust == "pinned":
+        me.out.note(render.pinned(after))
     if edited["dropped"]:
         me.out.note(f"dropped, since they belong to another origin: {', '.join(edited['dropped'])}")
         me.out.next(f"meshctl connection edit {name} --header 'K: V'")
@@ -207,7 +218,9 @@ def _spec(
         )
     if "://" in target[0]:
         if len(target) > 1 or env or cwd is not None:
-            raise Usage("after a URL only --header, --transport and --bodies have a meaning")
+            raise Usage(
+                "after a URL only --header, --transport, --bodies and --trust have a meaning"
+            )
         return ServerSpec(name, "http", url=target[0], headers=headers)
     if headers:
         raise Usage("--header belongs to a URL; a program gets --env")

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,8 +17,9 @@ from meshctl.desktop.apps import APPS, App
 from meshctl.desktop.errors import DesktopError
 from meshctl.render import client as render
 from meshd.wire import connection as wire
-from meshd.wire.calls import connection
+from meshd.wire.calls import connection, virtual
 from meshd.wire.errors import MeshError, NotFound
+from meshd.wire.virtual import VirtualRef
 
 AppName = Annotated[
     Literal["claude-desktop", "claude-code", "cursor", "vscode"],
@@ -39,7 +41,10 @@ def install(
     app_name: AppName,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CONNECTION", help="Which ones; all enabled ones without."),
+        typer.Argument(
+            metavar="CONNECTION",
+            help="Which ones, or virtual MCPs; all enabled connections without.",
+        ),
     ] = None,
     *,
     key: Annotated[
@@ -134,18 +139,32 @@ def _state(me: Ctx, app: App) -> Path:
 
 
 def _chosen(me: Ctx, names: list[str]) -> list[str]:
-    """The names of the connections that are meant.
+    """The names of the connections and virtual MCPs that are meant.
 
     Raises:
         NotFound: there is none.
     """
     if names:
-        return [me.call(connection.SHOW, wire.ConnectionRef(name))["name"] for name in names]
+        return [_named(me, name) for name in names]
     items = me.call(connection.LIST)
     chosen = [item["name"] for item in items if item["state"] != "disabled"]
     if not chosen:
         raise NotFound("there is no connection to give", next="meshctl connect NAME URL")
     return chosen
+
+
+def _named(me: Ctx, name: str) -> str:
+    """The name of a connection or a virtual MCP that is named, maybe by its id.
+
+    Raises:
+        NotFound: it is neither.
+    """
+    try:
+        return str(me.call(connection.SHOW, wire.ConnectionRef(name))["name"])
+    except NotFound:
+        with suppress(NotFound):
+            return str(me.call(virtual.SHOW, VirtualRef(name))["name"])
+        raise
 
 
 def _entry(me: Ctx, name: str, key: str) -> dict[str, Any]:

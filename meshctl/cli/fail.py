@@ -32,7 +32,9 @@ def report(error: Exception, flags: Flags | None, err: TextIO | None = None) -> 
     if flags is not None and flags.json:
         import json
 
-        err.write(json.dumps(known.body(), ensure_ascii=False) + "\n")
+        from meshctl.render.safe import safe_json
+
+        err.write(safe_json(json.dumps(known.body(), ensure_ascii=False)) + "\n")
     else:
         err.write(text(known))
     return known.exit_code

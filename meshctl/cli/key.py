@@ -51,12 +51,17 @@ def add(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Only tools marked read-only.")
     ] = False,
+    connection: Annotated[
+        str | None,
+        typer.Option("--for", metavar="CONNECTION", help="Its own key: it publishes as that."),
+    ] = None,
 ) -> None:
     """Issue a key; its secret is shown once, alone on stdout."""
     me = Ctx.of(ctx)
     asks = wire.KeyAdd(
-        name=name, allow=allow or UNSET, role=role, expires=expires, read_only=read_only
-    )
+        name=name, allow=allow or UNSET, role=role, expires=expires, read_only=read_only,
+        connection=connection,
+    )  # fmt: skip
     _issued(me, me.call(key.ADD, asks))
 
 

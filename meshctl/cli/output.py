@@ -54,9 +54,12 @@ class Output:
         """JSON on stdout: one line, or indented where a person reads it."""
         import json
 
+        from meshctl.render.safe import safe_json
+
         indent = 2 if self.terminal else None
         separators = None if indent else (",", ":")
-        self._write(json.dumps(data, ensure_ascii=False, indent=indent, separators=separators))
+        text = json.dumps(data, ensure_ascii=False, indent=indent, separators=separators)
+        self._write(safe_json(text))
 
     def line(self, text: str = "") -> None:
         """One line of the answer."""
@@ -78,8 +81,10 @@ class Output:
         if self.as_json:
             self.json(items)
         elif self.quiet:
-            for item in items:
-                self._write(table.key(item))
+            from meshctl.render.safe import safe
+
+            for item in items:  # a program gets the exact words, a terminal harmless ones
+                self._write(safe(table.key(item)) if self.terminal else table.key(item))
         elif not items:
             self.note(empty)
             if next:
@@ -120,7 +125,9 @@ class Output:
         if self.as_json:
             import json
 
-            text = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+            from meshctl.render.safe import safe_json
+
+            text = safe_json(json.dumps(item, ensure_ascii=False, separators=(",", ":")))
         elif self.quiet:
             text = str(item["id"])
         self._write(text)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from meshctl.cli import fail
 from meshctl.cli.context import Ctx
@@ -15,6 +15,7 @@ from meshd.wire.calls import connection
 from meshd.wire.errors import MeshError, Usage
 
 Bodies = Literal["off", "redacted", "full"]
+Trust = Literal["open", "pinned"]
 
 PATIENCE_SECONDS = 900.0
 """A server that is run for the first time may download itself first."""
@@ -22,15 +23,20 @@ PATIENCE_SECONDS = 900.0
 RIGHTS = "this server runs on your machine with the daemon's own user rights"
 
 
-def connect(me: Ctx, spec: ServerSpec, bodies: Bodies = "redacted") -> dict[str, Any]:
+class How(NamedTuple):
+    """What is said of a connection beside its server."""
+
+    bodies: Bodies = "redacted"
+    trust: Trust = "open"
+
+
+def connect(me: Ctx, spec: ServerSpec, how: How = How()) -> dict[str, Any]:  # noqa: B008 - frozen
     """Add the connection that a spec describes.
 
     Raises:
-        Usage: its transport is not served, or values are still to be filled in.
+        Usage: values are still to be filled in.
         MeshError: as the daemon answers.
     """
-    if spec.transport == "sse":
-        raise sse()
     # A command line was typed by somebody who means it; what was copied is only half filled in.
     if spec.source and (holes := placeholders(spec)):
         raise Usage(
@@ -42,17 +48,9 @@ def connect(me: Ctx, spec: ServerSpec, bodies: Bodies = "redacted") -> dict[str,
         me.out.note(
             "a word of the command looks secret, and every process here can read it: use --env K=V"
         )
-    row, asks = _request(spec, bodies)
+    row, asks = _request(spec, how)
     added: dict[str, Any] = me.call(row, asks, timeout=PATIENCE_SECONDS)
     return added
-
-
-def sse() -> Usage:
-    """The refusal of a transport that older servers still have."""
-    return Usage(
-        "sse is not supported yet: only Streamable HTTP and stdio are",
-        next="give the server's Streamable HTTP URL; it often ends in /mcp",
-    )
 
 
 def show(me: Ctx, added: dict[str, Any]) -> None:
@@ -60,9 +58,11 @@ def show(me: Ctx, added: dict[str, Any]) -> None:
     me.out.done(added, "\n".join(render.added(added, me.look)))
     if added["transport"] == "stdio":
         me.out.note(f"note: {RIGHTS}")
+    if added.get("trust") == "pinned":
+        me.out.note(f"note: {render.pinned(added)}")
 
 
-def connect_all(me: Ctx, specs: Sequence[ServerSpec], bodies: Bodies) -> int:
+def connect_all(me: Ctx, specs: Sequence[ServerSpec], how: How) -> int:
     """Connect each; what fails is said and the others are still done.
 
     The exit code is that of the first failure.
@@ -71,7 +71,7 @@ def connect_all(me: Ctx, specs: Sequence[ServerSpec], bodies: Bodies) -> int:
     code = 0
     for spec in specs:
         try:
-            done.append(connect(me, spec, bodies))
+            done.append(connect(me, spec, how))
         except MeshError as error:
             error.facts = {"server": spec.name, **error.facts}
             failed = fail.report(error, me.flags)
@@ -110,15 +110,20 @@ def from_stdin(name: str | None) -> list[ServerSpec]:
     return [replace(specs[0], name=name)]
 
 
-def _request(spec: ServerSpec, bodies: Bodies) -> tuple[Any, Any]:
+def _request(spec: ServerSpec, how: How) -> tuple[Any, Any]:
     if spec.transport == "stdio":
         return connection.ADD_STDIO, wire.ConnectionAddStdio(
             name=spec.name,
             command=list(spec.command),
             env=dict(spec.env),
             cwd=spec.cwd,
-            bodies=bodies,
+            bodies=how.bodies,
+            trust=how.trust,
         )
     return connection.ADD, wire.ConnectionAdd(
-        name=spec.name, url=spec.url or "", headers=dict(spec.headers), bodies=bodies
+        name=spec.name,
+        url=spec.url or "",
+        headers=dict(spec.headers),
+        bodies=how.bodies,
+        trust=how.trust,
     )

@@ -104,7 +104,20 @@ def replay(ctx: typer.Context, name: Id) -> None:
 
 def cancel(ctx: typer.Context, name: Id) -> None:
     """Deliver nothing more of an event."""
-    _repair(Ctx.of(ctx), event.CANCEL, wire.EventRef(name), "cancelled")
+    _repair(Ctx.of(ctx), event.CANCEL, wire.EventCancel(event=name), "cancelled")
+
+
+def ack(
+    ctx: typer.Context,
+    name: Id,
+    *,
+    connection: Annotated[
+        str, typer.Option("--for", metavar="CONNECTION", help="Whose deliveries are done.")
+    ],
+) -> None:
+    """Call an event done for a connection: nothing more of it is handed over there."""
+    asks = wire.EventAck(event=name, connection=connection)
+    _repair(Ctx.of(ctx), event.ACK, asks, "called done")
 
 
 def stats(ctx: typer.Context) -> None:

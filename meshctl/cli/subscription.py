@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from msgspec import Raw
 
@@ -61,6 +62,13 @@ def add(
         str | None,
         typer.Option(metavar="WHO", help="Only events of this key, connection or source."),
     ] = None,
+    ordered_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="subject, source or data.PATH: one after the other where it is equal.",
+        ),
+    ] = None,
 ) -> None:
     """Subscribe a connection, a tool or a URL to events.
 
@@ -74,6 +82,7 @@ def add(
         raise Usage("--args goes with --call")
     common: dict[str, Any] = {
         "types": types, "name": name, "filter": filter_ or [], "publisher": publisher,
+        "ordered_by": ordered_by,
     }  # fmt: skip
     if webhook is not None:
         url = ask.resolve_value(me, webhook)
@@ -106,11 +115,63 @@ def resume(ctx: typer.Context, name: Name) -> None:
     me.out.done(turned, f'resumed subscription "{turned["name"]}"')
 
 
+def sync(
+    ctx: typer.Context,
+    connection: Annotated[str, typer.Argument(metavar="CONNECTION", help="Name or id.")],
+    wanted: Annotated[
+        str,
+        typer.Argument(
+            metavar="LIST", help="@FILE or JSON: [{types, publisher, filter}, ...]; the rest goes."
+        ),
+    ],
+) -> None:
+    """Bring the subscriptions of a connection to a list of them."""
+    me = Ctx.of(ctx)
+    text = ask.resolve_value(me, wanted) if wanted.startswith("@") else wanted
+    try:
+        wishes = msgspec.json.decode(text, type=list[wire.Wish])
+    except msgspec.DecodeError as error:
+        raise Usage(f"this is no list of subscriptions: {error}") from None
+    asks = wire.SubscriptionSync(connection, wishes)
+    ask.confirm(me, f"subscribe {connection} to these {len(wishes)} alone?")
+    done = me.call(subscription.SYNC, asks)
+    words = ", ".join(f"{done[part]} {part}" for part in ("created", "updated", "deleted"))
+    me.out.done(done, f"{words}, {done['unchanged']} unchanged")
+
+
+def edit(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    owner: Annotated[
+        str, typer.Option("--owner", metavar="WHO", help="me: it runs with your rights then.")
+    ],
+) -> None:
+    """Take a subscription over, as when its owner is gone; it hears and delivers again."""
+    me = Ctx.of(ctx)
+    edited = me.call(subscription.EDIT, wire.SubscriptionEdit(subscription=name, owner=owner))
+    me.out.card(edited, render.card(edited, me.look))
+
+
+def rotate_secret(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    keep: Annotated[
+        str, typer.Option(metavar="TIME", help="How long the secret of now signs as well.")
+    ] = "24h",
+) -> None:
+    """Sign with a new secret, shown once; the one before signs as well for a while."""
+    me = Ctx.of(ctx)
+    asks = wire.SecretRotate(subscription=name, keep=keep)
+    _issued(me, me.call(subscription.ROTATE_SECRET, asks))
+
+
 def remove(ctx: typer.Context, name: Name) -> None:
     """Remove a subscription; what waits for it is cancelled."""
     me = Ctx.of(ctx)
     ask.confirm(me, f'remove subscription "{name}"? what waits for it is not delivered')
-    gone = me.call(subscription.REMOVE, wire.SubscriptionRef(name))
+    gone = me.call(subscription.REMOVE, wire.SubscriptionRemove(subscription=name))
     me.out.done(gone, f'removed subscription "{gone["name"]}"')
 
 

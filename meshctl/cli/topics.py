@@ -67,11 +67,17 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ),
     ("DATABASE_PG_SSL", "false", "Whether Postgres must prove over TLS who it is."),
     ("OUTBOUND_ALLOW", "", "Hosts and CIDRs reachable although they are cloud metadata."),
+    ("METRICS_ACCESS", "key", "Who may GET /metrics: key, loopback, open or off."),
     ("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
     ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
     ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
     ("MESHCTL_PUBLISH_RATE", "5000", "Events a second that each org may publish."),
+    (
+        "MESHCTL_KEEP_FREE",
+        "256",
+        "MiB of the disk that events leave free.",
+    ),
     (
         "MESHCTL_MASTER_KEY_COMMAND",
         "",
@@ -80,6 +86,45 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("CREDENTIALS_DIRECTORY", "", "Set by systemd: meshctl-master-key in it is the master key."),
     ("MESHCTL_KEYRING", "0", "Keep the master key in the system's keyring."),
     ("MESHCTL_MASTER_KEY", "", "The master key itself, where nothing better can keep it."),
+    (
+        "AUTH_CONFIG_PATH",
+        "auth-config.json in MESHCTL_HOME",
+        "JSON file of settings about keys.",
+    ),
+    (
+        "MESHCTL_KEY_LIFETIME",
+        "as long as it may",
+        "How long a key lives that is issued without a word.",
+    ),
+    (
+        "MESHCTL_KEY_MAX_LIFETIME",
+        "for ever",
+        "How long a key may live, from when that is said.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "no traces",
+        "Collector that gets traces over HTTP (extra otlp).",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "the endpoint's /v1/traces",
+        "The whole URL for traces.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        "Headers for the collector: NAME=VALUE, comma-separated.",
+    ),
+    ("OTEL_SERVICE_NAME", "meshd", "What traces call it."),
+    (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "",
+        "More about it in traces: NAME=VALUE, comma-separated.",
+    ),
+    ("OTEL_TRACES_SAMPLER", "parentbased_always_on", "Which calls leave a trace."),
+    ("OTEL_TRACES_SAMPLER_ARG", "1", "The share of a traceidratio sampler, 0 to 1."),
+    ("OTEL_SDK_DISABLED", "false", "No traces, whatever else is set."),
 )
 """Variable, default, help of every setting of the daemon.
 
@@ -90,8 +135,10 @@ _SOURCES = """\
 A setting of meshd may also stand in a file given with --env-file, as KEY=VALUE, and in config.json
 with its name in lower case: {"port": 4000, "allowed_hosts": ["mesh.example"]}. A flag beats the
 environment, that an env-file, that config.json. Names that config.json should not have, and values
-that are not valid, are refused with file and line. A running daemon takes over changed lists, log
-level, retention and rate limit on SIGHUP.
+that are not valid, are refused with file and line. What is about keys stands in auth-config.json,
+{"keys": {"default_lifetime": "90d", "max_lifetime": "365d"}}, or in config.json as its member
+"auth", which is the stronger word. A running daemon takes over changed lists, log level, retention,
+rate limits, lifetimes of keys and METRICS_ACCESS on SIGHUP.
 
   meshctl config list                      each setting with its value, and where it was said
   meshctl config get PORT"""
@@ -103,6 +150,7 @@ FILES: tuple[tuple[str, str], ...] = (
     ("keys/", "The vault's keys. Without them the stored credentials cannot be read."),
     ("org", "The org in use: meshctl org use."),
     ("config.json", "Settings, if you write it: meshctl help environment."),
+    ("auth-config.json", "How long keys live, if you write it: meshctl help environment."),
     ("data/", "Connections, keys, events and call records."),
     ("clients/", "What was changed in the settings of other programs, to undo it."),
 )
@@ -152,9 +200,13 @@ def names() -> str:
     return _NAMES.format(reserved=" ".join(sorted(RESERVED)))
 
 
+WIDE = 26
+"""Characters of the first column at most; a longer word stands out."""
+
+
 def _table(rows: Iterable[tuple[str, str]]) -> list[str]:
     pairs = list(rows)
-    size = max(len(word) for word, _ in pairs)
+    size = min(max(len(word) for word, _ in pairs), WIDE)
     return [f"  {word:<{size}}  {text}" for word, text in pairs]
 
 
@@ -175,6 +227,8 @@ A key may do what its grants say, and nothing denies. A grant is one of
 
   CONNECTION               every tool of a connection
   CONNECTION/TOOL          one tool; * matches any characters: github/search_*
+  VIRTUAL                  what a virtual MCP selects, of its children alone
+  VIRTUAL/TOOL             one tool, by its name there
   self                     every management call
   self/CALL                one management call, as self/key.list or self/event.*
 
@@ -200,6 +254,65 @@ or named in it. There is one to begin with, called default, and nobody needs to 
 A key belongs to the org it was made in, and that decides. You, at the socket, own every org. Each
 has a data key of its own; removing an org destroys it, and with it every credential sealed for the
 org, also in copies of the database that were made without that key."""
+
+_VIRTUALS = """\
+A virtual MCP serves several connections, and other virtual MCPs, as one MCP server at /mcp/NAME.
+Connections and virtual MCPs share their names, and grants name both alike.
+
+  meshctl virtual create work github jira   with all of their tools
+  meshctl virtual attach work slack --tools 'send_*' --no-resources --no-prompts
+  meshctl virtual show work
+  meshctl key add ide --allow work
+
+Patterns are over the names that the child itself uses; * is any run of characters. Attaching again
+changes what is said and leaves the rest. In the list a tool is called CHILD_TOOL; --naming plain
+leaves the prefix out, and is refused where two tools would have one name.
+
+A tool can be shown and called otherwise, without touching its server:
+
+  meshctl virtual attach work github --rename create_issue=file_bug
+  meshctl virtual attach work github --describe create_issue='Files a bug of ours.'
+  meshctl virtual attach work github --pin 'create_issue.repo="acme/site"' \\
+      --hide create_issue.labels
+  meshctl virtual attach work github --reset create_issue
+
+A pinned argument has that value in every call and a hidden one is left out; clients see neither.
+What is pinned can be read by whoever may show the virtual MCP, so it is no place for secrets.
+
+With --mode smart_tool_selection clients get three tools that search, describe and call, instead of
+a list that fills their context. What either costs is measured, as you would get it:
+
+  meshctl virtual show work --tokens
+
+It runs with the rights of who made it: with a key, nobody can attach what the key may not use."""
+
+_PINNING = """\
+What a server says of its tools goes into prompts, and a server may say something else tomorrow. A
+connection that is open (the default) serves tools as they come; a pinned one serves each tool as it
+was approved, or not at all:
+
+  meshctl connect notes URL --trust pinned          approves the list that it is added with
+  meshctl connection edit notes --trust pinned      approves the list as it stands then
+  meshctl connection edit notes --trust open        forgets what was approved
+
+A tool that is new, or differs in anything the server says of it (description, schemas, annotations,
+title, icons, _meta, whatever else; not the order of members or white space), is withheld from every
+list and every caller, the version from before included, until it is approved:
+
+  meshctl tool list notes                           withheld tools are marked
+  meshctl tool diff notes                           what changed, line by line
+  meshctl tool approve notes/search                 shows it, asks, approves exactly that
+  meshctl tool approve notes --yes                  all of it, tools that are gone included
+
+An approval is of what was shown: if the tool changed again since, it is refused. It stays when the
+connection gets another URL or other credentials. Nothing is approved of a connection that was
+pinned before it could be reached. Before a call of a pinned tool its list is at most a minute old.
+A change is an event, mesh.tool.changed, with the names under added, removed and changed; an
+approval is mesh.tool.approved. At an open connection tool diff shows the last change. A key needs
+self/tool.diff to see what is withheld, and self/tool.approve to approve it; whoever may edit the
+connection may unpin it. Prompts and resources are not pinned.
+
+Characters that nobody sees, or that a terminal obeys, are shown as escapes such as \\u202e."""
 
 _EVENTS = """\
 Events are CloudEvents 1.0. meshctl tail-events follows them until Ctrl-C, across restarts of the
@@ -305,8 +418,9 @@ A sealed value that was altered or moved does not open, and costs only itself. T
 database was put back to an older state cannot be seen from inside it."""
 
 _NAMES = """\
-Connections and keys have names of 1 to 40 characters out of a-z, 0-9 and -, not beginning with -.
-Capitals are folded. Wherever a name is asked for, an id does as well.
+Connections, virtual MCPs and keys have names of 1 to 40 characters out of a-z, 0-9 and -, not
+beginning with -. Capitals are folded. No connection has the name of a virtual MCP. Wherever a name
+is asked for, an id does as well.
 
 Kept for the product: {reserved}"""
 
@@ -364,6 +478,8 @@ The daemon has to be reached from outside: BASE_URL says by which name (meshctl 
 TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
     "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
+    "virtuals": ("Several connections as one MCP server.", lambda _: _VIRTUALS),
+    "pinning": ("Tools that stay as they were approved.", lambda _: _PINNING),
     "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: _EVENTS),
     "schedules": ("Events by the clock: patterns, zones, missed slots.", lambda _: _SCHEDULES),
@@ -372,7 +488,7 @@ TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "backup": ("Copies of everything, and another database.", lambda _: _BACKUP),
     "secrets": ("Where values on a command line come from.", lambda _: _SECRETS),
     "vault": ("Where the master key comes from, and a locked start.", lambda _: _VAULT),
-    "names": ("Names of connections and keys.", lambda _: names()),
+    "names": ("Names of connections, virtual MCPs and keys.", lambda _: names()),
     "flags": ("Options of every command.", lambda _: flags()),
     "environment": ("Variables, of meshctl and of meshd.", lambda _: environment()),
     "exit-codes": ("What the exit code says.", lambda _: exit_codes()),

@@ -41,6 +41,7 @@ class Row(NamedTuple):
 NOUNS: Mapping[str, str] = {
     "connection": "MCP servers behind the daemon.",
     "org": "Tenants of one daemon, with nothing in common.",
+    "virtual": "Several connections served as one MCP server.",
     "key": "What clients authenticate with.",
     "tool": "The tools that connections offer.",
     "call": "Records of the calls that went through.",
@@ -70,6 +71,12 @@ ROWS: tuple[Row, ...] = (
         "doctor",
         f"{_CLI}.doctor:doctor",
         "Check this machine, the files and the daemon.",
+        start=False,
+    ),
+    Row(
+        "metrics",
+        f"{_CLI}.metrics:read",
+        "Read the daemon's numbers: calls, connections, records, events, the process.",
         start=False,
     ),
     Row("whoami", f"{_CLI}.status:whoami", "Show who the daemon takes you for."),
@@ -128,6 +135,43 @@ ROWS: tuple[Row, ...] = (
         f"{_CLI}.org:remove",
         "Remove an org with its connections, keys, events, records and credentials.",
     ),
+    Row("virtual list", f"{_CLI}.virtual:list_", "List virtual MCPs."),
+    Row(
+        "virtual show",
+        f"{_CLI}.virtual:show",
+        "Show one virtual MCP with what it is made of.",
+    ),
+    Row(
+        "virtual create",
+        f"{_CLI}.virtual:create",
+        "Serve several connections as one MCP server, with all their tools at first.",
+    ),
+    Row(
+        "virtual edit",
+        f"{_CLI}.virtual:edit",
+        "Change a virtual MCP, but not what it is made of.",
+    ),
+    Row(
+        "virtual attach",
+        f"{_CLI}.virtual:attach",
+        "Put a connection into a virtual MCP, or change what is selected of it.",
+    ),
+    Row(
+        "virtual detach",
+        f"{_CLI}.virtual:detach",
+        "Take a connection out of a virtual MCP.",
+    ),
+    Row("virtual enable", f"{_CLI}.virtual:enable", "Serve a virtual MCP again."),
+    Row(
+        "virtual disable",
+        f"{_CLI}.virtual:disable",
+        "Stop serving a virtual MCP, keeping everything about it.",
+    ),
+    Row(
+        "virtual remove",
+        f"{_CLI}.virtual:remove",
+        "Remove a virtual MCP and its grants; its connections stay.",
+    ),
     Row("key list", f"{_CLI}.key:list_", "List keys."),
     Row("key show", f"{_CLI}.key:show", "Show one key, never its secret."),
     Row(
@@ -144,6 +188,16 @@ ROWS: tuple[Row, ...] = (
     Row("tool list", f"{_CLI}.tool:list_", "List the tools one may call."),
     Row("tool show", f"{_CLI}.tool:show", "Show one tool with its arguments."),
     Row("tool call", f"{_CLI}.tool:call", "Call a tool."),
+    Row(
+        "tool diff",
+        f"{_CLI}.approval:diff",
+        "Show how tools differ from what was approved, or from before their last change.",
+    ),
+    Row(
+        "tool approve",
+        f"{_CLI}.approval:approve",
+        "Approve tools of a pinned connection as they are now.",
+    ),
     Row("call list", f"{_CLI}.call:list_", "List calls, newest first."),
     Row(
         "call show",
@@ -180,6 +234,11 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("event cancel", f"{_CLI}.publish:cancel", "Deliver nothing more of an event."),
     Row(
+        "event ack",
+        f"{_CLI}.publish:ack",
+        "Call an event done for a connection: nothing more of it is handed over there.",
+    ),
+    Row(
         "event stats",
         f"{_CLI}.publish:stats",
         "Show how many deliveries wait, failed or are under way.",
@@ -209,6 +268,21 @@ ROWS: tuple[Row, ...] = (
         "subscription resume",
         f"{_CLI}.subscription:resume",
         "Deliver what was held back, and hear again.",
+    ),
+    Row(
+        "subscription sync",
+        f"{_CLI}.subscription:sync",
+        "Bring the subscriptions of a connection to a list of them.",
+    ),
+    Row(
+        "subscription edit",
+        f"{_CLI}.subscription:edit",
+        "Take a subscription over, as when its owner is gone; it hears and delivers again.",
+    ),
+    Row(
+        "subscription rotate-secret",
+        f"{_CLI}.subscription:rotate_secret",
+        "Sign with a new secret, shown once; the one before signs as well for a while.",
     ),
     Row(
         "subscription remove",
@@ -374,6 +448,7 @@ EVERYDAY = (
     "add-key",
     "tail-events",
     "tui",
+    "metrics",
     "doctor",
     "whoami",
     "stdio",

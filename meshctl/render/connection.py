@@ -57,6 +57,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("id", item["id"]),
         ("state", state(item, look)),
         ("reason", item.get("reason")),
+        ("held back", _held_back(item.get("next_probe_s"))),
         ("url" if "url" in item else "command", address(item)),
         ("folder", item.get("cwd")),
         ("speaks", item.get("protocol") and f"MCP {item['protocol']}"),
@@ -64,6 +65,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("env", ", ".join(item.get("env", []))),
         ("bodies", item.get("bodies")),
         ("rests", _rests(item.get("idle_s"))),
+        ("trust", item.get("trust")),
         ("tools", tools(item)),
         *(child.pairs(item["child"]) if "child" in item else ()),
         ("seen", when.age(item.get("seen_at"), look.now)),
@@ -72,11 +74,17 @@ def card(item: Item, look: Look) -> Pairs:
     return [(label, value) for label, value in pairs if value]
 
 
+def _held_back(probe: float | None) -> str | None:
+    return None if probe is None else f"calls fail at once; probed again in {probe:.0f} s"
+
+
 def tools(item: Item) -> str:
     """What it offers and what that costs: `38 tools, ~5.2k tokens a prompt, 3 destructive`."""
     if item.get("tools") is None:
         return "not listed yet"
     parts = [when.plural(item["tools"], "tool")]
+    if item.get("withheld"):
+        parts.append(f"{item['withheld']} withheld until approved")
     if item.get("tokens"):
         parts.append(f"{when.tokens(item['tokens'])} tokens a prompt")
     if item.get("destructive"):
@@ -93,6 +101,18 @@ def added(item: Item, look: Look) -> list[str]:
     if item.get("tools") is not None:
         lines.append(f"  {tools(item)}")
     return lines
+
+
+def pinned(item: Item) -> str:
+    """What it means for the tools there are that a connection was just pinned."""
+    if item.get("tools") is None:
+        return (
+            f"pinned, and nothing is approved since it could not be listed:"
+            f" meshctl tool approve {item['name']}"
+        )
+    known = when.plural(item["tools"], "tool")
+    held = f", {item['withheld']} withheld" if item.get("withheld") else ""
+    return f"pinned: {known} approved as listed now{held}; what changes is withheld until approved"
 
 
 def next_steps(item: Item) -> list[str]:

@@ -40,6 +40,7 @@ def card(item: Item, look: Look) -> Pairs:
         ("allows", "\n".join(item["grants"]) or "nothing"),
         ("role", item.get("role")),
         ("limit", "read-only tools" if item.get("read_only") else ""),
+        ("for", item.get("connection")),
         ("owner", item["owner"]),
         ("created", when.stamp(item["created_at"], look.now)),
         ("last used", when.age(item.get("last_used_at"), look.now)),

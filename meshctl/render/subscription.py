@@ -34,11 +34,13 @@ def card(item: Item, look: Look) -> Pairs:
         ("types", "\n".join(item["types"])),
         ("publisher", item.get("publisher")),
         ("filter", json.dumps(item["filter"]) if item.get("filter") else ""),
+        ("ordered by", item.get("ordered_by")),
         ("to", target(item)),
         ("arguments", "" if arguments is None else json.dumps(arguments, ensure_ascii=False)),
         ("maker", item["maker"]),
         ("owner", item["owner"]),
         ("created", when.stamp(item["created_at"], look.now)),
+        ("changed", when.stamp(item["changed_at"], look.now) if item.get("changed_at") else ""),
     ]
     return [(label, value) for label, value in pairs if value]
 

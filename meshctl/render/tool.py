@@ -27,7 +27,9 @@ def table(look: Look) -> Table:
 
 
 def marked(item: Item, look: Look) -> str:
-    """What the server claims of the tool's effects; `-` where it claims nothing."""
+    """That nobody is served it, else what the server claims of its effects; `-` for nothing."""
+    if item.get("withheld"):
+        return f"{look.mark('bad')} withheld: {item['withheld']}"
     if item.get("destructive"):
         return f"{look.mark('bad')} destructive"
     return "read-only" if item.get("read_only") else "-"
@@ -115,4 +117,4 @@ def _first_line(text: Any) -> str:
 
 
 def _marked_style(item: Item) -> str:
-    return "yellow" if item.get("destructive") else ""
+    return "yellow" if item.get("withheld") or item.get("destructive") else ""

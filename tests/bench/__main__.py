@@ -8,17 +8,16 @@ may be compared with each other; those of two runs on a busy machine may not.
 
 import argparse
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 
 import msgspec
 
-from tests.bench import cold, counting, load, nginx, stdio, traffic
+from tests.bench import cold, counting, load, nginx, shapes, stdio, traffic
 from tests.bench.client import Client
 from tests.bench.report import MESHD, Report, setting, text
-from tests.bench.server import Started, started
+from tests.bench.server import Started, meshd, started
 from tests.bench.traffic import Way
-from tests.support.daemon import Daemon
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def main() -> None:
 
 def measured(seconds: float, rounds: int, calls: int) -> Report:
     """Run everything, one after the other."""
-    with started("upstream") as upstream, _daemon() as daemon:
+    with started("upstream") as upstream, meshd() as daemon:
         daemon.connect_http("bench", upstream.url)
         daemon.connect("child", *stdio.CHILD)
         key = daemon.add_key("bench", "bench", "child")
@@ -49,10 +48,19 @@ def measured(seconds: float, rounds: int, calls: int) -> Report:
                 _way(MESHD, daemon.pid, through),
             ]
             rows = traffic.rows(ways, upstream.url, seconds, rounds)
+            lists = {}
+            for tools in shapes.LISTS:
+                long = stack.enter_context(started("upstream", "--tools", str(tools)))
+                daemon.connect_http(f"list-{tools}", long.url)
+                its_key = daemon.add_key(f"list-{tools}", f"list-{tools}")
+                mine = Client(f"{daemon.url}/mcp/list-{tools}", its_key)
+                lists[tools] = (Client(long.url), mine)
+            shaped = shapes.rows(Client(upstream.url), through, lists, seconds, rounds)
         return Report(
             setting(loop, load.engine(seconds), seconds, rounds),
             rows,
             counted,
+            shaped,
             stdio.rows(child.call(), daemon.pid, seconds, rounds),
             replace(
                 cold.first_call(daemon, "bench", key, rounds),
@@ -74,15 +82,6 @@ def _ways(upstream: Started, stack: ExitStack) -> Iterator[Way]:
 
 def _way(name: str, pid: int, client: Client) -> Way:
     return Way(name, pid, client.call(), client.list())
-
-
-@contextmanager
-def _daemon() -> Iterator[Daemon]:
-    daemon = Daemon.fresh()
-    try:
-        yield daemon.start()
-    finally:
-        daemon.remove()
 
 
 if __name__ == "__main__":

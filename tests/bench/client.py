@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from tests.bench.upstream import SESSION, VERSION
+from tests.bench.upstream import SESSION, TOOLS, VERSION
 
 MARK = "bench-ok"
 BASE = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
@@ -27,10 +27,10 @@ class Asked:
     body: bytes
     mark: bytes
 
-    def bytes(self) -> bytes:
+    def sent(self, method: str = "POST") -> bytes:
         """The request as it stands on the wire."""
         parts = urlsplit(self.url)
-        lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
+        lines = [f"{method} {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         head = "\r\n".join([*lines, f"Content-Length: {len(self.body)}", "", ""])
         return head.encode() + self.body
@@ -44,7 +44,8 @@ class Client:
         self._headers = dict(BASE)
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
-        asked = Request(url, message("initialize", HELLO), self._headers)
+        self.hello = Asked(url, dict(self._headers), message("initialize", HELLO), b"serverInfo")
+        asked = Request(url, self.hello.body, self._headers)
         with urlopen(asked, timeout=30) as answer:
             session = answer.headers[SESSION]
         self._headers |= {SESSION: session, "MCP-Protocol-Version": VERSION}
@@ -53,9 +54,16 @@ class Client:
         """A call of the echo tool."""
         return Asked(self._url, self._headers, message("tools/call", ECHO), MARK.encode())
 
-    def list(self) -> Asked:
-        """The list of tools."""
-        return Asked(self._url, self._headers, message("tools/list", {}), b'"lookup_119"')
+    def list(self, tools: int = TOOLS) -> Asked:
+        """The list of so many tools."""
+        mark = f'"lookup_{tools - 1}"'.encode()
+        return Asked(self._url, self._headers, message("tools/list", {}), mark)
+
+    def stream(self, events: int) -> Asked:
+        """A call that is answered by a stream of so many notifications, and then its result."""
+        given = {"name": "stream", "arguments": {"events": events, "text": MARK}}
+        body = message("tools/call", given | {"_meta": {"progressToken": "p"}})
+        return Asked(self._url, self._headers, body, MARK.encode())
 
     def once(self, asked: Asked) -> None:
         """Send it once.

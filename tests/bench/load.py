@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,9 @@ from tests.bench.client import Asked
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
+
+Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True)
@@ -82,19 +85,19 @@ def _wrk(asked: Asked, callers: int, seconds: int) -> Load:
 async def _run(asked: Asked, callers: int, more: Callable[[], bool]) -> Load:
     times: list[float] = []
     errors = 0
-    data = asked.bytes()
+    data = asked.sent()
 
     async def caller() -> None:
         nonlocal errors
-        link = await _open(asked)
+        link = await open_link(asked)
         while more():
             began = time.perf_counter()
             try:
-                good = await _ask(*link, data, asked.mark)
+                good = await _ask(link, data, asked.mark)
             except (OSError, EOFError):
                 good = False
                 link[1].close()
-                link = await _open(asked)
+                link = await open_link(asked)
             if good:
                 times.append(time.perf_counter() - began)
             else:
@@ -107,16 +110,33 @@ async def _run(asked: Asked, callers: int, more: Callable[[], bool]) -> Load:
     return Load(len(times), errors, seconds, median(times or [0.0]) * 1000)
 
 
-async def _open(asked: Asked) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_link(asked: Asked) -> Link:
+    """A connection to where it is asked."""
     host, _, port = asked.url.split("/")[2].partition(":")
     return await asyncio.open_connection(host, int(port), limit=1 << 24)
 
 
-async def _ask(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, mark: bytes
-) -> bool:
+async def _ask(link: Link, data: bytes, mark: bytes) -> bool:
+    head, body = await exchange(link, data)
+    return head.startswith(b"HTTP/1.1 200") and mark in body
+
+
+async def exchange(link: Link, data: bytes) -> tuple[bytes, bytes]:
+    """The head and the body of the answer to a request.
+
+    Raises:
+        OSError, EOFError: the connection broke.
+    """
+    reader, writer = link
     writer.write(data)
     head = await reader.readuntil(b"\r\n\r\n")
+    if _CHUNKED.search(head):
+        return head, b"".join([part async for part in _chunks(reader)])
     length = _LENGTH.search(head)
-    body = await reader.readexactly(int(length[1]) if length else 0)
-    return head.startswith(b"HTTP/1.1 200") and mark in body
+    return head, await reader.readexactly(int(length[1]) if length else 0)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        yield (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.bench.cold import Start
 from tests.bench.counting import Counts
+from tests.bench.shapes import ShapeRow
 from tests.bench.stdio import StdioRow
 from tests.bench.traffic import Row
 
@@ -20,6 +21,7 @@ class Report:
     setting: dict[str, str]
     traffic: list[Row]
     counts: Counts
+    shapes: list[ShapeRow]
     stdio: list[StdioRow]
     start: Start
     commands: list[Start]
@@ -46,6 +48,7 @@ def text(report: Report) -> str:
     parts = ["\n".join(f"{name}: {value}" for name, value in report.setting.items())]
     for title, head, lines in (
         ("Traffic", TRAFFIC, [*_traffic(report.traffic)]),
+        ("Other shapes", SHAPES, [*_shapes(report.shapes)]),
         ("Stdio connection", STDIO, [*_stdio(report.stdio)]),
         ("Starts", STARTS, [*_starts([report.start, *report.commands])]),
         ("Budgets", BUDGETS, [*_budgets(report)]),
@@ -58,6 +61,7 @@ TRAFFIC = (
     "through", "what", "callers", "of direct", "added p50", "CPU ms", "upstream", "errors",
     "per s", "p50 ms",
 )  # fmt: skip
+SHAPES = ("what", "of direct", "errors", "per s", "direct per s", "unit")
 STDIO = ("callers", "of pipes", "CPU ms", "errors", "per s", "pipes per s")
 STARTS = ("what", "of bare python", "ms")
 BUDGETS = ("what", "budget", "measured", "beside")
@@ -69,6 +73,14 @@ def _traffic(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
             row.way, row.what, str(row.callers), _share(row.share), _times(row.added_p50),
             _ms(row.cpu_ms), f"{row.upstream_per_call:.2f}", str(row.errors), f"{row.rate:.0f}",
             f"{row.p50_ms:.3f}",
+        )  # fmt: skip
+
+
+def _shapes(rows: Sequence[ShapeRow]) -> Iterator[tuple[str, ...]]:
+    for row in rows:
+        yield (
+            row.what, _share(row.share), str(row.errors), f"{row.rate:.0f}",
+            f"{row.direct_rate:.0f}", row.unit,
         )  # fmt: skip
 
 
@@ -106,6 +118,9 @@ def _budgets(report: Report) -> Iterator[tuple[str, ...]]:
     written = f"{counts.records_written} and {counts.records_dropped}"
     yield "records written and dropped", f"{counts.calls} and 0", written, ""
     yield "tools/list of 120 tools", "≥ 55 %", _share(lists.share), beside("list", 16, "share")
+    shares = {row.what: row.share for row in report.shapes}
+    yield "sessions, 16 callers", "≥ 45 %", _share(shares["sessions opened, used, closed"]), ""
+    yield "time of a stream", "≤ 1.1×", _times(1 / max(shares["streams"], 1e-9)), ""
     yield "start to first served call", "≤ 500 ms", f"{report.start.ms:.0f} ms", ""
     yield "RSS idle", "≤ 60 MB", f"{counts.rss_idle_mb:.0f} MB", ""
     yield f"RSS after {counts.calls} calls", "≤ 70 MB", f"{counts.rss_after_mb:.0f} MB", ""

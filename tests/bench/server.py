@@ -10,6 +10,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tests.support.daemon import Daemon
+
 ROOT = Path(__file__).parents[2]
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -43,6 +45,16 @@ def run(handler: Handler) -> None:
         factory = uvloop.new_event_loop
     with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve(handler))
+
+
+@contextmanager
+def meshd() -> Iterator[Daemon]:
+    """A daemon in a home of its own, until the block is left."""
+    daemon = Daemon.fresh()
+    try:
+        yield daemon.start()
+    finally:
+        daemon.remove()
 
 
 @contextmanager

@@ -49,6 +49,22 @@ def test_each_way_is_measured_in_the_same_run(measured):
     assert {row.upstream_per_call for row in measured.traffic if row.rate} == {1.0}
 
 
+def test_other_shapes_are_measured_without_errors(measured):
+    shown = {row.what: row.errors for row in measured.shapes}
+    assert len(shown) == 4
+    assert set(shown.values()) == {0}
+
+
+def test_memory_is_read_after_each_part():
+    """`python -m tests.bench.steady`, small: every call and session goes well."""
+    command = ["-m", "tests.bench.steady", "--calls", "320", "--sessions", "160"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["idle", *["calls"] * 10, *["sessions"] * 10]
+    assert {row[2] for row in rows} == {"0"}
+
+
 def test_the_report_shows_each_budget(measured):
     text = report.text(measured)
     assert "CPU a call, 16 callers" in text

@@ -1,10 +1,13 @@
 """The MCP server behind everything that is measured: an echo tool among many, sessions, counts.
 
-`python -m tests.bench.upstream` prints its URL. `GET` tells how many requests of each method came.
+`python -m tests.bench.upstream [--tools N]` prints its URL. `GET` tells how many requests of each
+method came. The tool `stream` answers with a stream of as many notifications as it is told.
 """
 
+import argparse
 import secrets
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,15 +23,19 @@ SESSION = "Mcp-Session-Id"
 class Upstream:
     """Answers in JSON, at once, and remembers the sessions that it gave."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: int) -> None:
         self._sessions: set[str] = set()
         self._came: Counter[str] = Counter()
-        self._tools = [_tool("echo"), *(_tool(f"lookup_{number}") for number in range(1, TOOLS))]
+        self._tools = [_tool("echo"), *(_tool(f"lookup_{number}") for number in range(1, tools))]
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         if request.method == "GET":
             return _json(self._came)
+        if request.method == "DELETE":
+            known = request.headers.get(SESSION, "") in self._sessions
+            self._sessions.discard(request.headers.get(SESSION, ""))
+            return web.Response(status=200 if known else 404)
         if request.method != "POST":
             return web.Response(status=405)
         message = msgspec.json.decode(await request.read())
@@ -44,6 +51,8 @@ class Upstream:
             return web.Response(status=404)
         if method == "tools/list":
             return _json(_answer(message, {"tools": self._tools}))
+        if message["params"]["name"] == "stream":
+            return await _stream(request, message)
         text = message["params"]["arguments"]["text"]
         return _json(_answer(message, {"content": [{"type": "text", "text": text}]}))
 
@@ -57,6 +66,31 @@ _HELLO = {
 
 def _answer(message: dict[str, Any], result: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+
+async def _stream(request: web.BaseRequest, message: dict[str, Any]) -> web.StreamResponse:
+    """Progress, as often as asked for, then the answer."""
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    with suppress(ConnectionError):  # the round is over
+        await _write(request, message, answer)
+    return answer
+
+
+async def _write(
+    request: web.BaseRequest, message: dict[str, Any], answer: web.StreamResponse
+) -> None:
+    given = message["params"]
+    await answer.prepare(request)
+    for number in range(1, given["arguments"]["events"] + 1):
+        progress = {"progressToken": given["_meta"]["progressToken"], "progress": number}
+        said = {"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}
+        await answer.write(_event(said))
+    text = given["arguments"]["text"]
+    await answer.write(_event(_answer(message, {"content": [{"type": "text", "text": text}]})))
+
+
+def _event(body: Any) -> bytes:
+    return b"event: message\ndata: %b\n\n" % msgspec.json.encode(body)
 
 
 def _json(body: Any, headers: dict[str, str] | None = None) -> web.Response:
@@ -75,4 +109,6 @@ def _tool(name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(Upstream().handle)
+    parser = argparse.ArgumentParser("python -m tests.bench.upstream")
+    parser.add_argument("--tools", type=int, default=TOOLS)
+    run(Upstream(parser.parse_args().tools).handle)

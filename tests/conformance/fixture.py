@@ -1,6 +1,7 @@
 """The MCP server that the conformance scenarios are run against, behind the gateway.
 
     python -m tests.conformance.fixture --era handshake|stateless   # HTTP; prints its URL
+    python -m tests.conformance.fixture --era sse                   # the transport of 2024-11-05
     python -m tests.conformance.fixture --stdio                     # both eras
 
 It stands on the official SDK and asks its client in whichever era it is asked itself.
@@ -16,6 +17,7 @@ from typing import Any
 
 import mcp_types as t
 from mcp.server.lowlevel import Server
+from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http import EventMessage, EventStore
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
@@ -106,7 +108,7 @@ def main() -> None:
     """Serve until killed."""
     cli = argparse.ArgumentParser("python -m tests.conformance.fixture", description=__doc__)
     cli.add_argument("--stdio", action="store_true")
-    cli.add_argument("--era", choices=["handshake", "stateless"], default="handshake")
+    cli.add_argument("--era", choices=["handshake", "stateless", "sse"], default="handshake")
     asked = cli.parse_args()
     logging.basicConfig(level=logging.ERROR)
     warnings.simplefilter("ignore")  # the SDK calls what it serves here deprecated
@@ -119,13 +121,35 @@ async def _on_stdio(server: Server[Any]) -> None:
         await server.run(reading, writing, server.create_initialization_options())
 
 
+def on_sse(server: Server[Any]) -> Any:
+    """The face of HTTP+SSE at `/old`, as old servers have it: no message is taken there."""
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Mount, Route
+
+    transport = SseServerTransport("/messages/")
+
+    async def stream(request: Request) -> Response:
+        async with transport.connect_sse(request.scope, request.receive, request._send) as streams:
+            await server.run(*streams, server.create_initialization_options())
+        return Response()
+
+    routes = [Route("/old", stream), Mount("/messages/", app=transport.handle_post_message)]
+    return Starlette(routes=routes)
+
+
 async def _on_http(server: Server[Any], era: str) -> None:
     import uvicorn
 
     listener = socket.create_server(("127.0.0.1", 0))
-    app = server.streamable_http_app(event_store=Remembered(), retry_interval=500)
-    config = uvicorn.Config(one_era(app, era), log_level="error", lifespan="on")
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
+    if era == "sse":
+        app, path = on_sse(server), "old"
+    else:
+        made = server.streamable_http_app(event_store=Remembered(), retry_interval=500)
+        app, path = one_era(made, era), "mcp"
+    config = uvicorn.Config(app, log_level="error", lifespan="on")
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}/{path}", flush=True)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 

@@ -1,4 +1,4 @@
-"""A gateway with the fixture behind it in each of the three ways."""
+"""A gateway with the fixture behind it in each of the four ways."""
 
 import socket
 import subprocess
@@ -18,7 +18,7 @@ _STDIO = (
 
 @contextmanager
 def house() -> Iterator[tuple[Daemon, str]]:
-    """The daemon, with connections `handshake`, `stateless` and `stdio`, and a key for them."""
+    """The daemon, with connections `handshake`, `stateless`, `sse-only`, `stdio`, and a key for them."""
     with ExitStack() as stack:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -26,7 +26,7 @@ def house() -> Iterator[tuple[Daemon, str]]:
         daemon = Daemon.fresh(ALLOWED_ORIGINS=origins)  # the suite calls from a page of this site
         stack.callback(daemon.remove)
         daemon.start(port=port)
-        for era in ("handshake", "stateless"):
+        for era in ("handshake", "stateless", "sse-only"):
             daemon.connect_http(era, stack.enter_context(fixture(era)))
         daemon.connect("stdio", sys.executable, "-c", _STDIO, str(ROOT), "--stdio")
         yield daemon, daemon.add_key("conformance")
@@ -35,7 +35,13 @@ def house() -> Iterator[tuple[Daemon, str]]:
 @contextmanager
 def fixture(era: str) -> Iterator[str]:
     """The URL of the fixture over HTTP, in one era."""
-    command = [sys.executable, "-m", "tests.conformance.fixture", "--era", era]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.conformance.fixture",
+        "--era",
+        era.removesuffix("-only"),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

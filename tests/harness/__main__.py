@@ -6,12 +6,17 @@ again, not the same timing.
 
 kill_storm   R01  writers of keys and connections while the daemon is killed again and again
 busy         R09  another process holds the database's write lock
+event_storm  R01  publishers and a receiver while the daemon is killed again and again
+dedupe       R27  the same event a hundred times at once
 power_cut    --   what is on the disk at each acknowledgement, replayed from the system calls
 bit_flips    R31  one bit of the database or its log flips while no daemon runs
 bad_child    R25  servers that exit, hang, flood stderr, fork and ignore SIGTERM
 other_user   S01  another user knocks at the socket, also with its modes forced open (root only)
 mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
+upstream_restarts  R17  an upstream goes and comes back under load
+many_clients --   clients with the same request ids, cancels and reconnects over one upstream
+timing       S07  how long answers take that must not tell whether something is there
 """
 
 import argparse
@@ -24,18 +29,37 @@ from tests.harness import (
     bad_child,
     bit_flips,
     busy,
+    dedupe,
+    event_storm,
     floods,
     kill_storm,
+    many_clients,
     mutants,
     other_user,
     power_cut,
+    timing,
+    upstream_restarts,
 )
 from tests.harness.outcome import Outcome
 
 Run = Callable[..., Outcome]
 RUNS: Mapping[str, Run] = {
     module.__name__.rpartition(".")[2]: module.run
-    for module in (kill_storm, busy, power_cut, bit_flips, bad_child, other_user, mutants, floods)
+    for module in (
+        kill_storm,
+        event_storm,
+        dedupe,
+        busy,
+        power_cut,
+        bit_flips,
+        bad_child,
+        other_user,
+        mutants,
+        floods,
+        upstream_restarts,
+        many_clients,
+        timing,
+    )
 }
 
 

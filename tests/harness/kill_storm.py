@@ -132,7 +132,7 @@ def run(seed: int, *, full: bool) -> Outcome:
             for writer in writers:
                 undecided |= writer.undecided
                 found.failures += writer.refused
-            intact += _is_intact(daemon.home / "data" / "mesh.db", folder)
+            intact += is_intact(daemon.home / "data" / "mesh.db", folder)
             began = time.monotonic()
             daemon.start()
             oracle.note("key", f"first-{number}", daemon.add_key(f"first-{number}"))
@@ -163,7 +163,7 @@ def _storm(daemon: Daemon, writers: list[Writer], seconds: float) -> None:
         thread.join()
 
 
-def _is_intact(path: Path, folder: Path) -> bool:
+def is_intact(path: Path, folder: Path) -> bool:
     """Whether SQLite finds the files as the kill left them whole; asked of a copy."""
     for ending in ("", "-wal"):
         shutil.copy(f"{path}{ending}", folder / f"copy.db{ending}")

@@ -101,7 +101,7 @@ def replay(seed: int, changes: int, prefix: tuple[str, ...] = ()) -> Replayed:
 def _make(
     folder: Path, chance: random.Random, changes: int, prefix: tuple[str, ...]
 ) -> tuple[list[set[str]], Path]:
-    """What has to be there after each change: keys and connections by name; and the trace."""
+    """What has to be there after each change: keys, connections and events by name; and the trace."""
     trace = folder / "trace"
     daemon = Daemon.fresh()
     there: list[set[str]] = []
@@ -110,11 +110,14 @@ def _make(
         daemon.start(prefix=(*contents(trace), *prefix))
         for number in range(changes):
             name = f"n{number}"
-            match chance.choices(("key", "connection", "revoke"), (6, 2, 2))[0]:
+            match chance.choices(("event", "key", "connection", "revoke"), (6, 4, 2, 2))[0]:
                 case "revoke" if keys := sorted(n for n in now if n.startswith("key ")):
                     gone = chance.choice(keys)
                     daemon.control("DELETE", f"/v1/keys/{gone.removeprefix('key ')}")
                     now.remove(gone)
+                case "event":
+                    daemon.control("POST", "/v1/events", {"type": "cut", "id": name})
+                    now.add(f"event {name}")
                 case "connection":
                     daemon.connect_http(name, NOWHERE, **{"X-Api-Key": "secret"})
                     now.add(f"connection {name}")
@@ -158,8 +161,12 @@ def _found(path: Path) -> tuple[set[str], str]:
         try:
             tables = {row[0] for row in link.execute("SELECT name FROM sqlite_schema")}
             rows = itertools.chain.from_iterable(
-                link.execute(f"SELECT '{table} ' || name FROM {table}s").fetchall()
-                for table in ("key", "connection")
+                link.execute(f"SELECT '{table} ' || {name} FROM {table}s WHERE {where}").fetchall()
+                for table, name, where in (
+                    ("key", "name", "1"),
+                    ("connection", "name", "1"),
+                    ("event", "id", "type = 'cut'"),
+                )
                 if f"{table}s" in tables
             )
             verdict: str = link.execute("PRAGMA integrity_check").fetchone()[0]

@@ -4,13 +4,15 @@ import random
 
 import pytest
 
-from tests.harness import bit_flips, busy, kill_storm, power_cut
+from tests.harness import bit_flips, busy, dedupe, event_storm, kill_storm, power_cut
 
 SEED = 20_261_123
 
 
 @pytest.mark.parametrize(
-    "harness", [kill_storm, busy, power_cut, bit_flips], ids=lambda m: m.__name__.split(".")[-1]
+    "harness",
+    [kill_storm, event_storm, dedupe, busy, power_cut, bit_flips],
+    ids=lambda m: m.__name__.split(".")[-1],
 )
 def test_its_short_form_passes(harness):
     assert harness.run(SEED, full=False).failures == []

@@ -94,4 +94,5 @@ def test_the_daemon_loads_nothing_for_people_and_no_models(tmp_path):
     loaded = set(json.loads(told.read_text()))
     assert {"aiohttp", "msgspec"} <= loaded, "this is what a daemon that served loads"
     assert loaded & {"typer", "textual", "rich", "mcp", "pydantic", "jinja2", "meshctl"} == set()
+    assert loaded & {"opentelemetry", "requests", "google"} == set(), "nobody asked for traces"
     assert "asyncpg" not in loaded, "a daemon on SQLite has no need of it"

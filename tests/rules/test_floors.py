@@ -20,7 +20,10 @@ PLANTED = [
     (CLIENT, {"meshctl/render/when.py": "import meshctl.cli.output"}),
     ("the client knows only the contract", {"meshctl/client/home.py": "import meshd.core.config"}),
     ("the daemon knows nothing of the client", {"daemon/meshd/core/log.py": "import meshctl.main"}),
-    ("nobody imports the example", {"daemon/meshd/app.py": "import meshd.example.__main__"}),
+    (
+        "nobody imports the example",
+        {"daemon/meshd/app/serving.py": "import meshd.example.__main__"},
+    ),
     (
         "no circles",
         {

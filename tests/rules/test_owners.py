@@ -29,6 +29,7 @@ RULES = {
         r"(.+\.)?(create_task|ensure_future|run_coroutine_threadsafe|Thread|Timer|\w+PoolExecutor)",
         {
             "meshd.core.watchdog": "a thread that sees the event loop stand still; leaving joins it",
+            "meshd.core.otlp": "a thread that waits for a collector; closing joins it for a while",
             "meshd.core.tasks": "owns what outlives a request: a name, an owner, a stop",
             "meshd.gateway.plain": "the call behind one answer, cancelled where that answer ends",
             "meshd.gateway.progress": "the writer of one answer, cancelled where that answer ends",
@@ -75,6 +76,7 @@ RULES = {
         {
             "meshd.services.keys": "a fresh key, shown once",
             "meshd.services.subscriptions": "a fresh signing secret, shown once",
+            "meshd.core.otlp": "headers for the collector of traces",
             "meshd.bus.signing": "that secret, into the signature",
             "meshd.bus.hook_signatures": "a sender's secret, into what its signature must be",
             "meshd.proxy.webhook": "the URL of one webhook",

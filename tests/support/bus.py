@@ -9,8 +9,10 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.fan_out import FanOut
+from meshd.services.intake import Intake
 from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
+from meshd.services.room import Room
 from meshd.services.seals import Seals
 from meshd.services.subscriptions import Subscriptions
 from meshd.services.webhook_seals import WebhookSeals
@@ -29,6 +31,8 @@ class Bus:
     deliveries: Deliveries
     dispatcher: Dispatcher
     delivering: Delivering
+    free: int = 1 << 30
+    """Bytes that the disk has left."""
 
     @classmethod
     def over(cls, house: Floors, owner: str = "run_test", rate: int = 5000) -> "Bus":
@@ -36,13 +40,15 @@ class Bus:
         rules = OutboundRules()
         seals = WebhookSeals(house.founding.vault, Seals(house.scoped, house.founding.vault))
         delivering = Delivering(
-            house.directory, house.tools, seals, open_session(rules),
+            house.directory, house.tools, house.tool_calls, seals, open_session(rules),
             open_session(rules, stranger=True), house.clock,
         )  # fmt: skip
         fan_out = FanOut(lambda: house.directory.view.subscriptions)
-        house.events.deliver_by(fan_out.steps)
+        house.events.deliver_by(fan_out.deliveries)
         quota = Quota(rate, house.clock.monotonic)
-        publishing = Publishing(house.scoped, house.events, fan_out, quota, house.clock)
+        room = Room(1, lambda: made.free, house.clock.monotonic)
+        intake = Intake(house.scoped)
+        publishing = Publishing(intake, house.events, fan_out, quota, room, house.clock)
 
         async def pause(subscription: str, reason: str) -> None:
             await made.subscriptions.stop(subscription, reason)

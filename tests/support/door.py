@@ -71,11 +71,10 @@ async def open_door() -> AsyncIterator[Door]:
             CALLS,
             {c.name: lambda who, asked, n=c.name: made.handle(n, who, asked) for c in CALLS},
             made.in_org,
-            body_deadline=0.2,
         )
         server = web.Server(
             lambda request: dispatcher.handle(request, made.principal, on_socket=made.on_socket),
-            request_factory=requests_up_to(MAX_BODY),
+            request_factory=requests_up_to(MAX_BODY, body_deadline=0.2),
         )
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()

@@ -55,7 +55,13 @@ def _main(main: sqlite3.Connection, events: int) -> None:
         main, "definitions",
         [{"connection_id": "conn_1", "org_id": "org_1", "tools": b"[]", "listed_at": 0}],
     )  # fmt: skip
+    _put(
+        main, "approvals",
+        [{"connection_id": "conn_1", "org_id": "org_1", "fingerprints": "{}", "tools": b"[]"}],
+    )  # fmt: skip
     _put(main, "keys", (_key(number) for number in range(500)))
+    _put(main, "virtuals", (_virtual(number) for number in range(50)))
+    _put(main, "virtual_children", (_child(number) for number in range(50)))
     _put(main, "schedules", (_schedule(number) for number in range(20)))
     _put(main, "schedule_fires", (_fire(number) for number in range(100)))
     _put(main, "webhooks", (_webhook(number) for number in range(20)))
@@ -75,6 +81,23 @@ def _connection(number: int) -> dict[str, Any]:
         "transport": "stdio" if stdio else "http", "url": None if stdio else "https://e.x/?…",
         "command": '["a", "b c"]' if stdio else None, "bodies": "full", "created_at": MOMENT,
         "idle_s": number or None, "reason": ODD[number % len(ODD)],
+    }  # fmt: skip
+
+
+def _virtual(number: int) -> dict[str, Any]:
+    return {
+        "id": f"vir_{number}", "org_id": f"org_{number % 3}", "name": f"v-{number}",
+        "description": ODD[number % len(ODD)], "instructions": None if number % 2 else "é\n",
+        "mode": "passthrough", "naming": "plain", "maker": "{}", "owner_id": "usr_1",
+        "created_at": MOMENT, "edition": number,
+    }  # fmt: skip
+
+
+def _child(number: int) -> dict[str, Any]:
+    return {
+        "virtual_id": f"vir_{number}", "child_id": f"conn_{number}", "org_id": f"org_{number % 3}",
+        "position": number, "tools": '["a*"]' if number % 2 else None, "prompts": "[]",
+        "overrides": '{"é": {}}',
     }  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from meshd.core.config import read_config
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
+from meshd.services.approvals import Approvals
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
-from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.founding import Founding, found
@@ -20,9 +20,11 @@ from meshd.services.keys import Keys
 from meshd.services.principal import EVERYTHING, Principal
 from meshd.services.records import Records
 from meshd.services.seals import Seals
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
+from meshd.services.virtuals import Virtuals
 from meshd.store.db import Database, Step
 from meshd.store.opening import open_databases
 from meshd.store.scoped import ScopedDatabase
@@ -50,7 +52,9 @@ class Floors:
     keys: Keys
     upstreams: Upstreams
     tools: Tools
+    tool_calls: ToolCalls
     connections: Connections
+    virtuals: Virtuals
     owner: Principal
 
     async def key(self, name: str = "laptop", **asked: Any) -> Principal:
@@ -97,9 +101,10 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         main, calls = databases.main, databases.calls
         founding = await found(main, clock, lambda: "ada")
         file = FileSource(folder / "keys" / "master.key")
-        await Unlocking(main, founding.vault, founding.installation, [file], clock).begin()
+        unlocking = Unlocking(main, founding.vault, founding.installation, [file], clock)
+        await unlocking.begin()
         directory = Directory(main, clock)
-        directory.on_orgs(DataKeys(main, founding.vault).follow)
+        directory.on_orgs(unlocking.follow)
         await directory.refresh()
         events = Events(main, clock, Bell())
         health = Health(main, directory, events, clock)
@@ -110,9 +115,21 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         client = await stack.enter_async_context(open_session(rules))
         upstreams = Upstreams(client, StdioPool(folder / "children"), credentials, health)
         stack.push_async_callback(upstreams.close)
-        tools = Tools(main, directory, upstreams, records, clock)
+        tools = Tools(main, directory, upstreams, events, clock)
+        stack.push_async_callback(tools.close)
+        tool_calls = ToolCalls(directory, upstreams, tools, records, clock)
+        approvals = Approvals(main, directory, events, tools)
         connections = Connections(
-            main, directory, events, credentials, upstreams, tools, health, rules, clock
+            main,
+            directory,
+            events,
+            credentials,
+            upstreams,
+            tools,
+            approvals,
+            health,
+            rules,
+            clock,
         )
         owner = Principal(
             id=founding.owner, name="ada", kind="local", org=founding.org, owner=founding.owner,
@@ -121,5 +138,5 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
         yield Floors(
             folder, clock, main._database, calls._database, main, calls, founding, directory,
             events, health, records, keys, upstreams,
-            tools, connections, owner,
+            tools, tool_calls, connections, Virtuals(main, directory, events, tools, clock), owner,
         )  # fmt: skip

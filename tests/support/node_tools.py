@@ -6,15 +6,21 @@ that file: another lock is another folder.
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.daemon import Daemon
+
 WANTED = Path(__file__).with_name("node")
+PATIENCE = 180
+"""Seconds that a Node program may take on a machine that stalls."""
 FILES = ("package.json", "package-lock.json")
 
 
@@ -35,11 +41,42 @@ class NodeTools:
         launcher = "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
         return [self.node, str(self.modules / launcher), "--cli"]
 
+    def inspect(
+        self, daemon: Daemon, connection: str, key: str, *words: str, era: str = "legacy"
+    ) -> Any:
+        """What the Inspector prints for one method, in a protocol era."""
+        done = subprocess.run(
+            [
+                *self.inspector, f"{daemon.url}/mcp/{connection}", "--transport", "http",
+                "--stored-auth-only", "--header", f"Authorization: Bearer {key}",
+                "--protocol-era", era, "--method", *words,
+            ],
+            cwd=daemon.home, env=daemon.environ | {"HOME": str(daemon.home)},
+            capture_output=True, text=True, check=False, timeout=PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     @property
     def conformance(self) -> list[str]:
         """The official conformance suite's command line."""
         script = "@modelcontextprotocol/conformance/dist/index.js"
         return [self.node, str(self.modules / script)]
+
+    @property
+    def client(self) -> Path:
+        """A script on the TypeScript SDK."""
+        return WANTED / "client.mjs"
+
+    @property
+    def mcp_remote(self) -> list[str]:
+        """The command line of `mcp-remote`: HTTP on one side, stdio on the other."""
+        return [self.node, str(self.modules / "mcp-remote/dist/proxy.js")]
+
+    @property
+    def supergateway(self) -> list[str]:
+        """The command line of `supergateway`: stdio to HTTP, or the other way."""
+        return [self.node, str(self.modules / "supergateway/dist/index.js")]
 
     @property
     def everything(self) -> list[str]:

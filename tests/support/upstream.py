@@ -144,13 +144,14 @@ class _Handler(socketserver.StreamRequestHandler):
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
+    allow_reuse_address = True
     request_queue_size = 256
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
-    """A running server on a free port of the loopback."""
-    with _Server(("127.0.0.1", 0), _Handler, bind_and_activate=True) as server:
+def upstream(port: int = 0) -> Iterator[Upstream]:
+    """A running server on that port of the loopback, else on a free one."""
+    with _Server(("127.0.0.1", port), _Handler, bind_and_activate=True) as server:
         made = Upstream(f"http://127.0.0.1:{server.server_address[1]}/mcp")
         server.RequestHandlerClass = type("Handler", (_Handler,), {"upstream": made})
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))

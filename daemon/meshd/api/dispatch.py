@@ -1,14 +1,15 @@
 """Control calls: who asks, may they, read the request, ask the service, write the answer."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from meshd.api import openapi
+from meshd.api.followed import Followed
 from meshd.api.routes import Routes
 from meshd.api.stream import ndjson
 from meshd.core.answers import JSON, error_answer, json_answer
@@ -22,9 +23,7 @@ from meshd.wire.calls.row import Call
 from meshd.wire.errors import (
     BadRequest,
     MethodNotAllowed,
-    TooSlow,
     Unauthenticated,
-    Unavailable,
     UnsupportedMedia,
 )
 
@@ -32,10 +31,6 @@ Handler = Callable[[Principal, Any], Any]
 """Takes the principal and the request; gives the answer, an awaitable, or an async iterator."""
 
 MAX_QUERY = 4096
-MAX_STREAMS = 256
-"""Streams that are followed at one time, by all together."""
-BODY_DEADLINE = 30.0
-"""Seconds in which a body has to arrive."""
 
 
 class Dispatcher:
@@ -48,7 +43,6 @@ class Dispatcher:
         in_org: Callable[[Principal, str | None], Principal],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        body_deadline: float = BODY_DEADLINE,
     ) -> None:
         """`in_org(principal, named)` gives the principal in the org that `Meshctl-Org` names.
 
@@ -64,10 +58,14 @@ class Dispatcher:
         self._handlers = handlers
         self._in_org = in_org
         self._stopping = stopping
-        self._body_deadline = body_deadline
         self._routes = Routes(rows.values())
         self._tcp_routes = Routes(call for call in rows.values() if not call.socket_only)
-        self._streams = 0
+        self._followed = Followed()
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are followed."""
+        return len(self._followed)
 
     async def handle(
         self, request: web.BaseRequest, principal: Principal, *, on_socket: bool
@@ -98,11 +96,12 @@ class Dispatcher:
 
         answer = await self._perform(principal, call, read)
         if isinstance(answer, AsyncIterator):
-            return await self._stream(request, answer, partial(self._readmit, principal, call))
+            with self._followed.one(principal):
+                return await ndjson(request, answer, partial(self._readmit, principal, call))
         return json_answer(answer)
 
-    async def call(self, principal: Principal, name: str, arguments: bytes) -> Any:
-        """Make the call of that name for who holds its arguments as one JSON object.
+    async def call(self, principal: Principal, name: str, arguments: bytes | Struct) -> Any:
+        """Make the call of that name for who holds its arguments as one JSON object, or read.
 
         Raises:
             MeshError and the like: whatever `failure` makes an error of.
@@ -110,6 +109,8 @@ class Dispatcher:
         call = self._rows[name]
 
         async def read() -> Any:
+            if isinstance(arguments, Struct):
+                return arguments
             return _from_body(call, arguments, {})
 
         return await self._perform(self._within(principal, call, principal.org), call, read)
@@ -149,22 +150,7 @@ class Dispatcher:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.body_exists and request.content_type != JSON:
             raise UnsupportedMedia
-        try:
-            async with asyncio.timeout(self._body_deadline):
-                return await request.read()
-        except TimeoutError:
-            raise TooSlow from None
-
-    async def _stream(
-        self, request: web.BaseRequest, items: AsyncIterator[Any], admit: Callable[[], object]
-    ) -> web.StreamResponse:
-        if self._streams >= MAX_STREAMS:
-            raise Unavailable(f"{MAX_STREAMS} streams are followed already")
-        self._streams += 1
-        try:
-            return await ndjson(request, items, admit)
-        finally:
-            self._streams -= 1
+        return await request.read()
 
 
 def _admit(principal: Principal, call: Call) -> Principal:
@@ -209,6 +195,8 @@ def _from_body(call: Call, body: bytes, fields: dict[str, str]) -> Any:
         given = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
         if unknown := given.keys() - set(call.asks.__struct_fields__):
             raise BadRequest(f"{call.name} knows no field {_listed(unknown)}")
+        if not fields:
+            return msgspec.json.decode(body or b"{}", type=call.asks)
         for name, value in fields.items():
             given[name] = msgspec.Raw(msgspec.json.encode(value))
         return msgspec.json.decode(msgspec.json.encode(given), type=call.asks)

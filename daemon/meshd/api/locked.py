@@ -11,7 +11,7 @@ from meshd.services.principal import Principal
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import MeshError, NotFound
 
-SERVED = frozenset({"status", "vault.status", "vault.unlock", "db.backup"})
+SERVED = frozenset({"status", "vault.status", "vault.unlock", "db.backup", "metrics.read"})
 
 
 class LockedControl:

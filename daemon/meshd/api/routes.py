@@ -11,10 +11,15 @@ class Routes:
     """Matches paths against the templates of the call table."""
 
     def __init__(self, calls: Iterable[Call]) -> None:
+        self._plain: dict[str, dict[str, Call]] = {}
+        """Calls by path and method whose path holds no field."""
         self._by_length: dict[int, list[tuple[list[str], Call]]] = {}
         for call in calls:
             parts = call.path.split("/")
-            self._by_length.setdefault(len(parts), []).append((parts, call))
+            if "{" in call.path:
+                self._by_length.setdefault(len(parts), []).append((parts, call))
+            else:
+                self._plain.setdefault(call.path, {})[call.method] = call
 
     def find(self, method: str, raw_path: str) -> tuple[Call, dict[str, str]]:
         """The call, and the fields that stand in the path.
@@ -23,8 +28,11 @@ class Routes:
             NotFound: no call has that path.
             MethodNotAllowed: there is one, for other methods.
         """
+        plain = self._plain.get(raw_path, {})
+        if method in plain:
+            return plain[method], {}
         parts = raw_path.split("/")
-        seen = False
+        seen = bool(plain)
         for template, call in self._by_length.get(len(parts), ()):
             fields = _match(template, parts)
             if fields is not None:

@@ -52,7 +52,7 @@ class SocketSite:
         self._keys = keys
         self._owner = owner
         self._in_org = in_org
-        self._server = HttpServer(self._handle, clock, strangers=False)
+        self.server = HttpServer(self._handle, clock, strangers=False)
 
     def lead_to(self, control: Control, mcp: McpHandler) -> None:
         """From now on, what the owner asks comes there."""
@@ -61,14 +61,14 @@ class SocketSite:
 
     async def start(self, path: Path) -> None:
         """Listen on `path`. A stale socket is removed: the caller holds the daemon's lock."""
-        await self._server.open(_bind(path))
+        await self.server.open(_bind(path))
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Stop listening; what is under way gets its time."""
-        await self._server.close(hurry)
+        await self.server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        is_mcp = request.path.startswith("/mcp/")
+        is_mcp = request.path == "/mcp" or request.path.startswith("/mcp/")
         try:
             _check_peer(request)
             principal = self._owner()

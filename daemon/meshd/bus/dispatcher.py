@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,13 +26,19 @@ POLL = 1.0
 ATTEMPT = 60.0
 """Seconds that an attempt may take."""
 HEARTBEAT = 30.0
+LATE = 30.0
+"""Seconds after which a claim is no longer begun with: a whole attempt would outlive its lease. So
+it is when the machine slept, or the database was slow to say that the claim is ours."""
 DRAIN = 5.0
 """Seconds that attempts get to end when the daemon stops."""
 AT_ONCE = 256
 OF_AN_ORG = 32
 OF_A_SUBSCRIPTION = 8
-BATCH = 16
-"""Deliveries on their way: of all, of one org, of one subscription, and in one batch."""
+BATCH = 100
+"""Attempts on their way: of all, of one org, of one subscription; and deliveries in a batch, which
+is one attempt."""
+GAP = 0.005
+"""Seconds between two looks, so that many events that come at once cost one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class Dispatcher:
         self._stopping = False
         self.lost = 0
         """Attempts that ended after their lease."""
+        self.attempts = Counter[str]()
+        """Attempts by what became of their delivery: `done`, `dead`, or `ready` once more."""
 
     def wake(self) -> None:
         """Something may be due."""
@@ -100,6 +109,7 @@ class Dispatcher:
                 wait = await self.pump()
             except (StoreError, MeshError) as error:
                 log.warning("deliveries could not be claimed: %s", error)
+            await asyncio.sleep(GAP)
             try:
                 async with asyncio.timeout(wait):
                     await self._wakes.wait()
@@ -147,20 +157,24 @@ class Dispatcher:
             log.warning("%d deliveries wait for their lease to run out: %s", len(left), error)
 
     async def _claim(self, org: str, subscribers: list[Subscriber]) -> None:
-        room = min(AT_ONCE - len(self._held), OF_AN_ORG - self._of_org.get(org, 0))
+        room = min(AT_ONCE - self._attempts, OF_AN_ORG - self._of_org.get(org, 0))
         wanted: dict[str, int] = {}
         now = self._clock.monotonic()
         shift = self._turn % len(subscribers)
         for one in subscribers[shift:] + subscribers[:shift]:
             limit = BATCH if one.batches else OF_A_SUBSCRIPTION
             circuit = self._circuits.setdefault(one.id, Circuit(limit))
-            take = min(circuit.room(now), room)
-            if take > 0:
+            take = circuit.room(now) if one.batches else min(circuit.room(now), room)
+            if take > 0 and room > 0:
                 wanted[one.id] = take
-                room -= take
+                room -= 1 if one.batches else take
         if not wanted:
             return
         claims = await self._queue.claim(org, wanted)
+        if self._clock.monotonic() - now > LATE:
+            log.warning("%d deliveries were claimed too slowly, and are given back", len(claims))
+            await self._queue.release(claims)
+            return
         batches = {one.id for one in subscribers if one.batches}
         by_subscription: dict[str, list[Claim]] = {}
         for claim in claims:
@@ -168,13 +182,14 @@ class Dispatcher:
         for subscription, mine in by_subscription.items():
             self._circuits[subscription].begin(now, len(mine))
             for batch in _batches(mine, together=subscription in batches):
-                for claim in batch:
-                    self._hold(claim)
+                self._hold(batch)
                 self._tasks.start(f"deliver {batch[0].id}", self._try(batch))
 
-    def _hold(self, claim: Claim) -> None:
-        self._held[claim.id, claim.fence] = claim
-        self._of_org[claim.org] = self._of_org.get(claim.org, 0) + 1
+    def _hold(self, batch: list[Claim]) -> None:
+        for claim in batch:
+            self._held[claim.id, claim.fence] = claim
+        org = batch[0].org
+        self._of_org[org] = self._of_org.get(org, 0) + 1
 
     async def _try(self, batch: list[Claim]) -> None:
         started_at, begun = self._clock.now(), time.perf_counter()
@@ -189,6 +204,7 @@ class Dispatcher:
             )
             for claim, outcome in zip(batch, outcomes, strict=True)
         ]  # fmt: skip
+        self.attempts.update(one.next.state for one in ended)
         try:
             for one in ended:
                 if one.next.pauses:
@@ -197,8 +213,7 @@ class Dispatcher:
         except (StoreError, MeshError) as error:
             log.warning("how %d attempts ended is not written: %s", len(ended), error)
         finally:
-            for claim, outcome in zip(batch, outcomes, strict=True):
-                self._let_go(claim, reached=outcome.kind != "failed")
+            self._let_go(batch, outcomes)
             self.wake()
 
     async def _outcomes(self, batch: list[Claim]) -> Sequence[Outcome]:
@@ -214,14 +229,20 @@ class Dispatcher:
             log.exception("a delivery failed")
             return [Outcome("failed", type(error).__name__)] * len(batch)
 
-    def _let_go(self, claim: Claim, *, reached: bool) -> None:
-        self._held.pop((claim.id, claim.fence), None)
-        self._of_org[claim.org] -= 1
-        if not self._of_org[claim.org]:
-            del self._of_org[claim.org]
-        circuit = self._circuits.get(claim.subscription)
-        if circuit is not None:
-            circuit.end(reached=reached)
+    def _let_go(self, batch: list[Claim], outcomes: Sequence[Outcome]) -> None:
+        for claim, outcome in zip(batch, outcomes, strict=True):
+            self._held.pop((claim.id, claim.fence), None)
+            circuit = self._circuits.get(claim.subscription)
+            if circuit is not None:
+                circuit.end(reached=outcome.kind != "failed")
+        org = batch[0].org
+        self._of_org[org] -= 1
+        if not self._of_org[org]:
+            del self._of_org[org]
+
+    @property
+    def _attempts(self) -> int:
+        return sum(self._of_org.values())
 
     def _forget(self, subscribers: Mapping[str, Subscriber]) -> None:
         for one in [one for one in self._circuits if one not in subscribers]:

@@ -42,6 +42,12 @@ def read_filters(filters: Any) -> Matches:
         raise BadFilter("filters are a list")
     left = [MAX_NODES]
     parts = [_read(one, MAX_DEPTH, left) for one in filters]
+    return _all(parts)
+
+
+def _all(parts: Sequence[Matches]) -> Matches:
+    if len(parts) == 1:
+        return parts[0]
     return lambda event: all(part(event) for part in parts)
 
 
@@ -62,7 +68,7 @@ def _read(node: Any, depth: int, left: list[int]) -> Matches:
             raise BadFilter(f"{dialect} takes a list of filters")
         parts = [_read(one, depth - 1, left) for one in inside]
         if dialect == "all":
-            return lambda event: all(part(event) for part in parts)
+            return _all(parts)
         return lambda event: any(part(event) for part in parts)
     raise BadFilter("dialects are exact, prefix, suffix, all, any and not")
 
@@ -73,7 +79,8 @@ def _attributes(dialect: str, inside: Any) -> Matches:
     for name, wanted in inside.items():
         if not (isinstance(wanted, str) and 0 < len(wanted) <= MAX_TEXT and len(name) <= MAX_TEXT):
             raise BadFilter(f"a value is a text of 1 to {MAX_TEXT} characters")
-    test, wanted_of = _TESTS[dialect], dict(inside)
-    return lambda event: all(
-        name in event and test(event[name], wanted) for name, wanted in wanted_of.items()
-    )
+    return _all([_attribute(_TESTS[dialect], *one) for one in inside.items()])
+
+
+def _attribute(test: Callable[[str, str], bool], name: str, wanted: str) -> Matches:
+    return lambda event: name in event and test(event[name], wanted)

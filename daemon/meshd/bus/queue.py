@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from meshd.bus.retry import Next, Outcome
 from meshd.core.clock import MICROSECONDS, Clock
@@ -102,9 +103,13 @@ class Queue:
 
         Whoever claimed such a delivery since decides on it: nothing is written again.
         """
-        steps = [step for one in ended for step in self._steps(one)]
-        rows = await self._db.org(ended[0].claim.org).write(*steps)
-        return sum(not changed for changed in rows[::2])
+        held, *_ = await self._db.org(ended[0].claim.org).write(
+            Step("delivery.held", {"ids": json.dumps([one.claim.id for one in ended])}),
+            Step("delivery.end", rows=[self._end(one) for one in ended]),
+            Step("delivery.attempted", rows=[self._attempt(one) for one in ended]),
+        )
+        fences = {row["id"]: row["fence"] for row in held}
+        return sum(fences.get(one.claim.id) != one.claim.fence for one in ended)
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Give back what was not tried to its end; the attempt does not count."""
@@ -120,21 +125,24 @@ class Queue:
         for org, steps in by_org.items():
             await self._db.org(org).write(*steps)
 
-    def _steps(self, ended: Ended) -> tuple[Step, Step]:
-        claim, outcome, then = ended.claim, ended.outcome, ended.next
-        error = None if outcome.error is None else redact_text(outcome.error)[:MAX_ERROR]
-        over = then.state != "ready"
-        return (
-            Step("delivery.end", {
-                "id": claim.id, "fence": claim.fence, "state": then.state,
-                "available_at": then.available_at, "attempt": then.attempt,
-                "deferred_since": then.deferred_since, "error": error,
-                "ended_at": self._clock.now() if over else None,
-            }),
-            Step("delivery.attempted", {
-                "id": claim.id, "fence": claim.fence, "attempt": claim.attempt,
-                "daemon": self._owner, "started_at": ended.started_at,
-                "duration_us": ended.duration_us, "outcome": outcome.kind,
-                "status": outcome.status, "error": error,
-            }),
-        )  # fmt: skip
+    def _end(self, ended: Ended) -> dict[str, Any]:
+        claim, then = ended.claim, ended.next
+        return {
+            "id": claim.id, "fence": claim.fence, "state": then.state,
+            "available_at": then.available_at, "attempt": then.attempt,
+            "deferred_since": then.deferred_since, "error": _error(ended.outcome),
+            "ended_at": None if then.state == "ready" else self._clock.now(),
+        }  # fmt: skip
+
+    def _attempt(self, ended: Ended) -> dict[str, Any]:
+        claim, outcome = ended.claim, ended.outcome
+        return {
+            "id": claim.id, "fence": claim.fence, "attempt": claim.attempt,
+            "daemon": self._owner, "started_at": ended.started_at,
+            "duration_us": ended.duration_us, "outcome": outcome.kind,
+            "status": outcome.status, "error": _error(outcome),
+        }  # fmt: skip
+
+
+def _error(outcome: Outcome) -> str | None:
+    return None if outcome.error is None else redact_text(outcome.error)[:MAX_ERROR]

@@ -2,7 +2,7 @@
 
 import hmac
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from secrets import token_bytes
 
 from meshd.core.secret import Secret
@@ -17,12 +17,18 @@ def new_secret() -> Secret:
     return Secret(PREFIX + b64encode(token_bytes(SIZE)).decode())
 
 
-def headers(secret: Secret, message: str, seconds: int, body: bytes) -> Mapping[str, str]:
-    """The three headers. `message` is the same at every attempt; `seconds` is the time of this."""
-    key = b64decode(secret.reveal().removeprefix(PREFIX))
-    digest = hmac.digest(key, b"%b.%d.%b" % (message.encode(), seconds, body), "sha256")
+def headers(
+    secrets: Sequence[Secret], message: str, seconds: int, body: bytes
+) -> Mapping[str, str]:
+    """The three headers, with a signature by each secret: a receiver needs only one that fits.
+
+    `message` is the same at every attempt; `seconds` is the time of this.
+    """
+    said = b"%b.%d.%b" % (message.encode(), seconds, body)
+    keys = (b64decode(secret.reveal().removeprefix(PREFIX)) for secret in secrets)
+    digests = (hmac.digest(key, said, "sha256") for key in keys)
     return {
         "webhook-id": message,
         "webhook-timestamp": str(seconds),
-        "webhook-signature": f"v1,{b64encode(digest).decode()}",
+        "webhook-signature": " ".join(f"v1,{b64encode(one).decode()}" for one in digests),
     }

@@ -1,15 +1,18 @@
-"""What both HTTP servers share: answers in JSON, errors included, and a limit on bodies."""
+"""What both HTTP servers share: answers in JSON, errors included, and limits on bodies."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from meshd.wire.errors import MeshError, TooLarge, UnsupportedMedia
+from meshd.wire.errors import MeshError, TooLarge, TooSlow, UnsupportedMedia
 from meshd.wire.version import VERSION
 
 JSON = "application/json"
+BODY_DEADLINE = 30.0
+"""Seconds in which a body has to arrive."""
 _HEADERS = {"Content-Type": JSON, "Meshctl-Version": VERSION, "Cache-Control": "no-store"}
 
 
@@ -31,9 +34,10 @@ def hinted(answer: web.Response, error: MeshError) -> web.Response:
 
 
 class Request(web.BaseRequest):
-    """Reads bodies up to a size. `parting` asks its answer to end the connection."""
+    """Reads bodies up to a size and a time. `parting` asks its answer to end the connection."""
 
     parting = False
+    body_deadline = BODY_DEADLINE
 
     @property
     def keep_alive(self) -> bool:
@@ -45,6 +49,7 @@ class Request(web.BaseRequest):
 
         Raises:
             TooLarge: it is larger than allowed, or says that it will be.
+            TooSlow: it did not arrive in time.
             UnsupportedMedia: it is compressed; a small one could grow to any size.
         """
         if self.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -52,16 +57,25 @@ class Request(web.BaseRequest):
         if (self.content_length or 0) > self._client_max_size:
             raise TooLarge
         try:
-            return await super().read()
+            if self.content.is_eof():
+                return await super().read()
+            async with asyncio.timeout(self.body_deadline):
+                return await super().read()
+        except TimeoutError:
+            raise TooSlow from None
         except web.HTTPRequestEntityTooLarge:
             raise TooLarge from None
 
 
-def requests_up_to(max_body: int) -> Callable[..., web.BaseRequest]:
-    """A request factory for `web.Server`: reading a larger or a compressed body fails."""
+def requests_up_to(
+    max_body: int, *, body_deadline: float = BODY_DEADLINE
+) -> Callable[..., web.BaseRequest]:
+    """A request factory for `web.Server`: reading a larger, slower or compressed body fails."""
 
     def make(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         loop = task.get_loop()
-        return Request(message, payload, protocol, writer, task, loop, client_max_size=max_body)
+        made = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body)
+        made.body_deadline = body_deadline
+        return made
 
     return make

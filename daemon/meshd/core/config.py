@@ -6,39 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from meshd.core import config_auth, config_otlp
 from meshd.core import config_values as kinds
 from meshd.core.config_file import Line, read_env, read_json, shown, wrong
-from meshd.core.config_values import Kind
 from meshd.core.database_url import PostgresServer, SqliteFile
 from meshd.core.secret import Secret
+from meshd.core.setting import Setting
 from meshd.wire.config import SettingShown
 from meshd.wire.errors import BadRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as an operator knows it.
-
-    `unset` says in words what holds where the default is empty. What is `live` is taken over by a
-    running daemon when it reads its settings again. In `config.json` the name is in lower case;
-    what says where the files are (`located`) stands in no file, and neither does a `secret`: its
-    text is kept apart, and a table of settings has `***` of it.
-    """
-
-    env: str
-    kind: Kind
-    default: str
-    help: str
-    unset: str = ""
-    live: bool = False
-    located: bool = False
-    secret: bool = False
-
-    @property
-    def shown_default(self) -> str:
-        """The default for people."""
-        return self.default or self.unset
-
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -96,6 +71,10 @@ SETTINGS: tuple[Setting, ...] = (
         "OUTBOUND_ALLOW", kinds.REACHABLE, "",
         "Hosts and CIDRs reachable although they are cloud metadata.", live=True,
     ),
+    Setting(
+        "METRICS_ACCESS", kinds.ACCESS, "key",
+        "Who may GET /metrics: key, loopback, open or off.", live=True,
+    ),
     Setting("MESHCTL_LOG_LEVEL", kinds.LEVEL, "info", "debug, info, warning or error.", live=True),
     Setting(
         "MESHCTL_KEEP_EVENTS", kinds.KEEP, "7d", "How long events are kept: 12h, 30d.", live=True
@@ -110,6 +89,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "MESHCTL_PUBLISH_RATE", kinds.RATE, "5000", "Events a second that each org may publish.",
         live=True,
+    ),
+    Setting(
+        "MESHCTL_KEEP_FREE", kinds.RATE, "256",
+        "MiB of the disk that events leave free.", live=True,
     ),
     Setting(
         "MESHCTL_MASTER_KEY_COMMAND", kinds.COMMAND, "",
@@ -127,14 +110,22 @@ SETTINGS: tuple[Setting, ...] = (
         "MESHCTL_MASTER_KEY", kinds.SECRET, "",
         "The master key itself, where nothing better can keep it.", secret=True,
     ),
+    *config_auth.SETTINGS,
+    *config_otlp.SETTINGS,
 )  # fmt: skip
 """The table that help topics, `config list` and `daemon show` are made from."""
 
 MASTER_KEY = "MESHCTL_MASTER_KEY"
-"""The one setting that is a secret; whoever reads the environment takes it out of there."""
+SECRETS = frozenset(setting.env for setting in SETTINGS if setting.secret)
+"""Settings that are secrets; whoever reads the environment takes them out of there."""
+
+_IN_CONFIG = {f"{config_auth.IN_CONFIG}.{s.auth}" if s.auth else s.env.lower(): s for s in SETTINGS}
+_IN_AUTH_CONFIG = {setting.auth: setting for setting in SETTINGS if setting.auth}
+"""The settings that files have, by their names there."""
 
 _BY_NAME: Mapping[str, Setting] = {setting.env: setting for setting in SETTINGS}
 
+AUTH = Path("auth-config.json")
 SOCKET = "meshd.sock"
 SOCKET_BYTES = 103
 """The longest path of a Unix socket; macOS ends at 104 bytes with its NUL, Linux at 108."""
@@ -162,6 +153,7 @@ class Config:
 
     home: Path
     config_path: Path
+    auth_config_path: Path
     port: int | None
     host: str
     tls: tuple[Path, Path] | None
@@ -173,15 +165,20 @@ class Config:
     database: SqliteFile | PostgresServer
     database_ssl: bool
     outbound_allow: tuple[str, ...]
+    metrics_access: kinds.Access
     log_level: str
     keep_events: int
     keep_calls: int
+    key_lifetime: int | None
+    key_max_lifetime: int | None
     rate_limit: int | None
     publish_rate: int
+    keep_free: int
     master_key_command: tuple[str, ...]
     credentials: Path | None
     keyring: bool
     master_key_value: Secret | None
+    otlp: config_otlp.Otlp | None
     given: Mapping[str, Given]
     env_files: tuple[Path, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -253,11 +250,15 @@ class Config:
             allowed_hosts=read.allowed_hosts,
             allowed_origins=read.allowed_origins,
             outbound_allow=read.outbound_allow,
+            metrics_access=read.metrics_access,
             log_level=read.log_level,
             keep_events=read.keep_events,
             keep_calls=read.keep_calls,
+            key_lifetime=read.key_lifetime,
+            key_max_lifetime=read.key_max_lifetime,
             rate_limit=read.rate_limit,
             publish_rate=read.publish_rate,
+            keep_free=read.keep_free,
             given={**self.given, **live},
         )
 
@@ -279,7 +280,7 @@ def read_config(
     """The settings in force. `port` is the command line's.
 
     The command line beats the environment, that the env-files (a later file an earlier one), those
-    `config.json`, and that the defaults. An empty variable is as if not set.
+    `config.json`, that `auth-config.json`, that the defaults. An empty variable is as if not set.
 
     Raises:
         BadRequest: a value is not valid or a file is wrong, with the name, the file and the line.
@@ -296,17 +297,22 @@ def read_config(
     home = _home(layers)
     place = layers.given.get("CONFIG_PATH") or Given("config.json", DEFAULT)
     config_path = home / _value(_BY_NAME["CONFIG_PATH"], place)
-    layers.add_json(config_path, must_exist=place.source != DEFAULT)
+    layers.add_json(config_path, _IN_CONFIG, "CONFIG_PATH" if place.source != DEFAULT else None)
+    auth_place = layers.given.get("AUTH_CONFIG_PATH")
+    auth_path = home / (_value(_BY_NAME["AUTH_CONFIG_PATH"], auth_place) if auth_place else AUTH)
+    layers.add_json(auth_path, _IN_AUTH_CONFIG, "AUTH_CONFIG_PATH" if auth_place else None)
     given = {
         **{setting.env: Given(setting.default, DEFAULT) for setting in SETTINGS},
         **layers.given,
         "MESHCTL_HOME": Given(str(home), layers.given["MESHCTL_HOME"].source),
         "CONFIG_PATH": Given(str(config_path), place.source),
+        "AUTH_CONFIG_PATH": Given(str(auth_path), auth_place.source if auth_place else DEFAULT),
     }
     value = {setting.env: _value(setting, given[setting.env]) for setting in SETTINGS}
     return Config(
         home=home,
         config_path=config_path,
+        auth_config_path=auth_path,
         port=value["PORT"],
         host=value["HOST"],
         tls=_tls(home, value),
@@ -318,19 +324,36 @@ def read_config(
         database=_database(home, value["DATABASE_URL"]),
         database_ssl=value["DATABASE_PG_SSL"],
         outbound_allow=value["OUTBOUND_ALLOW"],
+        metrics_access=value["METRICS_ACCESS"],
         log_level=value["MESHCTL_LOG_LEVEL"],
         keep_events=value["MESHCTL_KEEP_EVENTS"],
         keep_calls=value["MESHCTL_KEEP_CALLS"],
+        key_lifetime=_lifetime(given, value),
+        key_max_lifetime=value["MESHCTL_KEY_MAX_LIFETIME"],
         rate_limit=value["MESHCTL_RATE_LIMIT"],
         publish_rate=value["MESHCTL_PUBLISH_RATE"],
+        keep_free=value["MESHCTL_KEEP_FREE"],
         master_key_command=value["MESHCTL_MASTER_KEY_COMMAND"],
         credentials=value["CREDENTIALS_DIRECTORY"],
         keyring=value["MESHCTL_KEYRING"],
         master_key_value=_secret(environ.get(MASTER_KEY, "")),
+        otlp=config_otlp.read_otlp(value, environ.get(config_otlp.HEADERS, "")),
         given=given,
         env_files=paths,
         ignored=tuple(ignored),
     )
+
+
+def _lifetime(given: Mapping[str, Given], value: Mapping[str, Any]) -> int | None:
+    """How long keys live without a word, which is not longer than they may."""
+    name, most = "MESHCTL_KEY_LIFETIME", value["MESHCTL_KEY_MAX_LIFETIME"]
+    span: int | None = value[name]
+    if span is not None and most is not None and span > most:
+        why, said = f"{name} is longer than MESHCTL_KEY_MAX_LIFETIME", given[name]
+        if said.path is not None:
+            raise wrong(said.path, said.line, why)
+        raise BadRequest(why)
+    return span
 
 
 def _tls(home: Path, value: Mapping[str, Any]) -> tuple[Path, Path] | None:
@@ -368,22 +391,25 @@ class _Layers:
                 ignored.append(line.name)
         return ignored
 
-    def add_json(self, path: Path, *, must_exist: bool) -> None:
-        """The members of `config.json`, each a setting in lower case."""
+    def add_json(self, path: Path, names: Mapping[str, Setting], told_by: str | None) -> None:
+        """The members of a file, each a setting by its name there.
+
+        The file must exist where a setting, `told_by`, says that it does.
+        """
+        inner = {name[:at] for name in names for at, mark in enumerate(name) if mark == "."}
         try:
-            lines = read_json(path)
+            lines = read_json(path, inner)
         except FileNotFoundError:
-            if must_exist:
-                facts = {"CONFIG_PATH": str(path)}
+            if told_by is not None:
+                facts = {told_by: str(path)}
                 raise BadRequest("there is no such file", facts=facts) from None
             return
         for line in lines:
-            name = line.name.upper()
-            if name not in _BY_NAME or line.name != line.name.lower():
-                valid = " ".join(s.env.lower() for s in SETTINGS if not (s.located or s.secret))
+            if line.name not in names:
+                valid = " ".join(n for n, s in names.items() if not (s.located or s.secret))
                 raise wrong(path, line.line, "no setting has this name", key=shown(line.name),
                             valid=valid)  # fmt: skip
-            self._add_line(path, line, name)
+            self._add_line(path, line, names[line.name].env)
 
     def _add_line(self, path: Path, line: Line, name: str) -> None:
         if _BY_NAME[name].located:
@@ -429,5 +455,5 @@ def _value(setting: Setting, given: Given) -> Any:
     valid = {"valid": setting.kind.form}
     if given.path is not None:
         why = f'{setting.env} "{text}" is not valid'
-        raise wrong(given.path, given.line, why, key=setting.env.lower(), **valid)
+        raise wrong(given.path, given.line, why, key=setting.auth or setting.env.lower(), **valid)
     raise BadRequest(f'{setting.env} "{text}" is not valid', facts=valid)

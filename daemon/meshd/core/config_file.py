@@ -4,7 +4,7 @@ What is a setting, and whether its value is valid, is decided in `config`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Generator, Iterator
 from json import JSONDecodeError, JSONDecoder
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,10 @@ class Line(NamedTuple):
     line: int
 
 
-def read_json(path: Path) -> list[Line]:
-    """The members of a flat JSON object, in order; lists are joined with commas.
+def read_json(path: Path, objects: Collection[str] = ()) -> list[Line]:
+    """The members of a JSON object, in order; lists are joined with commas.
+
+    It is flat but for members of the names `objects`, whose own members are named `OBJECT.NAME`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -36,7 +38,7 @@ def read_json(path: Path) -> list[Line]:
     text = _read(path)
     lines: dict[str, Line] = {}
     try:
-        for name, value, at in _members(text):
+        for name, value, at in _members(text, objects):
             number = text.count("\n", 0, at) + 1
             if name in lines:
                 raise wrong(path, number, "this name stands here twice", key=shown(name))
@@ -49,24 +51,36 @@ def read_json(path: Path) -> list[Line]:
     return list(lines.values())
 
 
-def _members(text: str) -> Iterator[tuple[str, Any, int]]:
+def _members(text: str, objects: Collection[str]) -> Iterator[tuple[str, Any, int]]:
     """Key, value and place of each member. Python's own reader does not tell the places."""
+    at = yield from _within(text, 0, "", objects)
+    if (end := _skip(text, at)) != len(text):
+        raise JSONDecodeError("nothing may follow the object", text, end)
+
+
+def _within(
+    text: str, at: int, prefix: str, objects: Collection[str]
+) -> Generator[tuple[str, Any, int], None, int]:
+    """The members of the object that begins at a place; gives the place behind it."""
     decoder = JSONDecoder()
-    at = _past("{", text, 0)
+    at = _past("{", text, at)
     while text[at : at + 1] != "}":
         start = at
         if text[at : at + 1] != '"':
             raise JSONDecodeError("a name in double quotes is expected", text, at)
         name, at = decoder.raw_decode(text, at)
-        value, at = decoder.raw_decode(text, _past(":", text, at))
-        yield name, value, start
+        name, at = prefix + name, _past(":", text, at)
+        if name in objects and text[at : at + 1] == "{":
+            at = yield from _within(text, at, f"{name}.", objects)
+        else:
+            value, at = decoder.raw_decode(text, at)
+            yield name, value, start
         at = _skip(text, at)
         if text[at : at + 1] != "}":
             at = _past(",", text, at)
             if text[at : at + 1] == "}":
                 raise JSONDecodeError("a name is expected after a comma", text, at)
-    if (end := _skip(text, at + 1)) != len(text):
-        raise JSONDecodeError("nothing may follow the object", text, end)
+    return at + 1
 
 
 def _skip(text: str, at: int) -> int:

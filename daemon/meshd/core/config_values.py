@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from meshd.core.clock import MICROSECONDS, seconds
 from meshd.core.database_url import read_database, shown_database
@@ -15,6 +15,9 @@ from meshd.core.secret import MASK
 from meshd.wire.errors import BadRequest
 
 LEVELS = ("debug", "info", "warning", "error")
+Access = Literal["key", "loopback", "open", "off"]
+"""Who may read metrics over TCP: who shows a key with `self/metrics.read`; that, or anybody on
+this machine; anybody; nobody."""
 SHORTEST_KEEP, LONGEST_KEEP = 60, 36500 * 86400
 """Seconds: housekeeping runs once a minute; a hundred years are for ever."""
 
@@ -90,6 +93,13 @@ def _level(text: str) -> str:
     return text.lower()
 
 
+def _access(text: str) -> Access:
+    for access in get_args(Access):
+        if text.lower() == access:
+            return cast("Access", access)
+    raise ValueError
+
+
 def _keep(text: str) -> int:
     span = seconds(text)
     if not SHORTEST_KEEP <= span <= LONGEST_KEEP:
@@ -151,6 +161,7 @@ ORIGINS = Kind("list", "https://HOST[:PORT], comma-separated", _words(_ORIGIN.fu
 NETWORKS = Kind("list", "addresses or CIDRs, comma-separated", _words(_is_network), ())
 REACHABLE = Kind("list", "hosts, addresses or CIDRs, comma-separated", _words(_is_reachable), ())
 LEVEL = Kind("level", " ".join(LEVELS), _level)
+ACCESS = Kind("access", " ".join(get_args(Access)), _access)
 SWITCH = Kind("switch", "1 or 0, true or false, yes or no, on or off", _switch, False)
 COMMAND = Kind(
     "command", "a program and its arguments, quoted as in a shell", _argv, (), show=_hidden

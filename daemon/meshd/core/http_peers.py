@@ -26,6 +26,10 @@ class Peers:
             return True
         return _address(address).is_loopback or self.is_proxy(address)
 
+    def is_straight(self, address: str) -> bool:
+        """Whether what comes from there is of this machine, and of no trusted proxy on it."""
+        return bool(address) and _address(address).is_loopback and not self.is_proxy(address)
+
     def is_proxy(self, address: str) -> bool:
         """Whether many clients come from there."""
         if not self._proxies or not address:

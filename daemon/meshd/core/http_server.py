@@ -135,6 +135,16 @@ class HttpServer(web.Server):
         if self._peers.is_proxy(connection.address):
             self._crowd.trust(connection)
 
+    @property
+    def crowd(self) -> int:
+        """Connections that are open."""
+        return len(self._crowd)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are being answered, streams included."""
+        return self._under_way
+
     def leave(self, connection: Connection) -> None:
         """A connection is gone."""
         self._crowd.leave(connection)

@@ -82,7 +82,7 @@ def denied_result(
     who: Principal, row: ConnectionRow, decision: Decision, ident: bytes, *, stateless: bool = False
 ) -> bytes:
     """A refused tool call: a result with `isError`, the rule, and the command that allows it."""
-    fix = fix_for(who, row, decision.grant)
+    fix = fix_for(who, row, decision)
     result = {
         **({"resultType": "complete"} if stateless else {}),
         "content": [{"type": "text", "text": f"denied: {decision.rule}\nnext: {fix}"}],
@@ -94,7 +94,7 @@ def denied_result(
 
 def denied_error(who: Principal, row: ConnectionRow, decision: Decision, ident: bytes) -> bytes:
     """A refused resource, prompt or other method: a JSON-RPC error with the same facts."""
-    fix = fix_for(who, row, decision.grant)
+    fix = fix_for(who, row, decision)
     data = {"meshctl/denied": {"rule": decision.rule, "next": fix}}
     error = jsonrpc.error_object(jsonrpc.INVALID_PARAMS, f"denied: {decision.rule}", data)
     return jsonrpc.failure(ident, error)

@@ -14,12 +14,10 @@ from meshd.core import diagnostics
 from meshd.core.answers import error_answer, json_answer
 from meshd.core.clock import Clock
 from meshd.core.http_server import HttpServer
-from meshd.gateway.bearer import CHALLENGE, authenticate
+from meshd.gateway.bearer import CHALLENGE, authorize
 from meshd.gateway.gate import Gate
-from meshd.services.access import decide_call
 from meshd.services.failures import failure
 from meshd.services.keys import Keys
-from meshd.services.refusals import denied_call
 from meshd.wire.calls.daemon import SHOW
 from meshd.wire.errors import Locked, MethodNotAllowed, NotFound, Unauthenticated
 
@@ -68,10 +66,7 @@ class DebugSite:
             raise wrong
         if self._locked():
             raise Locked("the vault is locked", next="meshctl vault unlock")
-        principal = authenticate(self._keys, request.headers)
-        decision = decide_call(principal, SHOW)
-        if not decision:
-            raise denied_call(principal, SHOW, decision)
+        authorize(self._keys, request.headers, SHOW)
         page = PAGES.get((request.method, request.path))
         if page is None:
             paths = {path for _, path in PAGES}

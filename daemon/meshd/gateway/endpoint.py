@@ -3,16 +3,17 @@
 Source: MCP 2025-11-25 and 2026-07-28, Transports, Streamable HTTP.
 """
 
-import asyncio
 import time
 from functools import partial
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from meshd.core import trace_context
 from meshd.core.answers import JSON
 from meshd.core.clock import Clock
 from meshd.gateway import answers
+from meshd.gateway.cached_lists import CachedLists
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.passing import HttpPassing, OtherEra
 from meshd.gateway.plain import WORD, PlainCalls
@@ -20,7 +21,10 @@ from meshd.gateway.policy import DECIDING, judge, wish
 from meshd.gateway.selfs import SelfServing
 from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
+from meshd.gateway.sse_clients import WORD as WORD_OF_SSE
+from meshd.gateway.sse_clients import SseClient, SseClients
 from meshd.gateway.stateless import Stateless
+from meshd.gateway.virtual_policy import asked_by, judge_virtual
 from meshd.protocol import jsonrpc, versions
 from meshd.protocol.envelope import (
     HEADER_MISMATCH,
@@ -31,7 +35,7 @@ from meshd.protocol.envelope import (
     opened,
 )
 from meshd.protocol.strict import check_members
-from meshd.services.access import scope_at
+from meshd.services.access import permission_set, scope_at
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.failures import failure
 from meshd.services.grants import SELF
@@ -42,20 +46,19 @@ from meshd.services.rate_limit import RateLimit
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import no_grant
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
+from meshd.services.virtual_rows import VIRTUAL
+from meshd.services.virtual_serving import VirtualServing, VirtualTarget
+from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
-    BadRequest,
     MeshError,
     MethodNotAllowed,
     NotFound,
-    TooSlow,
     Unauthenticated,
     Unavailable,
     UnsupportedMedia,
 )
-
-BODY_DEADLINE = 30.0
-"""Seconds in which a body has to arrive."""
 
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
@@ -68,38 +71,47 @@ class Endpoint:
         directory: Directory,
         sessions: Sessions,
         tools: Tools,
+        calls: ToolCalls,
         records: Records,
+        lists: CachedLists,
         passing: HttpPassing,
         serving: SharedServing,
         stateless: Stateless,
         management: Management,
         clock: Clock,
         limit: RateLimit,
+        virtuals: VirtualServing,
+        virtual_tools: VirtualTools,
     ) -> None:
         self._directory = directory
+        self._virtuals = virtuals
         self._sessions = sessions
         self._tools = tools
         self._records = records
+        self._lists = lists
         self._passing = passing
         self._serving = serving
         self._stateless = stateless
+        self._sse = SseClients(serving, sessions)
         self._selfs = SelfServing(sessions, management)
-        self._plain = PlainCalls(self.find, tools, management, limit)
+        self._plain = PlainCalls(self.find, calls, virtual_tools, management, limit)
         self._clock = clock
         self._limit = limit
 
     async def handle(
         self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
     ) -> web.StreamResponse:
-        """Answer one HTTP request to `/mcp/{raw_name}`.
+        """Answer one HTTP request to `/mcp/{raw_name}`; without a name, to `/mcp`.
 
         Raises:
             MeshError: it is refused before a message was read.
         """
-        if WORD in raw_name:
+        if WORD in f"/{raw_name}":
             return await self._plain.handle(request, who, raw_name)
         if request.method == "POST":
             self._limit.check(who)
+        if raw_name.endswith(WORD_OF_SSE):
+            return await self._over_sse(request, who, raw_name, started)
         row = self.find(who, raw_name)
         if request.method == "POST":
             return await self._post(request, who, row, started)
@@ -123,15 +135,32 @@ class Endpoint:
             return web.Response(status=204)
         raise MethodNotAllowed
 
+    async def _over_sse(
+        self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
+    ) -> web.StreamResponse:
+        """The stream of a client of the transport before, or a message for it."""
+        row = self.find(who, raw_name.removesuffix(WORD_OF_SSE))
+        if request.method == "GET":
+            return await self._sse.stream(request, who, row, partial(self._admitted, who, row))
+        ident = request.rel_url.query.get("session")
+        if request.method != "POST" or ident is None:
+            raise MethodNotAllowed  # which tells a client that tries both transports
+        return await self._post(request, who, row, started, self._sse.of(ident, who, row))
+
     async def handle_local(self, request: web.BaseRequest, who: Principal) -> web.StreamResponse:
         """The same for the bridge on the Unix socket, where who asks is known already."""
         try:
-            name = request.rel_url.raw_path.removeprefix("/mcp/")
+            name = request.rel_url.raw_path.removeprefix("/mcp").removeprefix("/")
             return await self.handle(request, who, name, time.perf_counter())
         except ConnectionError:
             return answers.gone(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
             return answers.rpc_error(failure(error, f"{request.method} {request.path}"))
+
+    @property
+    def open_streams(self) -> int:
+        """Subscriptions that are followed."""
+        return len(self._stateless.streams)
 
     def end_streams(self) -> None:
         """End the subscriptions: the daemon stops, and they never end by themselves."""
@@ -142,18 +171,21 @@ class Endpoint:
 
         A client whose stream ends opens another, and is then judged anew.
         """
-        present, now = who.present(), self._directory.view.connections.get(row.id)
-        return (
-            present is not None
-            and (present.permissions, present.role, present.read_only)
-            == (who.permissions, who.role, who.read_only)
-            and now is not None
-            and now.enabled
-            and now.revision == row.revision
-        )
+        present = who.present()
+        if present is None or permission_set(present) != permission_set(who):
+            return False
+        if row.transport == SELF:
+            return True
+        if isinstance(row, VirtualTarget):
+            return self._virtuals.serves(row)
+        now = self._directory.view.connections.get(row.id)
+        same = now is not None and (now.revision, now.trust) == (row.revision, row.trust)
+        return same and now is not None and now.enabled
 
     def find(self, who: Principal, raw_name: str) -> ConnectionRow:
         """The connection of that name or id, percent-encoded; `self` is one as well.
+
+        So is a virtual MCP, and for no name the org's default one.
 
         Raises:
             NotFound: there is none.
@@ -165,9 +197,9 @@ class Endpoint:
             check_holds_self(who)
             return self_row(who.org)
         try:
-            row = find_connection(self._directory.view, who.org, name)
+            row = find_connection(self._directory.view, who.org, name, suggest=False)
         except NotFound:
-            raise NotFound("there is no such connection") from None
+            return self._virtuals.find(who, name)
         if not scope_at(who, row.id).any:
             raise no_grant(who, row)
         if not row.enabled:
@@ -177,20 +209,26 @@ class Endpoint:
         return row
 
     async def _post(
-        self, request: web.BaseRequest, who: Principal, row: ConnectionRow, started: float
+        self,
+        request: web.BaseRequest,
+        who: Principal,
+        row: ConnectionRow,
+        started: float,
+        over: SseClient | None = None,
     ) -> web.StreamResponse:
         if request.content_type != JSON:
             raise UnsupportedMedia
-        version = request.headers.get("MCP-Protocol-Version")
+        version = request.headers.get("MCP-Protocol-Version") if over is None else None
         stateless = _is_stateless(version)
-        if stateless and row.transport == SELF:
-            raise BadRequest("meshctl itself speaks MCP up to 2025-11-25")
         token = None if stateless else request.headers.get("Mcp-Session-Id")
-        session = self._sessions.open(token, who, row)
-        body = await request.read() if request.content.is_eof() else await self._body(request)
+        session = self._sessions.open(token, who, row) if over is None else over.session
+        mode = request.query.get("mode") if row.transport == VIRTUAL else None
+        body = await request.read()
         if (present := who.present()) is None:
             raise Unauthenticated  # the body was long in coming
         who = present
+        if isinstance(row, VirtualTarget):
+            row = asked_by(row, who, mode, session, stateless=stateless)
         watch = Stopwatch(self._clock.now(), started, received=time.perf_counter())
         try:
             message = jsonrpc.parse(body)
@@ -200,14 +238,17 @@ class Endpoint:
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error)
         try:
-            envelope = None if row.transport == SELF else self._envelope(request, message, version)
+            envelope = self._envelope(request, message, version)
         except jsonrpc.BadMessage as error:
             return answers.bad_message(error, bytes(message.id))
         if stateless and envelope is None:
             return answers.accepted()  # nothing that a client tells there has to reach a server
         exchange = Exchange(
-            request, who, row, session, version, message, body, watch, envelope=envelope
-        )
+            request, who, row, session, version, message, body, watch, envelope=envelope,
+            voice=over,
+        )  # fmt: skip
+        if over is not None:
+            return self._sse.take(over, exchange, partial(self._decide, exchange))
         return await self._decide(exchange)
 
     def _envelope(
@@ -229,13 +270,6 @@ class Endpoint:
             raise Refused(HEADER_MISMATCH, "the header MCP-Protocol-Version is missing")
         return None
 
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        try:
-            async with asyncio.timeout(BODY_DEADLINE):
-                return await request.read()
-        except TimeoutError:
-            raise TooSlow from None
-
     async def _decide(self, exchange: Exchange) -> web.StreamResponse:
         who, row, message = exchange.who, exchange.row, exchange.message
         if row.transport == SELF:
@@ -243,8 +277,11 @@ class Endpoint:
         stateless = exchange.envelope is not None
         if message.is_request:
             try:
-                wanted = wish(message, stateless=stateless)
-                decision = await judge(who, row, wanted, self._tools)
+                exchange.wanted = wish(message, stateless=stateless)
+                if isinstance(row, VirtualTarget):
+                    decision = await judge_virtual(exchange, row, self._virtuals)
+                else:
+                    decision = await judge(who, row, exchange.wanted, self._tools)
             except jsonrpc.BadMessage as error:
                 return answers.bad_message(error, bytes(message.id))
             except Unauthenticated:
@@ -252,8 +289,8 @@ class Endpoint:
             except MeshError as error:
                 return answers.rpc_failure(error, bytes(message.id))
             exchange.watch.decided = time.perf_counter()
-            exchange.wanted = wanted
             if not decision:
+                wanted, row = exchange.wanted, exchange.fix_at
                 if wanted is not None and wanted.kind == "tool":
                     ident = bytes(message.id)
                     body = answers.denied_result(who, row, decision, ident, stateless=stateless)
@@ -261,6 +298,8 @@ class Endpoint:
                 else:
                     body = answers.denied_error(who, row, decision, bytes(message.id))
                 return answers.stateless(body) if stateless else answers.message(body)
+        if (listed := await self._lists.answer(exchange)) is not None:
+            return listed
         if stateless:
             return await self._stateless.answer(exchange, self.record, self._still_admitted)
         return await self._answer(exchange)
@@ -277,6 +316,8 @@ class Endpoint:
 
     def _ends_here(self, exchange: Exchange) -> bool:
         """Whether the session, or a request without one, is not the upstream's to know."""
+        if exchange.voice is not None:
+            return True
         if exchange.session is not None:
             return bool(exchange.session.client)
         return self._serving.has_taken_over(exchange.row)
@@ -289,10 +330,15 @@ class Endpoint:
         wanted = exchange.wanted
         if wanted is None or wanted.kind != "tool":
             return
+        row, tool = exchange.row, wanted.name
+        if exchange.reached is not None:
+            row, tool = exchange.reached.row, exchange.reached.exposed.route.name
         self._records.take(
-            exchange.row, exchange.who, wanted.name, exchange.watch,
+            row, exchange.who, tool, exchange.watch,
             arguments=bytes(wanted.arguments), response=response, error=error,
             client=exchange.request.headers.get("User-Agent"),
+            traceparent=exchange.request.headers.get(trace_context.HEADER)
+            if self._records.heeds_traces else None,
         )  # fmt: skip
 
 

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-
-from aiohttp import web
+from typing import Protocol
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import sse
@@ -15,8 +14,15 @@ MAX_WAITING = 1000
 """Notifications kept for a client that is behind; later ones are lost to it."""
 
 
+class Sink(Protocol):
+    """Takes events, as a stream to a client does."""
+
+    async def write(self, data: bytes, /) -> None:
+        """Take a whole event."""
+
+
 async def relay(
-    answer: web.StreamResponse,
+    answer: Sink,
     source: AsyncGenerator[bytes, None],
     admitted: Callable[[], bool],
     shown: Callable[[bytes], bytes | None],

@@ -117,14 +117,15 @@ class OpenHouse:
         path = request.rel_url.raw_path
         if path.startswith("/hooks/"):
             return await self._hooks(request, trust)
-        served = path == DOCUMENT or path.startswith(("/mcp/", "/v1/", "/events/"))
+        is_mcp = path == "/mcp" or path.startswith("/mcp/")
+        served = is_mcp or path == DOCUMENT or path.startswith(("/v1/", "/events/"))
         if not served or "/.well-known" in path:
             raise NotFound("nothing is here")
         principal = authenticate(self._keys, request.headers)
         trust(request)
         if path.startswith("/events/"):
             return await self._events(request, principal)
-        if not path.startswith("/mcp/"):
+        if not is_mcp:
             self._limit.check(principal)  # a tool is called there as well
             return await self._control(request, principal)
         if request.method != "GET":
@@ -137,6 +138,11 @@ class OpenHouse:
     ) -> web.StreamResponse:
         """MCP on the Unix socket, whose caller is known."""
         return await self._endpoint.handle_local(request, principal)
+
+    @property
+    def open_streams(self) -> int:
+        """Event streams that clients hold open."""
+        return len(self._streams) + self._endpoint.open_streams
 
     def end_streams(self) -> None:
         """End them at once."""

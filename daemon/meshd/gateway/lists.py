@@ -3,16 +3,15 @@
 import msgspec
 from msgspec import Raw
 
-from meshd.core.clock import MICROSECONDS
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.policy import LISTS
-from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Message
 from meshd.services.access import Kind, decide, scope_at
-from meshd.services.definitions import Definitions, read_tool
+from meshd.services.definitions import read_tool
 from meshd.services.directory import ConnectionRow
+from meshd.services.fingerprint import fingerprint
 from meshd.services.principal import Principal
-from meshd.services.tools import Tools
+from meshd.services.virtual_rows import VIRTUAL
 from meshd.wire.errors import UpstreamFailed
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -20,34 +19,23 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_array = msgspec.json.Decoder(list[Raw]).decode
 
 
-async def shaped(exchange: Exchange, tools: Tools, body: bytes) -> bytes:
-    """The answer as this principal may see it; untouched for all but filtered lists.
-
-    A tool list that came whole is remembered on the way.
-    """
+def shaped(exchange: Exchange, body: bytes) -> bytes:
+    """The answer as this principal may see it; untouched for all but filtered lists."""
     who, row, method = exchange.who, exchange.row, exchange.message.method
-    needed = needs_filter(who, method, everything=scope_at(who, row.id).all)
-    if (
-        method == "tools/list"
-        and (needed or _is_translated(exchange))
-        and (entries := whole_tool_list(exchange.message, body)) is not None
-    ):
-        await tools.learn(row, entries)  # its schemas say what belongs into headers
-    if needed:
+    if row.transport == VIRTUAL:  # what is composed was decided about then
+        return body if exchange.finish is None else exchange.finish(body)
+    if needs_filter(who, row, method):
         body = filtered(who, row, method, body)
     return body if exchange.finish is None else exchange.finish(body)
 
 
-def _is_translated(exchange: Exchange) -> bool:
-    """Whether its calls may need headers that the list's schemas name."""
-    session = exchange.session
-    ends_here = session is not None and bool(session.client)
-    return exchange.envelope is not None or (ends_here and exchange.row.transport == "http")
-
-
-def needs_filter(who: Principal, method: str, *, everything: bool) -> bool:
+def needs_filter(who: Principal, row: ConnectionRow, method: str) -> bool:
     """Whether a listing answer has to be looked at for this principal."""
-    return method in LISTS and (not everything or (who.read_only and method == "tools/list"))
+    if method not in LISTS:
+        return False
+    return not scope_at(who, row.id).all or (
+        method == "tools/list" and (who.read_only or row.pinned)
+    )
 
 
 def filtered(who: Principal, row: ConnectionRow, method: str, body: bytes) -> bytes:
@@ -103,16 +91,6 @@ def _filter_member(
         result[member] = Raw(msgspec.json.encode(kept))
 
 
-def stale_tools(
-    message: Message, row: ConnectionRow, listed: Definitions, reason: str, *, now: int
-) -> bytes:
-    """The answer to `tools/list` from what is known, marked with why and how old it is."""
-    age = max(0, now - listed.listed_at) // MICROSECONDS
-    mark = {"connection": row.name, "reason": reason, "age_s": age}
-    result = {"tools": Raw(listed.raw), "_meta": {"meshctl/stale": [mark]}}
-    return jsonrpc.success(bytes(message.id), msgspec.json.encode(result))
-
-
 def whole_tool_list(message: Message, body: bytes) -> list[Raw] | None:
     """The entries of a `tools/list` answer that was asked without and answered without a cursor."""
     try:
@@ -132,5 +110,10 @@ def _may(who: Principal, row: ConnectionRow, kind: Kind, label: str, entry: Raw)
         tool = read_tool(entry) if kind == "tool" else None
     except (*UNREADABLE, KeyError):
         return False
-    reads_only = tool is not None and tool.read_only
-    return bool(decide(who, row.id, kind, name, reads_only=lambda: reads_only))
+    return bool(
+        decide(
+            who, row.id, kind, name,
+            reads_only=lambda: tool is not None and tool.read_only,
+            approved=lambda: not row.pinned or row.approves(name, fingerprint(bytes(entry))),
+        )
+    )  # fmt: skip

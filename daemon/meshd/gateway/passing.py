@@ -3,25 +3,31 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from aiohttp import web
 
 from meshd.gateway import answers
+from meshd.gateway.apart import SessionsApart
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.lists import filtered_event, shaped
+from meshd.gateway.lists import filtered_event, needs_filter, shaped, whole_tool_list
+from meshd.gateway.pacing import LateStream, Paced
 from meshd.gateway.relay import Ear, Events, is_reply
+from meshd.gateway.revived import Revived
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
+from meshd.protocol.envelope import relayed
+from meshd.protocol.members import members
 from meshd.protocol.translation import is_refused_for_era
 from meshd.proxy.http import MAX_BODY, SESSION, Response
 from meshd.proxy.http_stateless import speaks_stateless
-from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.principal import Principal
+from meshd.services.recovering import may_have_run
 from meshd.services.tools import Tools
-from meshd.services.upstreams import Upstreams
+from meshd.services.upstreams import CALL_CEILING, Upstreams
 from meshd.vault.errors import VaultError
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
@@ -56,6 +62,8 @@ class HttpPassing:
         self._sessions = sessions
         self._health = health
         self._tools = tools
+        self.apart = SessionsApart()
+        self._revived = Revived(upstreams)
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         """Send the message on and relay what comes back.
@@ -63,29 +71,33 @@ class HttpPassing:
         Raises:
             OtherEra: it has to be put in other words; nothing was done about it.
         """
-        row, session = exchange.row, exchange.session
+        row, wanted, method = exchange.row, exchange.wanted, exchange.message.method
+        tool = wanted.name if wanted is not None else ""
         try:
-            response = await self._upstreams.http(row).post(
-                exchange.body,
-                session=session.upstream if session is not None else None,
-                version=exchange.version,
-                more=exchange.headers,
-            )
-            try:
-                self._check(row, response, asked=exchange.message.is_request)
-                headers = self._headers(exchange, response)
-                if response.status == 200 and response.content_type == EVENT_STREAM:
-                    return await self._relay(exchange, response, headers, record)
-                body = await response.read(MAX_BODY)
-            finally:
-                response.release()
-            exchange.watch.upstream = time.perf_counter()
-            if response.status == 200 and exchange.message.is_request:
-                if not is_reply(body):
-                    raise UpstreamFailed(f'"{row.name}" answered what is no JSON-RPC response')
-                body = await shaped(exchange, self._tools, body)
+            return await self._upstreams.recovered(
+                row, partial(self._once, exchange, record),
+                repeatable=self._tools.may_repeat(row, method, tool),
+            )  # fmt: skip
         except MeshError as error:
             return self._failed(exchange, error, record)
+
+    async def _once(self, exchange: Exchange, record: Record) -> web.StreamResponse:
+        """Try it. Nothing was written to the client when this raises."""
+        row = exchange.row
+        response = await self._posted(exchange)
+        try:
+            self._check(row, response, asked=exchange.message.is_request)
+            headers = self._headers(exchange, response)
+            if response.status == 200 and response.content_type == EVENT_STREAM:
+                return await self._relay(exchange, response, headers, record)
+            body = await response.read(MAX_BODY)
+        finally:
+            response.release()
+        exchange.watch.upstream = time.perf_counter()
+        if response.status == 200 and exchange.message.is_request:
+            if not is_reply(body):
+                raise UpstreamFailed(f'"{row.name}" answered what is no JSON-RPC response')
+            body = self._shaped(exchange, body)
         answer = web.Response(body=body, status=response.status, headers=headers)
         if _is_of_other_era(exchange, response.status, body):
             raise OtherEra(answer)
@@ -111,11 +123,19 @@ class HttpPassing:
         Raises:
             UpstreamFailed and the like: it could not be opened.
         """
-        response = await self._upstreams.http(row).get(
-            session=session.upstream if session is not None else None,
-            version=version,
-            last_event=request.headers.get("Last-Event-ID"),
-        )
+        last = request.headers.get("Last-Event-ID")
+
+        async def opened() -> Response:
+            upstream = self._upstreams.http(row)
+            known = self._revived.present(session)
+            response = await upstream.get(session=known, version=version, last_event=last)
+            if response.status == 404 and session is not None and known is not None:
+                response.release()
+                known = await self._revived.anew(row, session, known, version)
+                response = await upstream.get(session=known, version=version, last_event=None)
+            return response
+
+        response = await self._upstreams.recovered(row, opened, repeatable=True)
         try:
             self._check(row, response)
             if response.status != 200 or response.content_type != EVENT_STREAM:
@@ -124,7 +144,7 @@ class HttpPassing:
             await answer.prepare(request)
             with suppress(UpstreamFailed, UpstreamTimeout, sse.EventTooLarge):
                 # The upstream's end is this stream's end: the client opens another.
-                async for chunk in self._allowed(response, who, row):
+                async for chunk in self._allowed(response, who, row, session):
                     if not admitted():
                         break
                     await answer.write(chunk)
@@ -134,31 +154,66 @@ class HttpPassing:
         return answer
 
     async def _allowed(
-        self, response: Response, who: Principal, row: ConnectionRow
+        self, response: Response, who: Principal, row: ConnectionRow, session: Session | None
     ) -> AsyncIterator[bytes]:
         """The chunks of a stream of server messages, lists in them filtered as everywhere."""
         ear = Ear(TOOLS_CHANGED)
-        if scope_at(who, row.id).all and not who.read_only:
-            async for chunk in response.chunks():
+        if not needs_filter(who, row, "tools/list"):
+            async for chunk in Paced(response.chunks()):
                 if ear.hears(chunk):
-                    self._upstreams.note_change(row)
+                    self._note_change(row, session)
                 yield chunk
             return
         splitter = sse.Splitter()
-        async for chunk in response.chunks():
+        async for chunk in Paced(response.chunks()):
             if ear.hears(chunk):
-                self._upstreams.note_change(row)
+                self._note_change(row, session)
             for event in splitter.feed(chunk):
                 data = sse.data_of(event)
                 shown = filtered_event(who, row, data) if data else data
                 if shown is not None:
                     yield sse.with_data(event, shown) if shown != data else event + b"\n\n"
 
+    def _note_change(self, row: ConnectionRow, session: Session | None) -> None:
+        self._upstreams.note_change(row)
+        self.apart.told(session)
+
+    def _shaped(self, exchange: Exchange, body: bytes) -> bytes:
+        """The answer as its client may see it; a session apart is compared with all others."""
+        row, message = exchange.row, exchange.message
+        if message.method == "tools/list" and self.apart.holds(exchange.session):
+            common, entries = self._tools.known(row), whole_tool_list(message, body)
+            if not self._tools.is_current(row):
+                self._tools.begin_relist(row)
+            elif common is not None and entries is not None:
+                self.apart.listed(exchange.session, entries, common)
+        return shaped(exchange, body)
+
     async def end(self, row: ConnectionRow, session: Session, version: str | None) -> None:
         """End the upstream's session; what it answers does not matter any more."""
-        if session.upstream is not None:
+        self.apart.ended(session)
+        known = self._revived.present(session)
+        self._revived.forget(session)
+        if known is not None:
             with suppress(MeshError):
-                await self._upstreams.http(row).delete(session=session.upstream, version=version)
+                await self._upstreams.http(row).delete(session=known, version=version)
+
+    async def _posted(self, exchange: Exchange) -> Response:
+        """The upstream's answer; where it forgot the session, to the same in another session."""
+        upstream, session = self._upstreams.http(exchange.row), exchange.session
+        known = self._revived.present(session)
+        response = await upstream.post(
+            exchange.body, session=known, version=exchange.version, more=exchange.headers
+        )
+        if response.status != 404 or session is None or known is None:
+            return response
+        if exchange.message.method == "initialize":
+            return response
+        response.release()
+        known = await self._revived.anew(exchange.row, session, known, exchange.version)
+        return await upstream.post(
+            exchange.body, session=known, version=exchange.version, more=exchange.headers
+        )
 
     def _check(self, row: ConnectionRow, response: Response, *, asked: bool = False) -> None:
         """Refuse a status that the client could not make sense of; `asked` is for an answer."""
@@ -182,9 +237,11 @@ class HttpPassing:
         if exchange.message.method == "initialize" and response.status == 200:
             given = response.headers.get(SESSION)
             try:
+                declared = members(exchange.message.params).get("capabilities", b"")
                 headers[SESSION] = self._sessions.issue(
-                    exchange.who, exchange.row, given, exchange.version or ""
-                )
+                    exchange.who, exchange.row, given, exchange.version or "",
+                    declared=relayed(bytes(declared)).decode() if given is not None else "",
+                )  # fmt: skip
             except VaultError as error:
                 raise UpstreamFailed(
                     f'"{exchange.row.name}" gave a session id that cannot be kept',
@@ -206,19 +263,20 @@ class HttpPassing:
         self, exchange: Exchange, response: Response, headers: dict[str, str], record: Record
     ) -> web.StreamResponse:
         """Stream events back as they come; the one that answers is recorded, lists are filtered."""
-        answer = web.StreamResponse(headers=answers.SSE_HEADERS | headers)
-        await answer.prepare(exchange.request)
-        events = Events(
-            bytes(exchange.message.id), lambda data: shaped(exchange, self._tools, data)
-        )
+        answer = LateStream(exchange.request, answers.SSE_HEADERS | headers)
+        ends = time.monotonic() + CALL_CEILING
+        events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
         asked = unanswered = exchange.message.is_request
         ear = Ear(TOOLS_CHANGED)
         try:
             try:
-                async for chunk in response.chunks():
+                async for chunk in Paced(response.chunks()):
+                    if time.monotonic() > ends:
+                        late = f'"{exchange.row.name}" did not end within {CALL_CEILING:g} s'
+                        raise UpstreamTimeout(late)
                     if ear.hears(chunk):
-                        self._upstreams.note_change(exchange.row)
-                    ready = await events.feed(chunk) if asked else chunk
+                        self._note_change(exchange.row, exchange.session)
+                    ready = events.feed(chunk) if asked else chunk
                     if unanswered and events.answer is not None:
                         unanswered = False
                         exchange.watch.upstream = time.perf_counter()
@@ -226,12 +284,16 @@ class HttpPassing:
                         record(exchange, events.answer, None)
                     await answer.write(ready)
                 if unanswered:
-                    raise UpstreamFailed(
+                    raise UpstreamFailed.gone(
                         f'"{exchange.row.name}" ended the stream without an answer'
                     )
             except sse.EventTooLarge:
                 raise UpstreamFailed(f'"{exchange.row.name}" sent an endless event') from None
         except MeshError as error:
+            if answer.answer is None:
+                raise
+            if isinstance(error, UpstreamFailed) and error.lost:
+                error = may_have_run(error)
             if unanswered:
                 failure = self._failed(exchange, error, record)
                 await answer.write(sse.message(cast("bytes", failure.body)))
@@ -239,9 +301,9 @@ class HttpPassing:
             if unanswered:
                 record(exchange, None, "the client went away")
             raise
-        await answer.write_eof()
+        ended = await answer.end()
         exchange.watch.answered = time.perf_counter()
-        return answer
+        return ended
 
 
 def _is_of_other_era(exchange: Exchange, status: int, body: bytes) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw
 
+from meshd.core import trace_context
 from meshd.core.answers import JSON, error_answer
 from meshd.gateway import answers
 from meshd.gateway.bearer import CHALLENGE
@@ -27,14 +28,15 @@ from meshd.services.grants import SELF
 from meshd.services.management import Management
 from meshd.services.principal import Principal
 from meshd.services.rate_limit import RateLimit
-from meshd.services.tools import Tools
+from meshd.services.tool_calls import ToolCalls
+from meshd.services.virtual_rows import VIRTUAL
+from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
     BadRequest,
     MeshError,
     MethodNotAllowed,
     NotFound,
     RateLimited,
-    TooSlow,
     Unauthenticated,
     UnsupportedMedia,
 )
@@ -42,8 +44,6 @@ from meshd.wire.tool import ToolCall, ToolResult
 
 WORD = "/call-tool/"
 """Parts the connection from the tool in a path."""
-BODY_DEADLINE = 30.0
-"""Seconds in which a body has to arrive."""
 GLANCE = 1.0
 """Seconds after which it is seen that a client went away."""
 KEEP_ALIVE = 15
@@ -66,10 +66,18 @@ def is_plain(path: str) -> bool:
 class PlainCalls:
     """Makes tool calls for who speaks HTTP and no MCP."""
 
-    def __init__(self, find: Find, tools: Tools, management: Management, limit: RateLimit) -> None:
+    def __init__(
+        self,
+        find: Find,
+        calls: ToolCalls,
+        virtual: VirtualTools,
+        management: Management,
+        limit: RateLimit,
+    ) -> None:
         """`find` gives the connection of a percent-encoded name, as at every endpoint."""
+        self._virtual = virtual
         self._find = find
-        self._tools = tools
+        self._calls = calls
         self._management = management
         self._limit = limit
 
@@ -94,8 +102,8 @@ class PlainCalls:
         if request.method != "POST":
             raise MethodNotAllowed
         self._limit.check(who)
-        raw_name, _, raw_tool = raw_path.partition(WORD)
-        row = self._find(who, raw_name)
+        raw_name, _, raw_tool = f"/{raw_path}".partition(WORD)
+        row = self._find(who, raw_name.removeprefix("/"))
         asked = ToolCall(
             connection=row.id, tool=_tool(raw_tool), arguments=await _arguments(request)
         )
@@ -106,7 +114,9 @@ class PlainCalls:
         async def call(hear: Hear | None) -> ToolResult:
             if row.id == SELF:
                 return await self._management.call_for(present, asked, client=client)
-            return await self._tools.call(present, asked, client=client, hear=hear)
+            calls = self._virtual if row.transport == VIRTUAL else self._calls
+            parent = request.headers.get(trace_context.HEADER)
+            return await calls.call(present, asked, client=client, traceparent=parent, hear=hear)
 
         made = _UnderWay(request, call)
         if row.id == SELF:  # a control call takes effect whole or not at all, whoever waits
@@ -230,11 +240,7 @@ async def _arguments(request: web.BaseRequest) -> Raw:
     """
     if request.content_type != JSON:
         raise UnsupportedMedia
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            body = await request.read()
-    except TimeoutError:
-        raise TooSlow from None
+    body = await request.read()
     try:
         check_depth(body)
         body.decode()  # raw members are not checked by the decoder

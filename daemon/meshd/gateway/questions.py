@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from meshd.gateway.exchange import Exchange
-from meshd.gateway.progress import Progress
+from meshd.gateway.progress import Voice
 from meshd.protocol.input_required import Needed, Question, may_ask
 from meshd.protocol.jsonrpc import Message
 from meshd.protocol.members import joined
@@ -44,7 +44,7 @@ class Questions:
         self._open: dict[bytes, _Open] = {}
 
     async def ask(
-        self, exchange: Exchange, progress: Progress, needed: Needed, capabilities: bytes
+        self, exchange: Exchange, progress: Voice, needed: Needed, capabilities: bytes
     ) -> dict[str, Raw]:
         """The client's answers to everything that is needed.
 
@@ -83,7 +83,7 @@ class Questions:
         ):
             found.answer.set_result(message)
 
-    def _put(self, exchange: Exchange, progress: Progress, question: Question) -> bytes:
+    def _put(self, exchange: Exchange, progress: Voice, question: Question) -> bytes:
         ident = msgspec.json.encode(f"meshctl-{token_urlsafe(12)}")
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._open[ident] = _Open(exchange.who.id, exchange.row.id, answer)

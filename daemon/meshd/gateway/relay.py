@@ -4,7 +4,7 @@ Everything that is not looked for passes byte for byte.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,7 +17,7 @@ _BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LONGEST_BLANK = 4
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-Shape = Callable[[bytes], Awaitable[bytes]]
+Shape = Callable[[bytes], bytes]
 """Makes of an answer what its client may see."""
 
 
@@ -89,7 +89,7 @@ class Events:
         self._shape = shape
         self._open = bytearray()
 
-    async def feed(self, chunk: bytes) -> bytes:
+    def feed(self, chunk: bytes) -> bytes:
         """What of the stream may go to the client now.
 
         Raises:
@@ -107,7 +107,7 @@ class Events:
             start = blank.end()
             if data and replies_to(data, self._ident):
                 self.answer = data
-                shaped = await self._shape(data)
+                shaped = self._shape(data)
                 out.append(event + blank[0] if shaped is data else sse.with_data(event, shaped))
                 out.append(bytes(self._open[start:]))
                 return b"".join(out)

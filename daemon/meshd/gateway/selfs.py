@@ -1,20 +1,28 @@
-"""`/mcp/self`: the control plane as an MCP server of its own, for handshake-era clients.
+"""`/mcp/self`: the control plane as an MCP server of its own, for clients of both eras.
 
-Source: MCP 2025-11-25, Lifecycle and Server Features, Tools.
+Source: MCP 2025-11-25, Lifecycle and Server Features, Tools; MCP 2026-07-28, the same.
 """
+
+import asyncio
 
 import msgspec
 from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
+from meshd.gateway.departure import while_connected
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.sessions import Sessions
+from meshd.gateway.under_way import UnderWay
 from meshd.protocol import jsonrpc, versions
-from meshd.protocol.jsonrpc import Message
+from meshd.protocol.envelope import SERVER
+from meshd.protocol.jsonrpc import Message, Named
+from meshd.protocol.members import joined, members
+from meshd.protocol.translation import stateless_result
 from meshd.proxy.http import SESSION
 from meshd.services.grants import SELF
-from meshd.services.management import Management, error_result
+from meshd.services.management import Management, error_result, tool_name
+from meshd.wire.calls.tool import CALL as TOOL_CALL
 from meshd.wire.errors import Denied, NotFound
 from meshd.wire.version import VERSION
 
@@ -24,36 +32,75 @@ INSTRUCTIONS = (
 )
 
 
+INFO = {"name": "meshctl", "title": "meshctl", "version": VERSION}
+CAPABILITIES: dict[str, object] = {"tools": {}}
+DISCOVERY_TTL = 3_600_000
+"""Milliseconds for which what is said of meshctl itself may be kept, by anybody."""
+LONG = tool_name(TOOL_CALL)
+"""The tool that calls other servers' tools."""
+LIST_TTL = 60_000
+"""Milliseconds for which a list of tools may be kept, by its own caller alone."""
+
+
 class SelfServing:
     """Answers exchanges from the call table. Nothing here says anything by itself.
 
-    A call is not cancelled half-way: it takes effect whole or not at all.
+    A call is not cancelled half-way: it takes effect whole or not at all. Only a call of another
+    server's tool is, since that may take long.
     """
 
     def __init__(self, sessions: Sessions, management: Management) -> None:
         self._sessions = sessions
         self._management = management
+        self._under_way = UnderWay()
 
     async def answer(self, exchange: Exchange) -> web.StreamResponse:
         """Answer one message."""
         message = exchange.message
         if not message.is_request:
+            if message.method == "notifications/cancelled":
+                self._under_way.cancel(exchange)
             return answers.accepted()
+        stateless = exchange.envelope is not None
+        whole = answers.stateless if stateless else answers.message
         try:
-            match message.method:
-                case "initialize":
-                    return self._initialize(exchange)
-                case "ping":
-                    return _success(message, b"{}")
-                case "tools/list":
-                    return _success(message, self._list(exchange))
-                case "tools/call":
-                    return _success(message, await self._call(exchange))
-                case other:
-                    raise _no_method(other)
+            if not stateless and message.method == "initialize":
+                return self._initialize(exchange)
+            result = await (self._stateless if stateless else self._handshake)(exchange)
         except jsonrpc.BadMessage as error:
             refusal = jsonrpc.error_object(error.code, str(error))
-            return answers.message(jsonrpc.failure(bytes(message.id), refusal))
+            return whole(jsonrpc.failure(bytes(message.id), refusal))
+        if result is None:
+            return answers.accepted()  # withdrawn: the client expects no answer any more
+        return whole(jsonrpc.success(bytes(message.id), result))
+
+    async def _handshake(self, exchange: Exchange) -> bytes | None:
+        match exchange.message.method:
+            case "ping":
+                return b"{}"
+            case "tools/list":
+                return self._list(exchange)
+            case "tools/call":
+                return await self._call(exchange)
+            case other:
+                raise _no_method(other)
+
+    async def _stateless(self, exchange: Exchange) -> bytes | None:
+        match exchange.message.method:
+            case "server/discover":
+                return msgspec.json.encode({
+                    "resultType": "complete", "supportedVersions": versions.STATELESS,
+                    "capabilities": CAPABILITIES, "instructions": INSTRUCTIONS,
+                    "ttlMs": DISCOVERY_TTL, "cacheScope": "public", "_meta": {SERVER: INFO},
+                })  # fmt: skip
+            case "tools/list":
+                kept = {"resultType": "complete", "ttlMs": LIST_TTL, "cacheScope": "private"}
+                return joined({**members(self._list(exchange)), **kept})
+            case "tools/call":
+                result = await self._call(exchange)
+                return result and stateless_result("tools/call", result)
+            case other:
+                raise _no_method(other)
 
     def _initialize(self, exchange: Exchange) -> web.Response:
         asked = _members(exchange.message).get("protocolVersion", Raw(b"null"))
@@ -63,8 +110,8 @@ class SelfServing:
             version = versions.negotiate(None)
         result = {
             "protocolVersion": version,
-            "capabilities": {"tools": {}},
-            "serverInfo": {"name": "meshctl", "title": "meshctl", "version": VERSION},
+            "capabilities": CAPABILITIES,
+            "serverInfo": INFO,
             "instructions": INSTRUCTIONS,
         }
         body = jsonrpc.success(bytes(exchange.message.id), msgspec.json.encode(result))
@@ -81,13 +128,27 @@ class SelfServing:
             raise jsonrpc.BadMessage(jsonrpc.INVALID_PARAMS, "there is no such cursor")
         return b'{"tools":[%b]}' % b",".join(self._management.entries(exchange.who))
 
-    async def _call(self, exchange: Exchange) -> bytes:
-        """The result, also of what was refused.
+    async def _call(self, exchange: Exchange) -> bytes | None:
+        """The result, also of what was refused; None for what its client withdrew.
 
         Raises:
             BadMessage: there is no such tool.
         """
         wanted = jsonrpc.named(exchange.message.params)
+        work = self._called(exchange, wanted)
+        if wanted.name != LONG:
+            return await work
+        if exchange.envelope is not None:
+            return await while_connected(exchange.request, work)
+        with self._under_way.one(exchange) as mine:
+            try:
+                return await work
+            except asyncio.CancelledError:
+                if not mine.withdrawn:
+                    raise
+                return None
+
+    async def _called(self, exchange: Exchange, wanted: Named) -> bytes:
         try:
             answer = await self._management.call(
                 exchange.who, wanted.name, bytes(wanted.arguments) or b"{}",
@@ -104,10 +165,6 @@ class SelfServing:
 def _no_method(method: str) -> jsonrpc.BadMessage:
     shown = ascii(method[:80])[1:-1]
     return jsonrpc.BadMessage(jsonrpc.METHOD_NOT_FOUND, f'"{SELF}" has no method {shown}')
-
-
-def _success(message: Message, result: bytes) -> web.Response:
-    return answers.message(jsonrpc.success(bytes(message.id), result))
 
 
 def _members(message: Message) -> dict[str, Raw]:

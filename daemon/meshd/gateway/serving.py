@@ -7,16 +7,17 @@ asker, and what a stateless upstream asks in the middle of one is put to that as
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
 
 from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
+from meshd.gateway.asking import asked
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.hearing import relay
-from meshd.gateway.lists import filtered, needs_filter, shaped, stale_tools
-from meshd.gateway.progress import Progress
+from meshd.gateway.hearing import Sink, relay
+from meshd.gateway.lists import shaped
+from meshd.gateway.progress import Progress, Voice
 from meshd.gateway.questions import ROUNDS, Questions
 from meshd.gateway.session_state import MAX_RESOURCES, SessionState, SessionStates
 from meshd.gateway.sessions import Sessions
@@ -33,32 +34,37 @@ from meshd.protocol.subscriptions import (
     unlabelled,
 )
 from meshd.protocol.versions import era_of
-from meshd.proxy.adapter import Adapter, Answer, Asker
+from meshd.proxy.adapter import Answer, Asker
 from meshd.proxy.http import SESSION
-from meshd.services.access import scope_at
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.served_lists import ServedLists
 from meshd.services.tools import Tools
 from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
+from meshd.services.virtual_serving import VirtualTarget
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, UpstreamFailed
 
 SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
 """Methods that set something for a session. A shared handshake server would set it for all."""
-FIRST = frozenset({"initialize", "tools/list"})
-"""What a client asks at its own start, and does not wait for very long."""
 
 
 class SharedServing:
     """Answers exchanges of handshake clients from upstreams that are shared."""
 
     def __init__(
-        self, upstreams: Upstreams, sessions: Sessions, health: Health, tools: Tools
+        self,
+        upstreams: Upstreams,
+        sessions: Sessions,
+        health: Health,
+        tools: Tools,
+        lists: ServedLists,
     ) -> None:
         self._upstreams = upstreams
         self._sessions = sessions
         self._health = health
         self._tools = tools
+        self._lists = lists
         self._under_way = UnderWay()
         self._states = SessionStates()
         self._questions = Questions()
@@ -75,18 +81,17 @@ class SharedServing:
         if message.method == "ping":
             return answers.message(jsonrpc.success(bytes(message.id), b"{}"))
         try:
-            if message.method in FIRST and self._upstreams.asleep(exchange.row):
-                known = self._from_memory(exchange)
-                if known is not None:
-                    self._upstreams.warm(exchange.row, partial(self._relist, exchange.row))
-                    return known
-            adapter = await self._upstreams.adapter(exchange.row)
+            if message.method == "initialize" and self._upstreams.asleep(exchange.row):
+                known = self._upstreams.welcome(exchange.row)
+                if known:  # a cold start may take longer than a client waits at its own start
+                    self._lists.warm(exchange.row)
+                    return self._initialize(exchange, known)
             welcome = await self._upstreams.initialize_result(exchange.row)
             if message.method == "initialize":
                 return self._initialize(exchange, welcome)
             if message.method in SETTINGS:
                 return answers.message(self._set(exchange, welcome))
-            return await self._ask(exchange, adapter, record)
+            return await self._ask(exchange, record)
         except MeshError as error:
             self._failed(exchange, error, record)
             return answers.rpc_failure(error, bytes(message.id))
@@ -106,31 +111,48 @@ class SharedServing:
         Raises:
             UpstreamFailed and the like: the upstream cannot be heard.
         """
-        adapter = await self._upstreams.adapter(row)
-        capabilities = _capabilities(await self._upstreams.initialize_result(row))
-        state = self._states.of(session)
+        await self._upstreams.initialize_result(row)
         answer = web.StreamResponse(headers=answers.SSE_HEADERS)
         await answer.prepare(request)
         await answer.write(sse.COMMENT)
+        with suppress(MeshError):  # the upstream's end is this stream's end
+            await self.follow(answer, row, session, admitted, lambda: request.transport is not None)
+        return answer
+
+    async def follow(
+        self,
+        sink: Sink,
+        row: ConnectionRow,
+        session: Session | None,
+        admitted: Callable[[], bool],
+        present: Callable[[], bool],
+    ) -> None:
+        """Write what changed, until the upstream ends it, or the client is not `present`.
+
+        Raises:
+            UpstreamFailed and the like: the upstream cannot be heard.
+        """
+        adapter = await self._upstreams.adapter(row)
+        capabilities = _capabilities(await self._upstreams.initialize_result(row))
+        state = self._states.of(session)
         again = True
-        while again and request.transport is not None:
+        while again and present():
             state.changed.clear()
             wanted = offered(Filter(set(CHANGES.values()), sorted(state.resources)), capabilities)
             await relay(
-                answer, adapter.listen(wanted.as_members()), admitted, self._shown(row),
+                sink, adapter.listen(wanted.as_members()), admitted, self._shown(row),
                 state.changed,
             )  # fmt: skip
             again = state.changed.is_set() and admitted()
-        return answer
 
     async def takes_over(self, row: ConnectionRow) -> bool:
-        """Whether an HTTP upstream that refused a handshake is of the stateless era."""
+        """Whether an HTTP upstream that refused a handshake has to be asked otherwise."""
         try:
-            welcome = await self._upstreams.initialize_result(row)
+            await self._upstreams.initialize_result(row)
         except MeshError:
             return False
         eras = self._upstreams.eras(row)
-        eras.refuses_handshake = self._is_stateless(welcome)
+        eras.refuses_handshake = not eras.takes_handshake
         return eras.refuses_handshake
 
     def has_taken_over(self, row: ConnectionRow) -> bool:
@@ -150,53 +172,31 @@ class SharedServing:
 
         return shown
 
-    def _from_memory(self, exchange: Exchange) -> web.Response | None:
-        """What needs no child: a cold start may take longer than a client waits at its own start.
-
-        One that fails is not covered up: its error is the answer, as for every other message.
-        """
-        message, row = exchange.message, exchange.row
-        if message.method == "initialize" and (welcome := self._upstreams.welcome(row)):
-            return self._initialize(exchange, welcome)
-        if message.method == "tools/list" and b'"cursor"' not in bytes(message.params):
-            listed = self._tools.known(row)
-            if listed is not None:
-                body = stale_tools(message, row, listed, "starting", now=exchange.watch.at)
-                who = exchange.who
-                if needs_filter(who, message.method, everything=scope_at(who, row.id).all):
-                    body = filtered(who, row, message.method, body)
-                return answers.message(body)
-        return None
-
-    async def _relist(self, row: ConnectionRow) -> None:
-        """Tell open streams when the list that was shown meanwhile turns out to be another now."""
-        before = self._tools.known(row)
-        after = await self._tools.refresh(row)
-        if before is not None and before.raw != after.raw:
-            child = await self._upstreams.stdio(row)
-            child.talk.announce(TOOLS_CHANGED, jsonrpc.notification(TOOLS_CHANGED))
-
     def _initialize(self, exchange: Exchange, welcome: bytes) -> web.Response:
         """The upstream's own answer, with the version this client asked for."""
         params = members(exchange.message.params)
         version = versions.negotiate(text(params.get("protocolVersion")))
         result = members(welcome)
-        if not self._is_stateless(welcome):
+        if not self._keeps_apart(exchange.row, welcome):
             result["capabilities"] = _shareable(_capabilities(welcome))
         result["protocolVersion"] = raw(version)
         body = jsonrpc.success(bytes(exchange.message.id), joined(result))
         client = relayed(bytes(params.get("capabilities", b"")))
-        token = self._sessions.issue(exchange.who, exchange.row, None, version, client.decode())
+        row = exchange.row
+        mode = row.mode if isinstance(row, VirtualTarget) else None
+        token = self._sessions.issue(exchange.who, row, mode, version, client.decode())
         return answers.message(body, {"Content-Type": "application/json", SESSION: token})
 
-    def _is_stateless(self, welcome: bytes) -> bool:
-        return era_of(text(members(welcome).get("protocolVersion")) or "") == "stateless"
+    def _keeps_apart(self, row: ConnectionRow, welcome: bytes) -> bool:
+        """Whether what one client sets there holds for it alone: not at a shared child."""
+        stateless = era_of(text(members(welcome).get("protocolVersion")) or "") == "stateless"
+        return stateless or row.transport == "http"
 
     def _set(self, exchange: Exchange, welcome: bytes) -> bytes:
         """The answer to a request that sets something for this session."""
         message = exchange.message
         ident, params = bytes(message.id), members(message.params)
-        if not self._is_stateless(welcome) or exchange.session is None:
+        if not self._keeps_apart(exchange.row, welcome) or exchange.session is None:
             refusal = f"{message.method} is not offered: the server is shared"
             code = jsonrpc.METHOD_NOT_FOUND
             return jsonrpc.failure(ident, jsonrpc.error_object(code, refusal))
@@ -205,14 +205,12 @@ class SharedServing:
             return jsonrpc.success(ident, b"{}")
         return jsonrpc.failure(ident, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, wrong))
 
-    async def _ask(
-        self, exchange: Exchange, adapter: Adapter, record: Record
-    ) -> web.StreamResponse:
+    async def _ask(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         message = exchange.message
-        progress = Progress(exchange.request)
+        progress = exchange.voice or Progress(exchange.request)
         with self._under_way.one(exchange) as mine:
             try:
-                answer = await self._rounds(exchange, adapter, progress)
+                answer = await self._rounds(exchange, progress)
             except asyncio.CancelledError:
                 exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
                 record(exchange, None, "cancelled by the client")
@@ -225,7 +223,7 @@ class SharedServing:
             else:
                 exchange.watch.upstream = time.perf_counter()
                 self._health.reached(exchange.row)
-                body = await shaped(exchange, self._tools, _body(exchange, answer))
+                body = shaped(exchange, _body(exchange, answer))
                 record(exchange, body, None)
                 ended = await progress.end(body)
                 exchange.watch.answered = time.perf_counter()
@@ -233,12 +231,14 @@ class SharedServing:
             finally:
                 await progress.stop()
 
-    async def _rounds(self, exchange: Exchange, adapter: Adapter, progress: Progress) -> Answer:
+    async def _rounds(self, exchange: Exchange, progress: Voice) -> Answer:
         """Ask the upstream, and its client what the upstream asks, until there is an answer."""
-        method, params = exchange.message.method, bare(bytes(exchange.message.params))
+        params = bare(bytes(exchange.message.params))
         asker = self._asker(exchange)
         for _ in range(ROUNDS):
-            answer = await adapter.ask(method, params, asker, progress.hear)
+            answer = await asked(
+                self._upstreams, self._tools, exchange, params, asker, progress.hear
+            )
             needed = _needed(answer.reply)
             if needed is None:
                 return answer

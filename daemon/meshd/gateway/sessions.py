@@ -23,7 +23,7 @@ class Sessions:
         self._clock = clock
         self._ended: OrderedDict[bytes, int] = OrderedDict()
         self._opened: dict[str, Session] = {}
-        self.count_ended = 0
+        self.count_opened = self.count_ended = 0
 
     def issue(
         self,
@@ -32,8 +32,10 @@ class Sessions:
         upstream: str | None,
         version: str,
         client: str = "",
+        declared: str = "",
     ) -> str:
-        """A token for a new session; `client` is there for one that ends here."""
+        """A token for a new session; `client` is there for one that ends here, else `declared`."""
+        self.count_opened += 1
         return self._sealer.seal(
             Session(
                 principal=who.id,
@@ -43,6 +45,7 @@ class Sessions:
                 daemon=self._daemon,
                 expires=self._clock.now() // MICROSECONDS + LIFETIME,
                 client=client,
+                declared=declared,
             )
         )
 

@@ -16,6 +16,7 @@ from meshd.gateway.answers import gone, rpc_error
 from meshd.gateway.bearer import CHALLENGE
 from meshd.gateway.gate import Gate
 from meshd.gateway.inside import Inside
+from meshd.gateway.metrics_page import MetricsPage
 from meshd.gateway.plain import is_plain
 from meshd.services.failures import failure
 from meshd.wire.errors import (
@@ -33,12 +34,16 @@ TRIES = 100
 
 
 class TcpSite:
-    """Serves clients over TCP. Only `/health` and `/ready` answer without key or signature."""
+    """Serves clients over TCP. Only `/health` and `/ready` answer without key or signature.
 
-    def __init__(self, inside: Inside, clock: Clock, peers: Peers) -> None:
+    `/metrics` does where the settings say so.
+    """
+
+    def __init__(self, inside: Inside, metrics: MetricsPage, clock: Clock, peers: Peers) -> None:
         self._inside = inside
+        self._metrics = metrics
         self._gate: Gate | None = None
-        self._server = HttpServer(self._handle, clock, peers=peers)
+        self.server = HttpServer(self._handle, clock, peers=peers)
 
     def lead_to(self, inside: Inside) -> None:
         """From now on, what passes the gate comes there."""
@@ -49,12 +54,12 @@ class TcpSite:
     ) -> None:
         """Serve on a bound socket."""
         self._gate = gate
-        await self._server.open(listener, tls)
+        await self.server.open(listener, tls)
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Stop listening; calls under way get their time, open streams end at once."""
         self._inside.end_streams()
-        await self._server.close(hurry)
+        await self.server.close(hurry)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
@@ -87,7 +92,9 @@ class TcpSite:
             if path == "/ready":
                 await self._inside.check_ready()
             return json_answer({"status": "ok"})
-        return await self._inside.answer(request, started, self._server.trust)
+        if self._metrics.serves(path):
+            return await self._metrics.answer(request, self.server.trust)
+        return await self._inside.answer(request, started, self.server.trust)
 
 
 def bind(host: str, port: int | None, remembered: int | None) -> socket.socket:

@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
+from meshd.gateway.asking import asked
 from meshd.gateway.departure import while_connected
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import relay
@@ -23,7 +24,7 @@ from meshd.gateway.request_state import RequestStates
 from meshd.gateway.streams import OpenStreams
 from meshd.protocol import header_values, jsonrpc, sse, translation
 from meshd.protocol.envelope import HEADER_MISMATCH, Envelope, Refused, enveloped, headers_for
-from meshd.protocol.members import joined, members
+from meshd.protocol.members import joined, members, text
 from meshd.protocol.subscriptions import labelled, read_filter
 from meshd.protocol.translation import CACHEABLE
 from meshd.protocol.versions import LATEST_STATELESS
@@ -33,6 +34,7 @@ from meshd.services.access import decide
 from meshd.services.health import Health
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
+from meshd.services.virtual_rows import VIRTUAL
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 Admitted = Callable[[Exchange], bool]
@@ -90,7 +92,12 @@ class Stateless:
         envelope = self._states.opened(exchange, envelope)
         exchange.finish = partial(_finished, exchange, self._states)
         eras = self._upstreams.eras(exchange.row) if exchange.row.transport == "http" else None
-        if eras is not None and isinstance(found := await eras.adapter(), StatelessHttp):
+        found = (
+            await self._upstreams.recovered(exchange.row, eras.adapter, repeatable=True)
+            if eras
+            else None
+        )
+        if eras is not None and isinstance(found, StatelessHttp):
             try:
                 return await self._pass(exchange, envelope, record)
             except OtherEra:
@@ -116,21 +123,20 @@ class Stateless:
     async def _translate(
         self, exchange: Exchange, envelope: Envelope, record: Record
     ) -> web.StreamResponse:
-        adapter = await self._upstreams.adapter(exchange.row)
         progress = Progress(exchange.request, answers.stateless)
         asker = Asker(exchange.who.id, envelope.capabilities, envelope.log_level)
         try:
-            answer = await adapter.ask(
-                exchange.message.method, envelope.params, asker, progress.hear
+            answer = await asked(
+                self._upstreams, self._tools, exchange, envelope.params, asker, progress.hear
             )
             exchange.watch.upstream = time.perf_counter()
             self._health.reached(exchange.row)
-            body = await shaped(exchange, self._tools, _body(exchange, answer))
+            body = shaped(exchange, _body(exchange, answer))
             record(exchange, body, None)
         except MeshError as error:
             self._failed(exchange, error, record)
             body = answers.failed(error, bytes(exchange.message.id))
-        except asyncio.CancelledError:
+        except BaseException:
             await progress.stop()
             raise
         ended = await progress.end(body)
@@ -143,10 +149,11 @@ class Stateless:
         """The stream of a subscription; its messages bear this request's id."""
         who, row, ident = exchange.who, exchange.row, bytes(exchange.message.id)
         wanted = read_filter(members(envelope.params.get("notifications", b"")))
-        wanted.resources = [
-            uri for uri in wanted.resources
-            if decide(who, row.id, "resource", uri, reads_only=lambda: False)
-        ]  # fmt: skip
+        if row.transport != VIRTUAL:  # which decides about each by itself
+            wanted.resources = [
+                uri for uri in wanted.resources
+                if decide(who, row.id, "resource", uri, reads_only=lambda: False)
+            ]  # fmt: skip
         with self.streams.one(who.id):
             adapter = await self._upstreams.adapter(row)
             source = adapter.listen(wanted.as_members())
@@ -176,7 +183,7 @@ class Stateless:
             Refused: one does not.
             BadMessage: a member on the way to an argument is repeated.
         """
-        if self._tools.known(exchange.row) is None:
+        if exchange.row.transport != VIRTUAL and self._tools.known(exchange.row) is None:
             await self._tools.refresh(exchange.row)
         found = exchange.request.headers
         wrong = header_values.disagreement(
@@ -189,7 +196,10 @@ class Stateless:
     def _marks(self, exchange: Exchange) -> "tuple[header_values.Marked, ...]":
         if exchange.wanted is None or exchange.wanted.kind != "tool":
             return ()
-        schema = self._tools.schema(exchange.row, exchange.wanted.name)
+        if exchange.row.transport == VIRTUAL:
+            schema = _schema_shown(exchange)
+        else:
+            schema = self._tools.schema(exchange.row, exchange.wanted.name)
         return tuple(header_values.marked(schema))
 
     def _failed(self, exchange: Exchange, error: MeshError, record: Record) -> None:
@@ -197,6 +207,15 @@ class Stateless:
         if isinstance(error, UpstreamFailed | UpstreamTimeout | NeedsLogin):
             self._health.failed(exchange.row, error)
         record(exchange, None, error.message)
+
+
+def _schema_shown(exchange: Exchange) -> bytes:
+    """Of a tool that is called by its own name, as the virtual MCP lists it."""
+    named = text(exchange.envelope.params.get("name")) if exchange.envelope else None
+    reached = exchange.reached
+    if reached is None or reached.exposed.name != named:
+        return b""
+    return bytes(reached.exposed.entry.get("inputSchema", b""))
 
 
 def _body(exchange: Exchange, answer: Answer) -> bytes:

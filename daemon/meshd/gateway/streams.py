@@ -18,6 +18,9 @@ class OpenStreams:
         self._tasks: dict[str, set[asyncio.Task[object]]] = {}
         self._ended = False
 
+    def __len__(self) -> int:
+        return sum(map(len, self._tasks.values()))
+
     @contextmanager
     def one(self, holder: str) -> Iterator[None]:
         """The current task serves a stream of `holder`'s.

@@ -52,6 +52,16 @@ def data_of(event: bytes) -> bytes:
     return b"\n".join(lines)
 
 
+def name_of(event: bytes) -> str:
+    """The event's name; `message` where it has none."""
+    name = b""
+    for line in event.splitlines():
+        field, _, value = line.partition(b":")
+        if field == b"event":
+            name = value.removeprefix(b" ")
+    return name.decode(errors="replace") or "message"
+
+
 def with_data(event: bytes, data: bytes) -> bytes:
     """The same event (id, event name, retry kept) with other JSON for its data, closed."""
     kept = [line for line in event.splitlines() if line.partition(b":")[0] != b"data"]

@@ -1,6 +1,7 @@
 """When a server that failed may be started again."""
 
 from collections.abc import Callable
+from math import ceil
 
 from meshd.wire.errors import MeshError, UpstreamFailed
 
@@ -39,6 +40,11 @@ class Backoff:
         self._error = error
 
     @property
+    def left(self) -> float:
+        """Seconds until the next try."""
+        return max(0.0, self._until - self._clock())
+
+    @property
     def waits(self) -> bool:
         """Whether `check` would raise."""
         return self._error is not None and self._until > self._clock()
@@ -49,8 +55,10 @@ class Backoff:
         Raises:
             UpstreamFailed: not yet; the remembered error, and when the next try is.
         """
-        left = self._until - self._clock()
+        left = self.left
         if self._error is None or left <= 0:
             return
-        facts = self._error.facts | {"next try": f"in {left:.1f} s"}
+        facts = self._error.facts | {
+            "next try": f"in {left:.1f} s", "retry_after_s": str(ceil(left)),
+        }  # fmt: skip
         raise UpstreamFailed(self._error.message, next=self._error.next, facts=facts)

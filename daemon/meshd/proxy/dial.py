@@ -57,6 +57,10 @@ class Dialer:
         self._addresses: list[str] = []
         self._stale_at = 0.0
 
+    def forget(self) -> None:
+        """Look the name up anew: it may have moved."""
+        self._stale_at = 0.0
+
     async def connect(self, protocol: Callable[[], P]) -> P:
         """A connection to the first address that takes one; all share the time there is.
 
@@ -80,7 +84,7 @@ class Dialer:
                 failure = error
             else:
                 return made
-        self._stale_at = 0.0  # the name may have moved
+        self.forget()
         raise failure
 
     async def _resolved(self, loop: asyncio.AbstractEventLoop) -> list[str]:
@@ -100,7 +104,7 @@ def transport_failed(error: OSError, where: str) -> MeshError:
     """The typed error for a connection that could not be made. `where` is what may be shown."""
     if isinstance(error, TimeoutError):
         return UpstreamTimeout(f"{where} could not be reached in time")
-    return UpstreamFailed(f"{where} cannot be reached: {_reason(error)[:200]}")
+    return UpstreamFailed.gone(f"{where} cannot be reached: {_reason(error)[:200]}", sent=False)
 
 
 def _reason(error: OSError) -> str:

@@ -23,7 +23,8 @@ from meshd.proxy.http import HttpUpstream
 from meshd.proxy.http_handshake import HandshakeHttp
 from meshd.proxy.http_session import CALL_DEADLINE, HttpSession
 from meshd.proxy.http_stateless import NotStateless, ParamHeaders, StatelessHttp, discovered
-from meshd.wire.errors import UpstreamFailed, UpstreamTimeout
+from meshd.proxy.sse_session import SseSession
+from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 PROBE = 5.0
 """Seconds for the answer to `server/discover`."""
@@ -38,20 +39,26 @@ class HttpEras:
         self._upstream = upstream
         self._shown = shown
         self._param_headers = param_headers
-        self._own = HttpSession(upstream, shown)
         self._tasks = TaskGroup(f"upstream {shown}")
-        self._handshake = HandshakeHttp(upstream, shown, self._own, self._tasks)
+        self._handshake = HandshakeHttp(partial(HttpSession, upstream, shown), self._tasks)
+        self._before = HandshakeHttp(partial(SseSession, upstream, shown, self._tasks), self._tasks)
+        """Over the transport of the first revision."""
         self._tokens = itertools.count(1)
         self._finding = asyncio.Lock()
         self._found: StatelessHttp | HandshakeHttp | None = None
         self._welcome = b""
         self.refuses_handshake = False
-        """Whether it told a client of the handshake era that it speaks the other one alone."""
+        """Whether clients of the handshake era cannot be passed on: it speaks only otherwise."""
 
     @property
     def welcome(self) -> bytes:
         """What it said of itself, as an `initialize` result; empty until it was asked."""
         return self._welcome
+
+    @property
+    def takes_handshake(self) -> bool:
+        """Whether it was found to speak the handshake era over Streamable HTTP."""
+        return self._found is self._handshake
 
     async def adapter(self) -> StatelessHttp | HandshakeHttp:
         """The way to ask it.
@@ -95,7 +102,7 @@ class HttpEras:
                 found = await self.adapter()
                 if isinstance(found, HandshakeHttp):
                     with self._doubting(found):
-                        return await self._own.request(
+                        return await found.own.request(
                             method, params, deadline=deadline, attend=partial(_attend, told)
                         )
                 return (await self.ask(method, bare(params), OURS, told)).reply
@@ -126,8 +133,9 @@ class HttpEras:
 
     async def close(self) -> None:
         """End what is under way, and the sessions at the upstream, if it will hear it."""
+        await self._upstream.circuit.close()
         await self._handshake.close()
-        await self._own.close()
+        await self._before.close()
         await self._tasks.stop()
 
     async def _ask(
@@ -153,16 +161,31 @@ class HttpEras:
             raise
 
     async def _find(self) -> StatelessHttp | HandshakeHttp:
+        if self._upstream.path.endswith("/sse") and await self._is_before():
+            return self._before
         try:
             async with asyncio.timeout(PROBE):
                 said = await discovered(self._upstream, self._shown)
         except (TimeoutError, UpstreamTimeout):
             said = None
         if said is None:
-            self._welcome = await self._own.open()
+            try:
+                self._welcome = await self._handshake.own.open()
+            except UpstreamFailed as error:
+                if isinstance(error, NeedsLogin) or not await self._is_before():
+                    raise
+                return self._before
             return self._handshake
         self._welcome = translation.welcome(said, LATEST_STATELESS)
         return StatelessHttp(self._upstream, self._shown, said, self._param_headers)
+
+    async def _is_before(self) -> bool:
+        """Whether it is a server of HTTP+SSE (2025-11-25, Transports, backward compatibility)."""
+        try:
+            self._welcome = await self._before.own.open()
+        except (UpstreamFailed, UpstreamTimeout):
+            return False
+        return True
 
 
 async def _attend(hear: Hear, message: Message, raw: bytes) -> bool:

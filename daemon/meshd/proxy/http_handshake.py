@@ -6,7 +6,7 @@ sessions that differ: one for each principal and what it declared. Nobody's answ
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 
 import msgspec
@@ -20,8 +20,7 @@ from meshd.protocol.members import UNREADABLE, joined, members, text
 from meshd.protocol.subscriptions import CHANGES, Filter, acknowledgement, offered, read_filter
 from meshd.protocol.translation import URL_NEEDED, code_of, discovery
 from meshd.proxy.adapter import Asker, Hear
-from meshd.proxy.http import HttpUpstream
-from meshd.proxy.http_session import HttpSession
+from meshd.proxy.http_session import HandshakeSession
 from meshd.proxy.parked import Call, Parking
 from meshd.wire.errors import MeshError
 
@@ -33,22 +32,24 @@ MAX_SESSIONS = 256
 _EXPIRED = "what the server asked was not answered in time; the request has to begin anew"
 
 
-class HandshakeHttp:
-    """Asks one upstream. `own` is the daemon's own session with it."""
+Begin = Callable[[bytes], HandshakeSession]
+"""Makes a session that declares these capabilities."""
 
-    def __init__(
-        self, upstream: HttpUpstream, shown: str, own: HttpSession, tasks: TaskGroup
-    ) -> None:
-        self._upstream = upstream
-        self._shown = shown
-        self._own = own
+
+class HandshakeHttp:
+    """Asks one upstream, over sessions that `begin` makes."""
+
+    def __init__(self, begin: Begin, tasks: TaskGroup) -> None:
+        self.own = begin(b"{}")
+        """The daemon's own session."""
+        self._begin = begin
         self._tasks = tasks
-        self._sessions: OrderedDict[Asker, HttpSession] = OrderedDict()
+        self._sessions: OrderedDict[Asker, HandshakeSession] = OrderedDict()
         self._parking = Parking(tasks)
 
     async def discover(self) -> bytes:
         """Made of its answer to `initialize`."""
-        return discovery(await self._own.open())
+        return discovery(await self.own.open())
 
     async def ask(self, method: str, params: Mapping[str, Raw], asker: Asker, hear: Hear) -> Reply:
         """One request, or the answers to what the server asked in one. Raises as `Adapter.ask`."""
@@ -74,7 +75,7 @@ class HandshakeHttp:
 
         Raises as `Adapter.listen`.
         """
-        session = HttpSession(self._upstream, self._shown)
+        session = self._begin(b"{}")
         try:
             said = members(await session.open())
             honoured = offered(read_filter(wanted), said.get("capabilities", Raw(b"{}")))
@@ -92,16 +93,14 @@ class HandshakeHttp:
 
     async def close(self) -> None:
         """End the sessions."""
-        sessions = tuple(self._sessions.values())
+        sessions = (self.own, *self._sessions.values())
         self._sessions.clear()
         await asyncio.gather(*(session.close() for session in sessions))
 
-    async def _session(self, asker: Asker) -> HttpSession:
+    async def _session(self, asker: Asker) -> HandshakeSession:
         session = self._sessions.get(asker)
         if session is None:
-            session = self._sessions[asker] = HttpSession(
-                self._upstream, self._shown, asker.capabilities
-            )
+            session = self._sessions[asker] = self._begin(asker.capabilities)
             if len(self._sessions) > MAX_SESSIONS:
                 _, oldest = self._sessions.popitem(last=False)
                 self._tasks.start("part", oldest.close())

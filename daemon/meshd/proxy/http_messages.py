@@ -1,6 +1,7 @@
 """The JSON-RPC messages of one HTTP answer, whether it is JSON or an event stream."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import msgspec
 
@@ -19,17 +20,24 @@ async def messages(response: Response, shown: str) -> AsyncGenerator[tuple[Messa
         UpstreamFailed, UpstreamTimeout: it breaks off, or what comes is no JSON-RPC.
     """
     if response.content_type != EVENT_STREAM:
-        yield _read(await response.read(MAX_BODY), shown)
+        yield read(await response.read(MAX_BODY), shown)
         return
+    async with aclosing(events(response, shown)) as found:
+        async for event in found:
+            if data := sse.data_of(event):
+                yield read(data, shown)
+
+
+async def events(response: Response, shown: str) -> AsyncGenerator[bytes, None]:
+    """Each event of a stream, as it comes. Raises as `messages`."""
     splitter = sse.Splitter()
     async for chunk in response.chunks():
         try:
-            events = splitter.feed(chunk)
+            whole = splitter.feed(chunk)
         except sse.EventTooLarge:
             raise UpstreamFailed(f"{shown} sent an event that is too large") from None
-        for event in events:
-            if data := sse.data_of(event):
-                yield _read(data, shown)
+        for event in whole:
+            yield event
 
 
 def reply_of(message: Message) -> Reply:
@@ -46,7 +54,8 @@ def sentence_of(error: bytes | None) -> str:
         return "no reason given"
 
 
-def _read(data: bytes, shown: str) -> tuple[Message, bytes]:
+def read(data: bytes, shown: str) -> tuple[Message, bytes]:
+    """One message, read and raw. Raises as `messages`."""
     try:
         return jsonrpc.parse(data), data
     except jsonrpc.BadMessage as error:

@@ -1,12 +1,14 @@
 """The connections to all HTTP upstreams: kept while they rest, bounded, and watched for silence."""
 
 import asyncio
+import time
 from typing import Self
 
 from meshd.proxy.dial import Dialer, Resolve, Trust, transport_failed
 from meshd.proxy.http_head import Place
 from meshd.proxy.http_response import Response
 from meshd.proxy.http_wire import Wire
+from meshd.proxy.wake import WakeWatch
 from meshd.wire.errors import Unavailable
 
 CONNECT_TIMEOUT = 30.0
@@ -37,6 +39,7 @@ class Origin:
             UpstreamTimeout: it cannot be reached, or did not answer, in time.
             Unavailable: it has too many connections already.
         """
+        self._pool.look_for_sleep()
         while self._resting:
             wire = self._resting.pop()
             if wire.is_usable():
@@ -54,6 +57,12 @@ class Origin:
         if wire in self._resting:
             self._resting.remove(wire)
         self._pool.lost()
+
+    def drop_resting(self) -> None:
+        """Close what rests, and look the name up anew."""
+        for wire in tuple(self._resting):
+            wire.abort()
+        self._dialer.forget()
 
     async def _connect(self, shown: str) -> Wire:
         if len(self.open) + self._dialing >= self._bound:
@@ -85,8 +94,10 @@ class HttpPool:
         connect_patience: float = CONNECT_TIMEOUT,
         keep: float = KEEP,
         bound: int = MAX_OPEN,
+        wake: WakeWatch | None = None,
     ) -> None:
         """Take seconds: `patience` with a silent upstream, `keep` for connections at rest."""
+        self._wake = wake or WakeWatch(time.monotonic, time.time)
         self._resolve = resolve
         self._trust = trust
         self._patience = patience
@@ -104,6 +115,12 @@ class HttpPool:
             dialer = Dialer(place, self._resolve, self._trust, self._connect_patience)
             known = self._origins[place] = Origin(self, dialer, self._bound)
         return known
+
+    def look_for_sleep(self) -> None:
+        """After the machine slept, the other ends of resting connections are gone unnoticed."""
+        if self._wake.woke():
+            for origin in self._origins.values():
+                origin.drop_resting()
 
     def opened(self, wire: Wire) -> None:
         """A connection has opened; from now on it is looked at.

@@ -16,6 +16,9 @@ class Source(Protocol):
     def resume(self) -> None:
         """Read on: what was buffered has been taken."""
 
+    def renew(self) -> None:
+        """Count the silence from now on."""
+
     def abort(self) -> None:
         """Close at once."""
 
@@ -114,6 +117,11 @@ class Response:
                 raise StopAsyncIteration
             await self.more()
         return self._take()
+
+    def renew(self) -> None:
+        """Something is owed from now on: silence before does not count."""
+        if self._source is not None:
+            self._source.renew()
 
     def release(self) -> None:
         """Let go. A connection whose answer has not come whole cannot serve again: it closes."""

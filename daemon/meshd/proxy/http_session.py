@@ -9,6 +9,7 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw
@@ -44,16 +45,76 @@ class _Opened:
 _NONE_YET = _Opened(None, None, b"")
 
 
+class HandshakeSession(Protocol):
+    """A session of the handshake era, over whichever HTTP transport."""
+
+    async def open(self) -> bytes:
+        """The raw result of `initialize`, asked for if there is no session yet."""
+
+    async def request(
+        self,
+        method: str,
+        params: bytes = b"",
+        *,
+        deadline: float = CALL_DEADLINE,
+        attend: Attend | None = None,
+    ) -> Reply:
+        """Ask and wait for the answer, at most `deadline` seconds; see `HttpSession`."""
+
+    async def tell(self, message: bytes) -> None:
+        """Send a notification, or an answer to what the upstream asked."""
+
+    def heard(self) -> AsyncGenerator[tuple[Message, bytes], None]:
+        """What the upstream says by itself, until it ends the stream."""
+
+    async def close(self) -> None:
+        """End the session."""
+
+
+def introducing(capabilities: bytes, version: str = versions.LATEST_HANDSHAKE) -> bytes:
+    """The params of an `initialize` of ours. `capabilities` is JSON."""
+    return msgspec.json.encode(
+        {
+            "protocolVersion": version,
+            "capabilities": Raw(capabilities),
+            "clientInfo": OURSELVES,
+        }
+    )
+
+
+def agreed(reply: Reply, shown: str) -> str:
+    """The version that an answer to `initialize` agrees to.
+
+    Raises:
+        UpstreamFailed: it refuses, or speaks none that is known.
+    """
+    if reply.result is None:
+        raise UpstreamFailed(f"{shown} refused to initialize: {sentence_of(reply.error)}")
+    try:
+        version = str(msgspec.json.decode(reply.result)["protocolVersion"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        raise UpstreamFailed(f"{shown} answered initialize without a version") from None
+    if version not in versions.HANDSHAKE:
+        raise UpstreamFailed(f"{shown} speaks {version[:20]!r}, which is not known")
+    return version
+
+
 class HttpSession:
     """Initializes on first use, again when the upstream forgot the session, and asks.
 
-    `capabilities` are those that it declares, as JSON.
+    `capabilities` are those that it declares, as JSON; `version` is what it offers to speak.
     """
 
-    def __init__(self, upstream: HttpUpstream, shown: str, capabilities: bytes = b"{}") -> None:
+    def __init__(
+        self,
+        upstream: HttpUpstream,
+        shown: str,
+        capabilities: bytes = b"{}",
+        version: str = versions.LATEST_HANDSHAKE,
+    ) -> None:
         self._upstream = upstream
         self._shown = shown
-        self._capabilities = capabilities
+        self._introduction = introducing(capabilities, version)
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = _NONE_YET
@@ -65,6 +126,10 @@ class HttpSession:
             UpstreamFailed, NeedsLogin, UpstreamTimeout: as `request`.
         """
         return (await self._present()).said
+
+    async def begin(self) -> str | None:
+        """Open it; the upstream's name for it, where it has one. Raises as `request`."""
+        return (await self._present()).session
 
     async def request(
         self,
@@ -132,25 +197,8 @@ class HttpSession:
             return self._opened
 
     async def _initialize(self) -> _Opened:
-        params = msgspec.json.encode(
-            {
-                "protocolVersion": versions.LATEST_HANDSHAKE,
-                "capabilities": Raw(self._capabilities),
-                "clientInfo": OURSELVES,
-            }
-        )
-        reply, session = await self._ask("initialize", params, _NONE_YET, None)
-        if reply.result is None:
-            why = sentence_of(reply.error)
-            raise UpstreamFailed(f"{self._shown} refused to initialize: {why}")
-        try:
-            result = msgspec.json.decode(reply.result)
-            version = str(result["protocolVersion"])
-        except (msgspec.DecodeError, KeyError, TypeError):
-            raise UpstreamFailed(f"{self._shown} answered initialize without a version") from None
-        if version not in versions.HANDSHAKE:
-            raise UpstreamFailed(f"{self._shown} speaks {version[:20]!r}, which is not known")
-        opened = _Opened(session, version, reply.result)
+        reply, session = await self._ask("initialize", self._introduction, _NONE_YET, None)
+        opened = _Opened(session, agreed(reply, self._shown), reply.result or b"")
         await self._tell(jsonrpc.notification("notifications/initialized"), opened)
         return opened
 
@@ -192,7 +240,7 @@ class HttpSession:
                     if message.is_request and not dealt:
                         await self._decline(message, asking)
             if response.content_type == EVENT_STREAM:
-                raise UpstreamFailed(f"{self._shown} closed the stream without an answer")
+                raise UpstreamFailed.gone(f"{self._shown} closed the stream without an answer")
             raise UpstreamFailed(f"{self._shown} answered something else than was asked")
         finally:
             response.release()

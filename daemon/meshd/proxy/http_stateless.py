@@ -111,7 +111,7 @@ class StatelessHttp:
                     return reply_of(message)
                 if message.method and not message.is_request:
                     hear(raw)
-        raise UpstreamFailed(f"{self._shown} ended without an answer")
+        raise UpstreamFailed.gone(f"{self._shown} ended without an answer")
 
     def _check(self, response: Response) -> None:
         status = response.status

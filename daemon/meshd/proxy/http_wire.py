@@ -79,7 +79,8 @@ class Wire(asyncio.Protocol):
             while not response.status:
                 await response.more()
         except BaseException:
-            self.abort()
+            if self._response is response:  # else it came whole, and another may be asking here
+                self.abort()
             raise
         return response
 
@@ -108,6 +109,10 @@ class Wire(asyncio.Protocol):
             self._paused = False
             self.heard = self._now()
             self._transport.resume_reading()
+
+    def renew(self) -> None:
+        """Count the silence from now on."""
+        self.heard = self._now()
 
     def abort(self) -> None:
         """Close at once; what is under way fails."""
@@ -170,7 +175,8 @@ class Wire(asyncio.Protocol):
             self._fail(
                 f"closed the connection in the middle of an answer{why}"
                 if response.status
-                else f"cannot be reached: it closed the connection before it answered{why}"
+                else f"cannot be reached: it closed the connection before it answered{why}",
+                lost=True,
             )
 
     def _settle(self, response: Response) -> None:
@@ -188,10 +194,11 @@ class Wire(asyncio.Protocol):
         self._fail(f"sent what is no HTTP answer: {why}")
         self._transport.abort()
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str, *, lost: bool = False) -> None:
         response, self._response = self._response, None
         if response is not None:
-            response.fail(UpstreamFailed(f"{self._shown} {what}"))
+            kind = UpstreamFailed.gone if lost else UpstreamFailed
+            response.fail(kind(f"{self._shown} {what}"))
 
     # What follows is called by the parser.
 

@@ -189,4 +189,4 @@ class StdioUpstream:
         facts = self.child.facts()
         if skipped := self.talk.first_skipped:
             facts["stdout"] = visible(self.child.stderr.mask(skipped.decode(errors="replace")))
-        return UpstreamFailed(f'"{self.name}" {fault}', facts=facts)
+        return UpstreamFailed.gone(f'"{self.name}" {fault}', facts=facts)

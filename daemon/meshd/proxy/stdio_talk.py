@@ -335,4 +335,7 @@ class StdioTalk:
 
 def afresh(error: MeshError) -> MeshError:
     """A copy to raise: one exception in several tasks would collect all their tracebacks."""
-    return type(error)(error.message, next=error.next, facts=error.facts)
+    copy = type(error)(error.message, next=error.next, facts=error.facts)
+    if isinstance(error, UpstreamFailed) and isinstance(copy, UpstreamFailed):
+        copy.lost, copy.sent = error.lost, error.sent
+    return copy

@@ -4,7 +4,7 @@ Everything asks `decide`: the call table's dispatcher, lists, calls, tests, prev
 up and nothing denies. `*` as a target means every connection and never `self`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,15 +36,33 @@ class Decision:
     allowed: bool
     rule: str
     grant: str | None = None
+    below: bool = False
+    """Whether that grant has to be one on the child, since a virtual MCP conveys no more."""
+    unapproved: str | None = None
+    """The tool that would have to be approved first."""
 
     def __bool__(self) -> bool:
         return self.allowed
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A virtual MCP on the way to a thing of its child, and the thing's name there.
+
+    It conveys what each of `makers` may do: the scope that it was made with, and its maker's now.
+    """
+
+    target: str
+    name: str
+    makers: tuple[Principal, ...]
+    paused: str | None = None
+    """Why it conveys nothing at present."""
+
+
 class Scope:
     """What one principal may do at one connection, worked out once and asked on every call."""
 
-    __slots__ = ("_decided", "_patterns", "all", "any", "rule")
+    __slots__ = ("_decided", "_patterns", "all", "any", "grants", "rule")
 
     def __init__(self, principal: Principal, target: str) -> None:
         grants = {
@@ -55,6 +73,7 @@ class Scope:
         }
         self.all = ANY in grants
         self.any = bool(grants)
+        self.grants = frozenset(grants)
         self.rule = ", ".join(grants.values())
         self._patterns: dict[str, list[str]] = {}
         for kind, pattern in map(split_grant, grants):
@@ -95,12 +114,30 @@ def decide(
     name: str,
     *,
     reads_only: Callable[[], bool],
+    approved: Callable[[], bool] = lambda: True,
+    ways: Sequence[Way] = (),
 ) -> Decision:
     """Decide about one tool, resource or prompt of a connection.
 
     `reads_only` says whether the tool's present annotation is read-only; it is asked only when a
-    read-only key's grants cover the tool.
+    read-only key's grants cover the tool. `approved` says whether a pinned connection's tool is
+    as it was approved. `ways` are the virtual MCPs that it is reached through, the outermost
+    first: a grant on any of them, or on the connection, suffices.
     """
+    if ways:
+        decision = _decide_through(principal, target, kind, name, reads_only, ways)
+    else:
+        decision = _decide_at(principal, target, kind, name, reads_only)
+    if decision and kind == "tool" and not approved():
+        rule = f"the connection is pinned and its tool {_shown(name)}, as it is now, not approved"
+        return Decision(False, rule, unapproved=name)
+    return decision
+
+
+def _decide_at(
+    principal: Principal, target: str, kind: Kind, name: str, reads_only: Callable[[], bool]
+) -> Decision:
+    """By the grants on the connection itself."""
     scope = scope_at(principal, target)
     if not scope.covers(kind, name):
         rule = f"no grant of {principal.name} covers {kind} {_shown(name)}"
@@ -109,6 +146,37 @@ def decide(
         rule = f"{principal.name} is read-only and {_shown(name)} is not annotated so"
         return Decision(False, rule)
     return Decision(True, scope.rule)
+
+
+def _decide_through(
+    principal: Principal,
+    target: str,
+    kind: Kind,
+    name: str,
+    reads_only: Callable[[], bool],
+    ways: Sequence[Way],
+) -> Decision:
+    """By the grants behind the outermost virtual MCP, else by those on it and by its makers."""
+    way, inner = ways[0], ways[1:]
+    direct = decide(principal, target, kind, name, reads_only=reads_only, ways=inner)
+    if direct:
+        return direct
+    at_way = decide(principal, way.target, kind, way.name, reads_only=reads_only)
+    if not at_way:
+        return at_way
+    grant = _grant_for(kind, name)
+    if way.paused is not None:
+        return Decision(False, f"{_shown(way.name)} is paused: {way.paused}", grant, below=True)
+    for maker in way.makers:
+        if not decide(maker, target, kind, name, reads_only=reads_only, ways=inner):
+            rule = f"{maker.name}, who made the virtual MCP, may not use {kind} {_shown(name)}"
+            return Decision(False, rule, grant, below=True)
+    return at_way
+
+
+def permission_set(principal: Principal) -> Hashable:
+    """Equal for principals about whom every decision is the same."""
+    return principal.role, principal.read_only, tuple(sorted(principal.permissions.items()))
 
 
 def _grant_for(kind: Kind, name: str) -> str:

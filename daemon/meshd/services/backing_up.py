@@ -3,12 +3,17 @@
 How one is written stands in `backups`, loaded when one is asked for: it is a tenth of a start.
 """
 
+import logging
+
 from meshd.core.clock import Clock
 from meshd.core.config import Config
 from meshd.services.events import Events
 from meshd.services.principal import Principal
+from meshd.store.db import StoreError
 from meshd.store.opening import Databases
 from meshd.wire.db import BackedUp, BackupAsked
+
+log = logging.getLogger(__name__)
 
 
 class Backups:
@@ -32,8 +37,11 @@ class Backups:
 
         done = await backups.make(self._config, asked, self._clock, self._databases)
         told = {"file": done.file, "bytes": done.bytes}
-        await self._databases.main.write(backups.remembered(done))
         event = self._events.step(who, "db.backed_up", "database", told)
-        await self._databases.main.org(who.org).write(event)
+        try:
+            await self._databases.main.write(backups.remembered(done))
+            await self._databases.main.org(who.org).write(event)
+        except StoreError as error:  # the backup is whole, and where it was asked for
+            log.warning("the backup %s could not be put on record: %s", done.file, error)
         self._events.bell.ring()
         return done

@@ -68,7 +68,7 @@ def _ours(config: Config) -> set[Path]:
 
 def _files(config: Config) -> set[Path]:
     """The files of the home itself, and of a database that lies elsewhere."""
-    found = {config.lock, config.socket, config.config_path}
+    found = {config.lock, config.socket, config.config_path, config.auth_config_path}
     if isinstance(config.database, SqliteFile):
         for file in whole.files(config.database):
             found |= {file, *(file.with_name(file.name + end) for end in ("-wal", "-shm", ".seal"))}

@@ -1,11 +1,14 @@
 """Nothing made with a key can hold or do more than that key. Pure; who may call is in access."""
 
+from collections.abc import Callable
+
 from meshd.core.clock import iso
 from meshd.core.glob import glob_match
 from meshd.services.access import ROLES, is_exact
 from meshd.services.grants import ANY, SELF, split_grant
 from meshd.services.principal import Permissions, Principal
 from meshd.wire.calls import CALLS
+from meshd.wire.calls.event import PUBLISH_AS
 from meshd.wire.errors import Denied
 
 _EXACT = frozenset(call.name for call in CALLS if is_exact(call))
@@ -14,8 +17,11 @@ _INSTANCE = frozenset(call.name for call in CALLS if call.right == "instance")
 _OWNER = "owner"
 
 
-def check_within(maker: Principal, made: Principal) -> None:
+def check_within(maker: Principal, made: Principal, name_of: Callable[[str], str] = str) -> None:
     """Refuse a key that exceeds its maker, be it made, changed, or given a new secret.
+
+    What else is made with a key counts as the key that could do the same. `name_of` a target's id
+    says how it is told.
 
     Grants are compared as they are written, not by what they match today: a pattern may come to
     mean more, so it is within another only if that is the same or `*`.
@@ -28,11 +34,18 @@ def check_within(maker: Principal, made: Principal) -> None:
     for target, grants in made.permissions.items():
         for grant in grants:
             if not _holds(maker, target, grant):
-                raise Denied(f"{maker.name} cannot give {target}/{grant}: it does not hold it")
+                raise Denied(
+                    f"{maker.name} cannot give {name_of(target)}/{grant}: it does not hold it"
+                )
     if made.role is not None and not _may_give(maker, made.role):
         raise Denied(f"{maker.name} cannot give the role {made.role}: it does not hold it")
     if made.instance_admin and not maker.instance_admin and SELF in made.permissions:
         raise Denied(f"{made.name} belongs to an instance admin")
+    if made.connection not in {None, maker.connection} and not _holds(maker, SELF, PUBLISH_AS.name):
+        raise Denied(
+            f"{maker.name} cannot make a key for a connection",
+            facts={"that needs": f"{SELF}/{PUBLISH_AS.name}"},
+        )
     if maker.read_only and not made.read_only:
         raise Denied(f"{maker.name} is read-only, so what it makes must be")
     ends, given = maker.expires_at, made.expires_at

@@ -90,6 +90,7 @@ def _renamed(row: ConnectionRow, asked: ConnectionEdit | ConnectionEditStdio) ->
         row,
         name=row.name if asked.name is UNSET else check_name(asked.name, "connection"),
         bodies=row.bodies if asked.bodies is UNSET else asked.bodies,
+        trust=row.trust if asked.trust is UNSET else asked.trust,
     )
 
 

@@ -10,6 +10,7 @@ from meshd.core.clock import Clock, iso, iso_or_none
 from meshd.core.redact import redact_text
 from meshd.proxy.outbound import OutboundRules
 from meshd.services.access import scope_at
+from meshd.services.approvals import Approvals
 from meshd.services.connection_edits import Edit, http_edit, stdio_edit
 from meshd.services.connection_rules import (
     check_command,
@@ -21,13 +22,14 @@ from meshd.services.connection_rules import (
 from meshd.services.credentials import WHOLE, Credentials, shown_url
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
-from meshd.services.grants import to_json, without_target
+from meshd.services.grant_removal import without_grants_on
 from meshd.services.health import Health
-from meshd.services.lookup import find_connection
+from meshd.services.lookup import check_no_virtual, find_connection
 from meshd.services.principal import Principal
 from meshd.services.refusals import no_grant
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams, idle_seconds
+from meshd.services.virtual_graph import check_unused
 from meshd.store.db import ExpectFailed, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import (
@@ -56,6 +58,7 @@ class Connections:
         credentials: Credentials,
         upstreams: Upstreams,
         tools: Tools,
+        approvals: Approvals,
         health: Health,
         outbound: OutboundRules,
         clock: Clock,
@@ -66,6 +69,7 @@ class Connections:
         self._credentials = credentials
         self._upstreams = upstreams
         self._tools = tools
+        self._approvals = approvals
         self._health = health
         self._outbound = outbound
         self._clock = clock
@@ -101,7 +105,9 @@ class Connections:
         self._outbound.check(host_of(asked.url))
         check_headers(asked.headers)
         shown, secret = shown_url(asked.url)
-        row = {"transport": "http", "url": shown, "command": None, "cwd": None}
+        row = {
+            "transport": "http", "url": shown, "command": None, "cwd": None, "trust": asked.trust,
+        }  # fmt: skip
         sealed = {("header", key): value for key, value in asked.headers.items()}
         if secret:
             sealed["url", WHOLE] = asked.url
@@ -114,7 +120,7 @@ class Connections:
         check_env(asked.env)
         row = {
             "transport": "stdio", "url": None, "command": json.dumps(asked.command),
-            "cwd": asked.cwd,
+            "cwd": asked.cwd, "trust": asked.trust,
         }  # fmt: skip
         sealed = {("env", key): value for key, value in asked.env.items()}
         return await self._add(who, name, row, asked.bodies, sealed)
@@ -130,15 +136,21 @@ class Connections:
         return await self._edit(who, asked.connection, lambda row: stdio_edit(row, asked))
 
     async def remove(self, who: Principal, name: str) -> Removed:
-        """Remove it with its credentials, and every grant on it. Raises NotFound."""
+        """Remove it with its credentials, and every grant on it.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: a virtual MCP is made of it.
+        """
         async with self._directory.changing():
             row = self._find(who, name)
+            check_unused(self._directory.view, row.id, row.name)
             await self._write(
                 who.org,
                 row.name,
                 Step("connection.remove", {"org_id": row.org, "id": row.id}, expect=1),
                 self._tools.forget(row),
-                *self._without_grants_on(row),
+                *without_grants_on(self._directory.view, row.org, row.id),
                 self._events.step(who, "connection.removed", row.id, {"name": row.name}),
                 Step("revision.bump", {"topic": "keys"}),
             )
@@ -192,7 +204,8 @@ class Connections:
     def wire(self, row: ConnectionRow) -> Connection:
         """The connection as it may be shown."""
         seen = self._health.of(row)
-        listed = self._tools.known(row)
+        listed, served = self._tools.known(row), self._tools.approved(row)
+        probe = self._upstreams.next_probe(row)
         return Connection(
             id=row.id, name=row.name, transport=row.transport,  # type: ignore[arg-type]
             url=row.url if row.url is not None else UNSET,
@@ -201,10 +214,16 @@ class Connections:
             headers=row.names("header"), env=row.names("env"),
             bodies=row.bodies,  # type: ignore[arg-type]
             idle_s=idle_seconds(row) if row.transport == "stdio" else UNSET,
-            state=seen.state, reason=seen.reason, protocol=self._upstreams.protocol(row),
-            tools=len(listed.tools) if listed else None,
-            tokens=listed.total_tokens if listed else None,
-            destructive=listed.destructive if listed else None,
+            state=seen.state, reason=seen.reason,
+            next_probe_s=UNSET if probe is None else round(probe, 1),
+            protocol=self._upstreams.protocol(row),
+            trust=row.trust,  # type: ignore[arg-type]
+            tools=len(served.tools) if served else None,
+            withheld=(
+                len(listed.tools) - len(served.tools) if row.pinned and listed and served else UNSET
+            ),
+            tokens=served.total_tokens if served else None,
+            destructive=served.destructive if served else None,
             seen_at=iso_or_none(seen.at), created_at=iso(row.created_at),
         )  # fmt: skip
 
@@ -226,14 +245,17 @@ class Connections:
             "now": self._clock.now(), **row,
         }  # fmt: skip
         async with self._directory.changing():
+            check_no_virtual(self._directory.view, who.org, name)
             await self._write(
                 who.org,
                 name,
-                Step("connection.add", added),
+                Step("connection.add", added, expect=1),
                 *await self._value_steps(who.org, made, sealed),
                 self._events.step(who, "connection.added", made, about),
             )
         await self._look(self._find(who, made))
+        if row["trust"] == "pinned":
+            await self._approvals.approve_listed(who, made)
         return self.show(who, made)
 
     async def _edit(
@@ -243,11 +265,12 @@ class Connections:
             row = self._find(who, name)
             edit = plan(row)
             after = edit.after
+            check_no_virtual(self._directory.view, who.org, after.name)
             changed = {
                 "id": row.id, "org_id": row.org, "name": after.name, "url": after.url,
                 "command": json.dumps(after.command) if after.command else None,
                 "cwd": after.cwd, "bodies": after.bodies, "idle_s": after.idle_s,
-                "edition": row.edition,
+                "trust": after.trust, "edition": row.edition,
             }  # fmt: skip
             await self._write(
                 who.org,
@@ -255,12 +278,15 @@ class Connections:
                 Step("connection.edit", changed, expect=1),
                 *await self._value_steps(row.org, row.id, edit.values),
                 *((self._tools.forget(row),) if edit.retargets(row) else ()),
+                *((self._approvals.drop(row),) if row.pinned and not after.pinned else ()),
                 self._events.step(who, "connection.edited", row.id, {"name": after.name}),
             )
         await self._upstreams.drop(row, edited=True)
         edited = self._find(who, row.id)
         if edited.enabled:
             await self._look(edited)
+        if edited.pinned and not row.pinned:
+            await self._approvals.approve_listed(who, edited.id)
         return ConnectionEdited(connection=self.show(who, row.id), dropped=edit.dropped)
 
     async def _value_steps(
@@ -272,20 +298,6 @@ class Connections:
             else await self._credentials.put(org, connection, kind, name, value)
             for (kind, name), value in values.items()
         ]
-
-    def _without_grants_on(self, row: ConnectionRow) -> list[Step]:
-        steps = []
-        for key in self._directory.view.keys.values():
-            who = key.principal
-            if row.id in who.permissions:
-                left = json.dumps(to_json(without_target(who.permissions, row.id)))
-                edited = {
-                    "id": who.id, "org_id": row.org, "name": who.name, "role": who.role,
-                    "expires_at": who.expires_at, "read_only": int(who.read_only),
-                    "permissions": left, "edition": key.edition,
-                }  # fmt: skip
-                steps.append(Step("key.edit", edited, expect=1))
-        return steps
 
     async def _look(self, row: ConnectionRow) -> None:
         """List the tools; what went wrong is in the state afterwards."""
@@ -299,7 +311,11 @@ class Connections:
 
     async def _write(self, org: str, name: str, *steps: Step) -> None:
         try:
-            await self._db.org(org).write(*steps, Step("revision.bump", {"topic": "connections"}))
+            await self._db.org(org).write(
+                # First, so that of two daemons one waits: virtual MCPs share the names.
+                Step("revision.bump", {"topic": "connections"}),
+                *steps,
+            )
         except UniqueViolation:
             raise Conflict(
                 f'a connection "{name}" exists already', next=f"meshctl connection show {name}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from meshd.core.config import Config
 from meshd.store.reading import Applied, Reading, counts
+from meshd.store.whole import asked
 from meshd.vault.errors import VaultError
 from meshd.vault.sources.chain import sources
 from meshd.vault.vault import wrapped_under
@@ -30,13 +31,13 @@ async def facts(reading: Reading) -> Facts:
     rows = await counts(reading)
     about: dict[str, str] = {}
     if "meta" in rows:
-        about = dict(await reading.fetch("SELECT name, value FROM meta"))
+        about = dict(await asked(reading, "meta.all"))
     return Facts(
         [TableRows(table=name, rows=count) for name, count in rows.items()],
         await reading.applied(),
         about.get("installation"),
         about.get("last_backup"),
-        await _sealed_with(reading) if "data_keys" in rows else [],
+        await sealed_with(reading) if "data_keys" in rows else [],
     )
 
 
@@ -48,9 +49,10 @@ async def key_here(config: Config) -> str | None:
         return None
 
 
-async def _sealed_with(reading: Reading) -> list[str]:
+async def sealed_with(reading: Reading) -> list[str]:
+    """The ids of the master keys that what is stored was sealed under."""
     ids = set()
-    for (wrapped,) in await reading.fetch("SELECT wrapped FROM data_keys"):
+    for (wrapped,) in await asked(reading, "data_key.wrapped"):
         try:
             ids.add(wrapped_under(bytes(wrapped)))
         except VaultError:

@@ -1,13 +1,16 @@
 """Watching deliveries, and repairing: what was given up is made ready again, in its own row."""
 
+import json
+
 from meshd.bus.dispatcher import Dispatcher
 from meshd.core.clock import MICROSECONDS, Clock, iso, iso_or_none
 from meshd.services.cloud_event import shown_event
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.limits import check_limit
-from meshd.services.lookup import find_subscription
+from meshd.services.lookup import find_connection, find_subscription
 from meshd.services.principal import Principal
+from meshd.services.publishing import own_source
 from meshd.store.db import Row, Step
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.delivery import (
@@ -18,8 +21,16 @@ from meshd.wire.delivery import (
     DeliveryDetail,
     DeliveryList,
 )
-from meshd.wire.errors import BadRequest, Conflict, NotFound
-from meshd.wire.event import Event, EventLine, EventList, EventStats, Repaired
+from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound
+from meshd.wire.event import (
+    Event,
+    EventAck,
+    EventCancel,
+    EventLine,
+    EventList,
+    EventStats,
+    Repaired,
+)
 
 STATES = ("ready", "inflight", "done", "dead", "cancelled")
 
@@ -90,10 +101,27 @@ class Deliveries:
         row = {"event_seq": seq, "id": None, "ended": 1, "now": now}
         return await self._changed(who, Step("delivery.revive", row))
 
-    async def cancel(self, who: Principal, name: str) -> Repaired:
-        """Deliver nothing more of an event. Raises as `event`."""
-        row = {"event_seq": (await self._event(who, name))["seq"], "now": self._clock.now()}
+    async def cancel(self, who: Principal, asked: EventCancel) -> Repaired:
+        """Deliver nothing more of an event. Raises as `event`, and Denied if it is not `mine`."""
+        event = await self._event(who, asked.event)
+        if asked.mine and event["source"] != own_source(who):
+            raise Denied(f"{who.name} did not publish this event")
+        row = {"event_seq": event["seq"], "now": self._clock.now()}
         return await self._changed(who, Step("delivery.cancel", row))
+
+    async def ack(self, who: Principal, asked: EventAck) -> Repaired:
+        """Call done what waits of an event for a connection. Raises as `event`."""
+        connection = find_connection(self._directory.view, who.org, asked.connection).id
+        ids = [
+            row.id
+            for row in self._directory.view.subscriptions.values()
+            if row.org == who.org and row.target.get("connection") == connection
+        ]
+        row = {
+            "event_seq": (await self._event(who, asked.event))["seq"], "now": self._clock.now(),
+            "subscriptions": json.dumps(ids),
+        }  # fmt: skip
+        return await self._changed(who, Step("delivery.ack", row))
 
     async def dead_retry(self, who: Principal, asked: DeadChoice) -> Repaired:
         """Try again what was given up. Raises NotFound, BadRequest."""

@@ -18,7 +18,9 @@ from meshd.services.answered import events_answer, http_outcome, tool_error
 from meshd.services.cloud_event import cloud_event
 from meshd.services.directory import Directory
 from meshd.services.lookup import find_connection
+from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow
+from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.vault.errors import VaultError
@@ -36,6 +38,7 @@ class Delivering:
         self,
         directory: Directory,
         tools: Tools,
+        calls: ToolCalls,
         seals: WebhookSeals,
         trusted: HttpPool,
         public: HttpPool,
@@ -44,6 +47,7 @@ class Delivering:
         """`trusted` reaches what operators named, `public` what anybody else did."""
         self._directory = directory
         self._tools = tools
+        self._calls = calls
         self._seals = seals
         self._trusted = trusted
         self._public = public
@@ -96,10 +100,10 @@ class Delivering:
             Denied, NotFound and the like: it may not be called, or there was no answer.
         """
         maker = row.maker
-        if maker.kind == "key":
-            present = self._directory.key_now(maker.id)
-            if present is None or maker.expired(self._clock.now()):
-                raise Unauthenticated(f"the key {maker.name} was revoked or has expired")
+        if (why := maker_gone(self._directory, maker, self._clock)) is not None:
+            raise Unauthenticated(why)
+        present = self._directory.key_now(maker.id) if maker.kind == "key" else None
+        if present is not None:
             connection = find_connection(
                 self._directory.view, row.org, row.target["connection"], suggest=False
             )
@@ -107,23 +111,21 @@ class Delivering:
             if not decision:
                 raise Denied(decision.rule)
         asked = ToolCall(connection=row.target["connection"], tool=tool, arguments=Raw(arguments))
-        answer = await self._tools.call(maker, asked, client=CLIENT)
+        answer = await self._calls.call(maker, asked, client=CLIENT)
         return msgspec.json.decode(bytes(answer.result))
 
     async def _send(self, row: SubscriptionRow, claim: Claim) -> Outcome:
         maker = row.maker
-        if maker.kind == "key" and (
-            self._directory.key_now(maker.id) is None or maker.expired(self._clock.now())
-        ):
-            return Outcome("refused", f"the key {maker.name} was revoked or has expired")
+        if (why := maker_gone(self._directory, maker, self._clock)) is not None:
+            return Outcome("refused", why)
         body = msgspec.json.encode(cloud_event(claim.event))
         try:
-            url, secret = self._seals.open(row)
+            url, secrets = self._seals.url(row), self._seals.secrets(row, self._clock.now())
         except VaultError as error:
             return Outcome("failed", str(error))
         seconds = self._clock.now() // MICROSECONDS
         headers = {
-            **signing.headers(secret, claim.id, seconds, body),
+            **signing.headers(secrets, claim.id, seconds, body),
             "Meshctl-Attempt": str(claim.attempt),
             "Meshctl-Fence": str(claim.fence),
         }
@@ -133,3 +135,12 @@ class Delivering:
         except MeshError as error:
             return Outcome("failed", error.message)
         return http_outcome(answer.status, answer.retry_after, self._clock.now())
+
+
+def maker_gone(directory: Directory, maker: Principal, clock: Clock) -> str | None:
+    """Why nothing can run as this maker any more; None where it can."""
+    if maker.kind != "key":
+        return None
+    if directory.key_now(maker.id) is None or maker.expired(clock.now()):
+        return f"owner gone: the key {maker.name} was revoked or has expired"
+    return None

@@ -20,6 +20,8 @@ from meshd.core.clock import Clock
 from meshd.services.events import Bell
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow, from_stored
+from meshd.services.virtual_rows import VirtualRow
+from meshd.services.virtual_rows import from_stored as virtuals_from_stored
 from meshd.services.webhook_rows import WebhookRow
 from meshd.services.webhook_rows import from_stored as webhook_from_stored
 from meshd.store.db import Row, StoreError
@@ -61,6 +63,18 @@ class ConnectionRow:
     idle_s: int | None = None
     """Seconds without use after which its child is stopped; 0 is never, None the default."""
     edition: int = 0
+    trust: str = "open"
+    approved: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """Of a pinned one: each tool that is approved, and for which fingerprint."""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether only what is approved is served."""
+        return self.trust == "pinned"
+
+    def approves(self, tool: str, fingerprint: str) -> bool:
+        """Whether a definition of that fingerprint may be served."""
+        return not self.pinned or self.approved.get(tool) == fingerprint
 
     def names(self, kind: str) -> list[str]:
         """Names of the sealed values of a kind."""
@@ -92,6 +106,9 @@ class View:
     keys: Mapping[str, KeyRow]
     by_digest: Mapping[bytes, Principal]
     subscriptions: Mapping[str, SubscriptionRow]
+    virtuals: Mapping[str, VirtualRow]
+    virtual_by_name: Mapping[tuple[str, str], VirtualRow]
+    """By org and name; a name here is never in `by_name` as well."""
     webhooks: Mapping[str, WebhookRow]
 
 
@@ -200,10 +217,13 @@ class Directory:
         for row in await self._db.all("credential.all"):
             entry = (row["kind"], row["name"], stored_bytes(row["blob"]))
             sealed.setdefault(row["connection_id"], []).append(entry)
+        approved = {
+            row["connection_id"]: row["fingerprints"] for row in await self._db.all("approval.all")
+        }
         before = self._view.connections if self._view else {}
         connections = {}
         for row in await self._db.all("connection.all"):
-            made = _connection(row, tuple(sealed.get(row["id"], ())))
+            made = _connection(row, tuple(sealed.get(row["id"], ())), approved.get(row["id"], "{}"))
             connections[made.id] = made
             kept = before.get(made.id)
             if kept == made and (kept.state, kept.reason) == (made.state, made.reason):
@@ -211,6 +231,9 @@ class Directory:
         admin = users[0]["id"] if users else ""
         rows = await self._db.all("key.all")
         keys = {row["id"]: _key(row, admin, partial(self.key_now, row["id"])) for row in rows}
+        virtuals = virtuals_from_stored(
+            await self._db.all("virtual.all"), await self._db.all("virtual.children")
+        )
         return View(
             orgs={row["id"]: row["name"] for row in orgs},
             org_made={row["id"]: row["created_at"] for row in orgs},
@@ -221,6 +244,8 @@ class Directory:
             subscriptions={
                 row["id"]: from_stored(row) for row in await self._db.all("subscription.all")
             },
+            virtuals=virtuals,
+            virtual_by_name={(v.org, v.name): v for v in virtuals.values()},
             webhooks={
                 row["id"]: webhook_from_stored(row) for row in await self._db.all("webhook.all")
             },
@@ -235,7 +260,9 @@ def stored_bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> ConnectionRow:
+def _connection(
+    row: Row, sealed: tuple[tuple[str, str, bytes], ...], approved: str
+) -> ConnectionRow:
     parts: list[Any] = [row["url"], row["command"], row["cwd"]]
     parts += [(kind, name, blob.hex()) for kind, name, blob in sealed]
     revision = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -257,6 +284,8 @@ def _connection(row: Row, sealed: tuple[tuple[str, str, bytes], ...]) -> Connect
         seen_at=row["seen_at"],
         idle_s=row["idle_s"],
         edition=row["edition"],
+        trust=row["trust"],
+        approved=json.loads(approved),
     )
 
 
@@ -273,6 +302,7 @@ def _key(row: Row, admin: str, renew: Callable[[], Principal | None]) -> KeyRow:
         read_only=bool(row["read_only"]),
         expires_at=row["expires_at"],
         instance_admin=row["owner_id"] == admin,
+        connection=row["connection_id"],
         renew=renew,
     )
     return KeyRow(

@@ -8,9 +8,16 @@ from aiohttp import http_parser
 from msgspec import Struct, to_builtins
 
 from meshd.core.config import Config
+from meshd.services.db_facts import key_here, sealed_with
+from meshd.services.restoring import where
+from meshd.store import whole
+from meshd.store.db import StoreDamaged
+from meshd.store.opening import FOLDERS, explained
+from meshd.store.reading import Reading, pending
 from meshd.vault.errors import VaultError
 from meshd.vault.sources.chain import sources
 from meshd.vault.sources.environment import WEAK
+from meshd.wire.errors import MeshError
 
 MENDED_SQLITE = (3, 51, 3)
 
@@ -24,10 +31,64 @@ class Check(Struct, kw_only=True):
     next: str | None = None
 
 
+OPEN_METRICS = Check(
+    check="metrics", state="weak", next="meshctl help environment",
+    note="METRICS_ACCESS is open: whoever reaches the port reads names and numbers of every org",
+)  # fmt: skip
+
+
 def examine(config: Config) -> list[dict[str, str | None]]:
     """Every check, as JSON-ready mappings."""
-    checks = [_parser(), _sqlite(), _master(config)]
+    checks = [_parser(), _sqlite(), _master(config), *asyncio.run(_database(config))]
+    if config.metrics_access == "open":
+        checks.append(OPEN_METRICS)
     return [to_builtins(check) for check in checks]
+
+
+async def _database(config: Config) -> list[Check]:
+    """What can be told of the data without reading all of it, also beside a daemon that runs."""
+    if not whole.is_there(config):
+        note = "none yet; the first start makes it"
+        return [Check(check="database", state="pass", note=note)]
+    try:
+        with explained(config):
+            async with whole.read(config) as reading:
+                checks = [await _readable(config, reading), *await _walls(reading)]
+                return [*checks, *await _sealed(config, reading)]
+    except (MeshError, StoreDamaged) as error:
+        note = str(error)
+        return [Check(check="database", state="fail", note=note, next="meshctl db status")]
+
+
+async def _readable(config: Config, reading: Reading) -> Check:
+    if missing := await pending(reading, FOLDERS):
+        note = f"{len(missing)} migrations are missing; the next start of meshd applies them"
+        return Check(check="database", state="weak", note=note, next="meshctl db migrate")
+    return Check(check="database", state="pass", note=where(config))
+
+
+async def _walls(reading: Reading) -> list[Check]:
+    """On a server row security stands between orgs, unless the role passes it."""
+    if reading.dialect != "postgres":
+        return []
+    if not (reasons := await reading.open_rows()):
+        note = "the server keeps the rows of each org apart"
+        return [Check(check="row security", state="pass", note=note)]
+    return [Check(
+        check="row security", state="weak", note="; ".join(reasons),
+        next="CREATE ROLE meshd LOGIN NOSUPERUSER NOBYPASSRLS",
+    )]  # fmt: skip
+
+
+async def _sealed(config: Config, reading: Reading) -> list[Check]:
+    """Whether the master key here is the one that the data needs."""
+    tables = {table.name for table in await reading.tables()}
+    needed = await sealed_with(reading) if "data_keys" in tables else []
+    here = await key_here(config)
+    if not needed or here is None or here in needed:
+        return []
+    note = f"the master key here is {here}; the data is sealed under {', '.join(needed)}"
+    return [Check(check="vault", state="fail", note=note, next="meshctl help vault")]
 
 
 def _parser() -> Check:

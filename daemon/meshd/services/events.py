@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from meshd.core.clock import Clock, instant
 from meshd.core.glob import glob_match
-from meshd.services.cloud_event import attributes, shown_event
+from meshd.services.cloud_event import shown_event
 from meshd.services.limits import check_tail
 from meshd.services.principal import Principal
-from meshd.store.db import Step
+from meshd.store.db import Row, Step
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
@@ -18,8 +18,8 @@ from meshd.wire.ids import new_id
 
 PAGE = 200
 POLL = 1.0
-FanOut = Callable[[str, Mapping[str, str], int], tuple[Step, ...]]
-"""The deliveries of an event, as steps: its org, its attributes, and now."""
+FanOut = Callable[[str, Row], Sequence[Mapping[str, Any]]]
+"""The deliveries of an event of an org, as rows."""
 FIELDS = frozenset({"id", "type", "source", "subject"})
 
 
@@ -78,7 +78,7 @@ class Events:
         """
         about = {**data, "by": {"id": principal.id, "name": principal.name}}
         now = self._clock.now()
-        row = {
+        row: dict[str, Any] = {
             "org_id": principal.org,
             "id": new_id("evt"),
             "type": f"mesh.{kind}",
@@ -89,7 +89,8 @@ class Events:
         }
         if self._fan_out is None:
             return Step("event.add", row)
-        also = self._fan_out(principal.org, attributes(row), now)
+        deliveries = self._fan_out(principal.org, row)
+        also = (Step("delivery.add", rows=deliveries),) if deliveries else ()
         return Step("event.add", row, also=also)
 
     async def tail(

@@ -16,12 +16,12 @@ from meshd.core.clock import MICROSECONDS, Clock, iso
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.makers import check_publishes
-from meshd.services.principal import daemon_of
+from meshd.services.principal import the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.subscription_rows import read_maker
 from meshd.store.db import ExpectFailed, Row, Step, StoreError, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
-from meshd.wire.errors import Denied, MeshError, RateLimited
+from meshd.wire.errors import Denied, MeshError, RateLimited, StorageFull
 from meshd.wire.event import EventPublish, Published
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Firing:
 
         Raises:
             Denied: the maker may not publish any more.
-            RateLimited: the org publishes too much.
+            RateLimited, StorageFull: the org publishes too much, or the disk is full.
         """
         now = self._clock.now()
         check_publishes(self._directory, read_maker(row), now)
@@ -97,7 +97,7 @@ class Firing:
         self._events.bell.ring()
         return Published(
             id=event, type=row["type"], source=fired.params["source"], time=iso(now),
-            deliveries=len(fired.also), duplicate=False,
+            deliveries=sum(len(step.rows or ()) for step in fired.also), duplicate=False,
         )  # fmt: skip
 
     async def _alone(self, row: Row, now: int) -> bool:
@@ -126,7 +126,7 @@ class Firing:
             return True
         try:
             return await self._carry_out(row, planned, now)
-        except RateLimited:
+        except (RateLimited, StorageFull):
             return False
         except ExpectFailed:
             return True  # another daemon was here, or somebody paused or removed it
@@ -136,7 +136,7 @@ class Firing:
 
     async def _go_past(self, row: Row, alone: Plan, now: int) -> None:
         """Some slot was fired already, since the clock was set back: take the first one alone."""
-        with suppress(ExpectFailed, RateLimited):
+        with suppress(ExpectFailed, RateLimited, StorageFull):
             try:
                 await self._fire_all(row, alone, now)
             except UniqueViolation:
@@ -209,7 +209,7 @@ class Firing:
             "name": row["name"], "missed": planned.missed, "more": planned.more,
             "misfire": row["misfire"],
         }  # fmt: skip
-        return (self._events.step(daemon_of(row["org_id"]), "schedule.missed", row["id"], about),)
+        return (self._events.step(the_daemon(row["org_id"]), "schedule.missed", row["id"], about),)
 
     def _event(self, row: Row, slot: int, missed: int) -> Step:
         marks: dict[str, str | int | bool] = {"meshschedule": row["name"], "meshslot": iso(slot)}

@@ -11,11 +11,6 @@ from meshd.services.principal import Permissions
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import BadRequest
 
-__all__ = [
-    "ANY", "MAX_LENGTH", "PREFIXES", "SELF", "check_new", "glob_match", "parse_grant",
-    "show_grants", "split_grant", "to_json", "with_grant", "without_grant", "without_target",
-]  # fmt: skip
-
 ANY = "*"
 SELF = "self"
 MAX_LENGTH = 300
@@ -26,11 +21,11 @@ PREFIXES = {"resource:": "resource", "prompt:": "prompt"}
 def parse_grant(text: str, resolve: Callable[[str], str]) -> tuple[str, str]:
     """Target and grant of one entry, split at the first `/`; nothing after the name means `*`.
 
-    `resolve` turns a connection's name or id into its id.
+    `resolve` turns the name or id of a connection or virtual MCP into its id.
 
     Raises:
         BadRequest: it is empty, too long, or holds control characters.
-        NotFound: raised by `resolve` for an unknown connection.
+        NotFound: raised by `resolve` where there is none.
     """
     if not text or len(text) > MAX_LENGTH or not text.isprintable():
         raise BadRequest(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,8 @@ from meshd.core.clock import Clock
 from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
-from meshd.services.principal import Principal
+from meshd.services.principal import the_daemon
+from meshd.services.virtual_rows import VIRTUAL
 from meshd.store.db import ExpectFailed, Step, StoreError
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.connection import State
@@ -17,7 +19,6 @@ from meshd.wire.errors import MeshError, NeedsLogin, Unavailable
 
 log = logging.getLogger(__name__)
 
-DAEMON = "meshd"
 RETRY = 1.0
 """Seconds before a state that could not be written is tried again."""
 
@@ -46,6 +47,8 @@ class Health:
         self._changed: dict[str, ConnectionRow] = {}
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
+        self.failures = Counter[str]()
+        """How often contact failed, by the connection's id."""
 
     def of(self, row: ConnectionRow) -> Seen:
         """The state as it may be shown."""
@@ -57,7 +60,9 @@ class Health:
         return Seen(row.revision, row.state, row.reason, row.seen_at)  # type: ignore[arg-type]
 
     def reached(self, row: ConnectionRow) -> None:
-        """The upstream answered. Cheap when it was ready already."""
+        """The upstream answered. Cheap when it was ready already. A virtual MCP has no state."""
+        if row.transport == VIRTUAL:
+            return
         seen, now = self._seen.get(row.id), self._clock.now()
         if seen is None or seen.state != "ready" or seen.revision != row.revision:
             self._set(row, Seen(row.revision, "ready", None, now))
@@ -65,7 +70,10 @@ class Health:
             seen.at = now
 
     def failed(self, row: ConnectionRow, error: MeshError) -> None:
-        """The upstream could not be reached, or refused us."""
+        """The upstream could not be reached, or refused us. A virtual MCP has no state."""
+        if row.transport == VIRTUAL:
+            return
+        self.failures[row.id] += 1
         state: State = "needs_login" if isinstance(error, NeedsLogin) else "failing"
         seen = self._seen.get(row.id)
         reason = redact_text(error.message[:4096])[:300]
@@ -78,6 +86,7 @@ class Health:
         """The connection is gone, or another one now."""
         self._seen.pop(connection, None)
         self._changed.pop(connection, None)
+        self.failures.pop(connection, None)
 
     def _set(self, row: ConnectionRow, seen: Seen) -> None:
         self._seen[row.id] = seen
@@ -125,14 +134,10 @@ class Health:
         if present.state != seen.state:
             about = {"name": row.name, "state": seen.state, "reason": seen.reason}
             steps.append(
-                self._events.step(_daemon(row.org), f"connection.{seen.state}", row.id, about)
+                self._events.step(the_daemon(row.org), f"connection.{seen.state}", row.id, about)
             )
         steps.append(Step("revision.bump", {"topic": "connections"}))
         with suppress(ExpectFailed):  # another daemon told the same, or edited it
             await self._db.org(row.org).write(*steps)
         await self._directory.refresh()
         self._events.bell.ring()
-
-
-def _daemon(org: str) -> Principal:
-    return Principal(id=DAEMON, name=DAEMON, kind="local", org=org, owner="", permissions={})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from msgspec import UNSET, structs
 
-from meshd.core.clock import Clock, instant, iso, iso_or_none
+from meshd.core.clock import Clock, iso, iso_or_none
 from meshd.services.access import check_role
 from meshd.services.bounds import check_within
 from meshd.services.directory import Directory, KeyRow
@@ -20,7 +20,8 @@ from meshd.services.grants import (
     with_grant,
     without_grant,
 )
-from meshd.services.lookup import find_connection, find_key
+from meshd.services.lifetimes import Lifetimes
+from meshd.services.lookup import find_connection, find_key, find_target
 from meshd.services.principal import Permissions, Principal
 from meshd.store.db import ExpectFailed, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
@@ -42,8 +43,14 @@ class Keys:
     """The rules of keys."""
 
     def __init__(
-        self, db: ScopedDatabase, directory: Directory, events: Events, clock: Clock
+        self,
+        db: ScopedDatabase,
+        directory: Directory,
+        events: Events,
+        clock: Clock,
+        lifetimes: Lifetimes | None = None,
     ) -> None:
+        self.lifetimes = lifetimes or Lifetimes()
         self._db = db
         self._directory = directory
         self._events = events
@@ -105,7 +112,7 @@ class Keys:
 
         Raises:
             BadRequest: a name, grant, role or expiry that is not valid.
-            NotFound: a grant names an unknown connection.
+            NotFound: a grant names no connection or virtual MCP.
             Denied: it would hold more than its maker.
             Conflict: the name is taken.
         """
@@ -115,7 +122,10 @@ class Keys:
             made = self._made(who, name, asked, now)
             check_within(who, made)
             minted = apikey.mint("s")
-            row = {**_columns(made), **_secret_columns(minted), "owner_id": made.owner, "now": now}
+            row = {
+                **_columns(made), **_secret_columns(minted), "owner_id": made.owner, "now": now,
+                "connection_id": made.connection,
+            }  # fmt: skip
             about = {"name": name, "role": made.role, "expires_at": iso_or_none(made.expires_at)}
             try:
                 await self._write(
@@ -192,6 +202,9 @@ class Keys:
     def _made(self, who: Principal, name: str, asked: KeyAdd, now: int) -> Principal:
         """The key that is asked for. Raises as `add`."""
         role = check_role(asked.role)
+        speaks_for = None
+        if asked.connection is not None:
+            speaks_for = find_connection(self._directory.view, who.org, asked.connection).id
         permissions: Permissions = {}
         if asked.allow is not UNSET:
             permissions = self._with(who, permissions, asked.allow)
@@ -200,7 +213,8 @@ class Keys:
         return Principal(
             id=new_id("key"), name=name, kind="key", org=who.org, owner=who.owner,
             permissions=permissions, role=role, read_only=asked.read_only,
-            expires_at=_expiry(asked.expires, now), instance_admin=who.instance_admin,
+            expires_at=self.lifetimes.of_new(asked.expires, now, f"meshctl key add {name}"),
+            instance_admin=who.instance_admin, connection=speaks_for,
         )  # fmt: skip
 
     def _edited(self, who: Principal, key: Principal, asked: KeyEdit) -> Principal:
@@ -217,7 +231,8 @@ class Keys:
             permissions = fewer
         expires = key.expires_at
         if asked.expires is not UNSET:
-            expires = _expiry(asked.expires, self._clock.now())
+            command = f"meshctl key edit {key.name}"
+            expires = self.lifetimes.checked(asked.expires, self._clock.now(), command)
         return replace(
             key,
             name=key.name if asked.name is UNSET else check_name(asked.name, "key"),
@@ -236,35 +251,28 @@ class Keys:
 
     def _grant(self, who: Principal, text: str) -> tuple[str, str]:
         view = self._directory.view
-        return parse_grant(text, lambda name: find_connection(view, who.org, name).id)
+        return parse_grant(text, lambda name: find_target(view, who.org, name).id)
 
     def _with_secret(self, who: Principal, key_id: str, minted: apikey.Minted) -> KeyAdded:
         return KeyAdded(key=minted.secret.reveal(), **structs.asdict(self.show(who, key_id)))
 
     def _wire(self, row: KeyRow) -> Key:
-        connections = self._directory.view.connections
-        key = row.principal
+        view, key = self._directory.view, row.principal
 
         def name_of(target: str) -> str:
-            return connections[target].name if target in connections else target
+            known = view.connections.get(target) or view.virtuals.get(target)
+            return known.name if known is not None else target
 
         return Key(
             id=key.id, name=key.name, prefix=row.prefix, last_four=row.last_four,
             permissions=dict(to_json(key.permissions)),
             grants=show_grants(key.permissions, name_of), role=key.role,
-            read_only=key.read_only, owner=key.owner, created_at=iso(row.created_at),
+            read_only=key.read_only, owner=key.owner,
+            connection=name_of(key.connection) if key.connection else None,
+            created_at=iso(row.created_at),
             last_used_at=iso_or_none(self._used.get(key.id) or row.last_used_at),
             expires_at=iso_or_none(key.expires_at),
         )  # fmt: skip
-
-
-def _expiry(text: str | None, now: int) -> int | None:
-    if text is None:
-        return None
-    moment = instant(text, now, ahead=True)
-    if moment <= now:
-        raise BadRequest(f'"{ascii(text)[1:-1]}" lies in the past')
-    return moment
 
 
 def _columns(key: Principal) -> dict[str, str | int | None]:

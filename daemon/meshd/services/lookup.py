@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from itertools import islice
+from itertools import chain, islice
 
 from meshd.core.redact import redact_text
 from meshd.services.directory import ConnectionRow, KeyRow, View
 from meshd.services.subscription_rows import SubscriptionRow
-from meshd.wire.errors import NotFound
+from meshd.services.virtual_rows import VirtualRow
+from meshd.wire.errors import Conflict, NotFound
 
 MAX_COMPARED = 500
 """Names that a wrong one is compared with for a suggestion."""
@@ -22,7 +23,40 @@ def find_connection(view: View, org: str, name: str, *, suggest: bool = True) ->
     row = view.connections.get(name) or view.by_name.get((org, name.casefold()))
     if row is None or row.org != org:
         known = (c.name for c in view.connections.values() if c.org == org)
-        raise _unknown("connection", name, known if suggest else ())
+        raise unknown("connection", name, known if suggest else ())
+    return row
+
+
+def find_virtual(view: View, org: str, name: str) -> VirtualRow:
+    """The virtual MCP. Raises as `find_connection`."""
+    row = view.virtuals.get(name) or view.virtual_by_name.get((org, name.casefold()))
+    if row is None or row.org != org:
+        mine = (v.name for v in view.virtuals.values() if v.org == org)
+        raise unknown("virtual", name, mine, "virtual MCP")
+    return row
+
+
+def check_no_virtual(view: View, org: str, name: str) -> None:
+    """Refuse a connection the name of a virtual MCP.
+
+    Raises:
+        Conflict: there is one.
+    """
+    if (org, name) in view.virtual_by_name:
+        raise Conflict(
+            f'a virtual MCP "{name}" exists already', next=f"meshctl virtual show {name}"
+        )
+
+
+def find_target(view: View, org: str, name: str) -> ConnectionRow | VirtualRow:
+    """The connection or virtual MCP: they share their names. Raises as `find_connection`."""
+    key = org, name.casefold()
+    by_id = view.connections.get(name) or view.virtuals.get(name)
+    row = by_id or view.by_name.get(key) or view.virtual_by_name.get(key)
+    if row is None or row.org != org:
+        known = chain(view.by_name, view.virtual_by_name)
+        names = (its_name for its_org, its_name in known if its_org == org)
+        raise unknown("connection", name, names, "connection or virtual MCP")
     return row
 
 
@@ -31,7 +65,7 @@ def find_key(view: View, org: str, name: str) -> KeyRow:
     mine = {key.principal.name: key for key in view.keys.values() if key.principal.org == org}
     row = view.keys.get(name) or mine.get(name.casefold())
     if row is None or row.principal.org != org:
-        raise _unknown("key", name, mine)
+        raise unknown("key", name, mine)
     return row
 
 
@@ -40,19 +74,15 @@ def find_subscription(view: View, org: str, name: str) -> SubscriptionRow:
     mine = {row.name: row for row in view.subscriptions.values() if row.org == org}
     row = view.subscriptions.get(name) or mine.get(name.casefold())
     if row is None or row.org != org:
-        raise _unknown("subscription", name, mine)
+        raise unknown("subscription", name, mine)
     return row
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
+def unknown(kind: str, name: str, known: Iterable[str], called: str = "") -> NotFound:
     """The error for a name that none has, with the nearest of those that are known."""
-    return _unknown(kind, name, known)
-
-
-def _unknown(kind: str, name: str, known: Iterable[str]) -> NotFound:
     near = get_close_matches(name.casefold()[:60], list(islice(known, MAX_COMPARED)), n=1)
     return NotFound(
-        f'there is no {kind} "{ascii(redact_text(name[:60]))[1:-1]}"',
+        f'there is no {called or kind} "{ascii(redact_text(name[:60]))[1:-1]}"',
         facts={"did you mean": near[0]} if near else None,
         next=f"meshctl {kind} list",
     )

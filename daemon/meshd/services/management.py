@@ -6,7 +6,7 @@ Making a call is the dispatcher's: here it is only put into the words of MCP.
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshd.core.clock import Clock
+from meshd.services import compat
 from meshd.services.access import Decision, decide_as_tool, holds_self
 from meshd.services.definitions import Definition, from_entries
 from meshd.services.directory import ConnectionRow
@@ -23,7 +24,7 @@ from meshd.services.principal import Principal
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
 from meshd.services.refusals import denied_call
-from meshd.services.tools import to_wire
+from meshd.services.tool_calls import to_wire
 from meshd.wire import schema
 from meshd.wire.calls.row import Call
 from meshd.wire.calls.tool import CALL as TOOL_CALL
@@ -37,12 +38,16 @@ Perform = Callable[[Principal, str, bytes], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class ManagementTool:
-    """A call and the tool that stands for it; `entry` is the tool as it is listed, in JSON."""
+    """A call and the tool that stands for it; `entry` is the tool as it is listed, in JSON.
+
+    With an `adapter` its arguments and its answer are not the call's own.
+    """
 
     call: Call
     entry: bytes
     read: Definition
     tokens: int
+    adapter: compat.Adapter | None = None
 
 
 class _Named(Struct):
@@ -63,7 +68,8 @@ class Management:
     @cached_property
     def _tools(self) -> dict[str, ManagementTool]:
         """By name; made when first wanted, since schemas take their time."""
-        return {tool.read.name: tool for tool in map(_tool, self._calls) if tool is not None}
+        made = (*map(_tool, self._calls), *map(_adapted, compat.ADAPTERS))
+        return {tool.read.name: tool for tool in made if tool is not None}
 
     def entries(self, who: Principal) -> list[bytes]:
         """What `tools/list` shows a principal: what it may call, and nothing else."""
@@ -115,7 +121,7 @@ class Management:
         watch.decided = time.perf_counter()
         error: MeshError | None = None
         try:
-            result = await self._result(who, tool.call, decision, arguments)
+            result = await self._result(who, tool, decision, arguments)
         except Unauthenticated:
             raise
         except Exception as problem:  # noqa: BLE001 - whatever it is, it has an answer
@@ -133,13 +139,19 @@ class Management:
         return ToolResult(result=Raw(result), call_id=call_id)
 
     async def _result(
-        self, who: Principal, call: Call, decision: Decision, arguments: bytes
+        self, who: Principal, tool: ManagementTool, decision: Decision, arguments: bytes
     ) -> bytes:
+        call, adapter = tool.call, tool.adapter
         if not decision:
             raise _refusal(who, call, decision)
         if call.name == TOOL_CALL.name:
             _check_not_nested(arguments)
-        answer = await self._perform(who, call.name, arguments)
+        if adapter is None:
+            answer = await self._perform(who, call.name, arguments)
+        else:
+            asked = adapter.read(arguments)
+            given = msgspec.json.encode(adapter.into(who, asked))
+            answer = adapter.out(asked, await self._perform(who, call.name, given))
         said = msgspec.json.encode(answer)
         structured = Raw(said) if said[:1] == b"{" else {schema.LIST: Raw(said)}
         content = [{"type": "text", "text": said.decode()}]
@@ -222,16 +234,25 @@ def _tool(call: Call) -> ManagementTool | None:
     """The tool that stands for a call; None for one that is no tool."""
     if call.socket_only or call.streams:
         return None
-    title = call.name.replace(".", " ").replace("_", " ").capitalize()
+    return _described(call, tool_name(call), call.asks, call.answers)
+
+
+def _adapted(adapter: compat.Adapter) -> ManagementTool:
+    made = _described(adapter.call, adapter.tool, adapter.asks, adapter.answers)
+    return replace(made, adapter=adapter)
+
+
+def _described(call: Call, name: str, asks: type[Any], answers: Any) -> ManagementTool:
+    title = name.replace("_", " ").capitalize()
     reads = call.method == "GET"
     removes = call.method in {"DELETE", "PATCH"} or call.destroys  # a change is no mere addition
     entry = msgspec.json.encode(
         {
-            "name": tool_name(call),
+            "name": name,
             "title": title,
             "description": call.summary,
-            "inputSchema": schema.of_request(call.asks),
-            "outputSchema": schema.of_answer(call.answers),
+            "inputSchema": schema.of_request(asks),
+            "outputSchema": schema.of_answer(answers),
             "annotations": {
                 "title": title,
                 "readOnlyHint": reads,

@@ -1,5 +1,6 @@
 """`meshd db …`: what the database's commands do in a process of their own, without a daemon."""
 
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ from meshd.services.db_facts import facts, key_here
 from meshd.services.moving import move
 from meshd.services.restoring import restore, where
 from meshd.store import whole
+from meshd.store.db import StoreError
 from meshd.store.migrate import discover
 from meshd.store.opening import FOLDERS, explained, open_databases
 from meshd.store.reading import pending
 from meshd.wire import db
 from meshd.wire.errors import NotFound
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,12 @@ async def _backup(config: Config, asked: Asked, clock: Clock) -> db.BackedUp:
         raise NotFound("there is no data yet", facts={"database": where(config)})
     wanted = db.BackupAsked(file=asked.file, replace=asked.agreed)
     done = await backups.make(config, wanted, clock)
-    with explained(config):
+    try:
         async with open_databases(config) as databases:
             if not await databases.pending():
                 await databases.main.write(backups.remembered(done))
+    except StoreError as error:  # the backup is whole, and where it was asked for
+        log.warning("the backup %s could not be put on record: %s", done.file, error)
     return done
 
 

@@ -125,12 +125,12 @@ class Orgs:
                 ) from None
             await self._db.wipe()  # the data keys above all
         log.warning('org "%s" (%s) was removed by %s (%s)', name, org, who.name, who.id)
+        await self._tell_of_removal(who, org, name)
         for row in view.connections.values():
             if row.org == org:
                 self._tools.forget(row)
                 await self._upstreams.drop(row)
         await self._records.erase(org)
-        await self._tell_of_removal(who, org, name)
         return Removed(id=org, name=name)
 
     async def _tell_of_removal(self, who: Principal, org: str, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 Permissions = Mapping[str, tuple[str, ...]]
 """Target id, `self` or `*` → grants."""
 
+DAEMON = "meshd"
 EVERYTHING: Permissions = MappingProxyType({"*": ("*",), "self": ("*",)})
 
 
@@ -29,6 +30,8 @@ class Principal:
     read_only: bool = False
     expires_at: int | None = None
     instance_admin: bool = False
+    connection: str | None = None
+    """Id of the connection whose key it is, and as which it publishes."""
     renew: Callable[[], "Principal | None"] | None = field(default=None, repr=False)
     scopes: dict[str, "object"] = field(default_factory=dict, repr=False, init=False)
 
@@ -41,8 +44,6 @@ class Principal:
         return self if self.renew is None else self.renew()
 
 
-def daemon_of(org: str) -> Principal:
-    """Who does what the daemon does in an org by itself. It may nothing that is asked for."""
-    return Principal(
-        id="daemon", name="meshd", kind="local", org=org, owner="daemon", permissions={}
-    )
+def the_daemon(org: str) -> Principal:
+    """The daemon itself, as the author of what it found out; it may do nothing."""
+    return Principal(id=DAEMON, name=DAEMON, kind="local", org=org, owner="", permissions={})

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 
 from meshd.core.clock import Clock, instant, iso
-from meshd.services.cloud_event import attributes, check_event, content_digest
+from meshd.services.cloud_event import check_event, content_digest
 from meshd.services.events import Events
 from meshd.services.fan_out import FanOut, delivery
+from meshd.services.intake import Intake
 from meshd.services.principal import Principal
 from meshd.services.quota import Quota
-from meshd.store.db import Step, UniqueViolation
-from meshd.store.scoped import ScopedDatabase
+from meshd.services.room import Room
+from meshd.store.db import Row, Step
 from meshd.wire.errors import Conflict, Denied
 from meshd.wire.event import EventPublish, Published
 from meshd.wire.ids import new_id
@@ -22,13 +23,22 @@ class Publishing:
     """Takes events of people and programs."""
 
     def __init__(
-        self, db: ScopedDatabase, events: Events, fan_out: FanOut, quota: Quota, clock: Clock
+        self,
+        intake: Intake,
+        events: Events,
+        fan_out: FanOut,
+        quota: Quota,
+        room: Room,
+        clock: Clock,
     ) -> None:
-        self._db = db
+        self._intake = intake
+        self._room = room
         self._events = events
         self._fan_out = fan_out
         self._quota = quota
         self._clock = clock
+        self.count = 0
+        """Events published, but for those that were there already."""
 
     async def publish(self, who: Principal, asked: EventPublish) -> Published:
         """Publish as oneself.
@@ -38,6 +48,7 @@ class Publishing:
             Denied: it names another source.
             Conflict: another event has its source and id.
             RateLimited: the org publishes too much.
+        StorageFull: the disk is nearly full.
         """
         own = own_source(who)
         if asked.source not in {None, own}:
@@ -67,47 +78,35 @@ class Publishing:
         Raises:
             RateLimited: the org publishes too much.
         """
+        self._room.check()
         self._quota.take(who.org)
-        row, now = self._row(who, asked), self._clock.now()
-        return Step("event.publish", row, also=self._fan_out.steps(who.org, attributes(row), now))
+        row = self._row(who, asked)
+        deliveries = self._fan_out.deliveries(who.org, row)
+        also = (Step("delivery.add", rows=deliveries),) if deliveries else ()
+        return Step("event.publish", row, also=also)
 
     async def _publish(
         self, who: Principal, asked: EventPublish, *, only: str | None = None
     ) -> Published:
         check_event(asked)
+        self._room.check()
         self._quota.take(who.org)
-        row, now = self._row(who, asked), self._clock.now()
-        about, at = attributes(row), now
+        row, at = self._row(who, asked), None
         if asked.deliver_at is not None:
-            at = max(now, instant(asked.deliver_at, now, ahead=True))
-        steps = (
-            self._fan_out.steps(who.org, about, now, at)
+            at = max(row["time"], instant(asked.deliver_at, row["time"], ahead=True))
+        rows = (
+            self._fan_out.deliveries(who.org, row, at)
             if only is None
-            else (delivery(only, about, now, at),)
+            else [delivery(only, row, at=at)]
         )
-        try:
-            await self._db.org(who.org).write(Step("event.publish", row, also=steps))
-        except UniqueViolation:
-            return await self._again(who, row)
+        before = await self._intake.store(who.org, row, rows)
+        if before is not None:
+            return _again(before, row)
+        self.count += 1
         self._events.bell.ring()
         return Published(
             id=row["id"], type=row["type"], source=row["source"],
-            time=row["said_time"] or iso(row["time"]), deliveries=len(steps), duplicate=False,
-        )  # fmt: skip
-
-    async def _again(self, who: Principal, row: dict[str, Any]) -> Published:
-        """The answer for what is there already."""
-        before = await self._db.org(who.org).one(
-            "event.published", source=row["source"], id=row["id"]
-        )
-        if before is None or not hmac.compare_digest(before["digest"] or b"", row["digest"]):
-            raise Conflict(
-                "another event has this source and id", next=f"meshctl event show {row['id']}"
-            )
-        return Published(
-            id=before["id"], type=before["type"], source=before["source"],
-            time=before["said_time"] or iso(before["time"]), deliveries=before["deliveries"],
-            duplicate=True,
+            time=row["said_time"] or iso(row["time"]), deliveries=len(rows), duplicate=False,
         )  # fmt: skip
 
     def _row(self, who: Principal, asked: EventPublish) -> dict[str, Any]:
@@ -129,10 +128,48 @@ class Publishing:
             else None,
             "encoded": int(encoded),
             "data": asked.data_base64 if encoded else bytes(asked.data).decode(),
-            "digest": content_digest(asked),
+            "digest": content_digest(asked) if asked.id else None,  # nobody can repeat ours
         }
+
+
+def _again(before: Row, row: Row) -> Published:
+    """The answer for what is there already.
+
+    Raises:
+        Conflict: it is another event.
+    """
+    if not hmac.compare_digest(before["digest"] or b"", row["digest"] or b"none"):
+        raise Conflict(
+            "another event has this source and id", next=f"meshctl event show {row['id']}"
+        )
+    return Published(
+        id=before["id"], type=before["type"], source=before["source"],
+        time=before["said_time"] or iso(before["time"]), deliveries=before["deliveries"],
+        duplicate=True,
+    )  # fmt: skip
 
 
 def own_source(who: Principal) -> str:
     """What stands as the source of what a principal publishes."""
+    if who.connection is not None:
+        return connection_source(who.connection)
     return f"/keys/{who.id}" if who.kind == "key" else f"/users/{who.owner}"
+
+
+def own_connection(who: Principal) -> str:
+    """The connection whose key asks.
+
+    Raises:
+        Denied: the key is nobody's own.
+    """
+    if who.connection is None:
+        raise Denied(
+            f"{who.name} is no connection's own key",
+            next="meshctl add-key NAME --for CONNECTION --allow self/event.*",
+        )
+    return who.connection
+
+
+def connection_source(connection: str) -> str:
+    """What stands as the source of what a connection publishes."""
+    return f"/connections/{connection}"

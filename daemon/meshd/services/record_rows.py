@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,14 @@ READ = 1024 * 1024
 
 READ_ERROR = 4096
 """Characters of an error that are looked at."""
+
+Kind = Literal["ok", "tool_error", "refused", "denied", "cancelled", "failed", "unread"]
+"""How a call went: the tool's own error, the server's JSON-RPC error, a decision, a client that
+went away, no answer; `unread` is a call whose record was dropped."""
+
+DENIED = "denied: "
+"""What the error of a denied call begins with."""
+CANCELLED = frozenset({"cancelled by the client", "the client went away"})
 
 
 @dataclass(slots=True)
@@ -60,6 +68,8 @@ class Taken:
     response: bytes | None
     error: str | None
     client: str | None
+    traceparent: str | None = None
+    """What the caller said of its trace, as it was sent."""
 
     @property
     def size(self) -> int:
@@ -113,15 +123,44 @@ def outcome(response: bytes | None) -> tuple[str | None, bytes]:
     return (texts[0] if texts else "") or "tool error", result
 
 
-def to_row(taken: Taken) -> dict[str, Any]:
-    """The parameters of `call.add`."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call, how it went and how long, and its row: the parameters of `call.add`."""
+
+    taken: Taken
+    kind: Kind
+    stages_us: tuple[int, int, int, int]
+    row: dict[str, Any]
+
+
+def ended(taken: Taken) -> Ended:
+    """What is known of a call once its answer is read."""
     error, result = taken.error, b""
     if error is None or taken.response is not None:
         found, result = outcome(taken.response)
         error = error or found
+    stages = taken.watch.stages_us()
+    return Ended(taken, _kind(taken, error, result), stages, _row(taken, error, result, stages))
+
+
+def _kind(taken: Taken, error: str | None, result: bytes) -> Kind:
+    if error is None:
+        return "ok"
+    if error.startswith(DENIED) and taken.error is not None:
+        return "denied"
+    if result:
+        return "tool_error"
+    if taken.response is not None:
+        return "refused"
+    return "cancelled" if error in CANCELLED else "failed"
+
+
+def _row(
+    taken: Taken, error: str | None, result: bytes, stages: tuple[int, int, int, int]
+) -> dict[str, Any]:
     arguments, cut_in = kept(taken.arguments, taken.bodies)
     answer, cut_out = kept(result, taken.bodies)
-    receive, decide, upstream, answering = taken.watch.stages_us()
+    receive, decide, upstream, answering = stages
     return {
         "id": taken.id, "org_id": taken.org, "at": taken.watch.at,
         "connection_id": taken.connection_id, "connection": taken.connection,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -13,13 +13,14 @@ from typing import Any
 from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock, instant, iso
+from meshd.services.call_tally import CallTally
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import POLL, Bell
 from meshd.services.grants import SELF
 from meshd.services.limits import check_limit, check_tail
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
-from meshd.services.record_rows import Stopwatch, Taken, to_row
+from meshd.services.record_rows import Ended, Stopwatch, Taken, ended
 from meshd.store.db import Row, Step, StoreError
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.call import Record, RecordDetail, RecordList, RecordTail, Stages
@@ -34,6 +35,9 @@ SETTLE = 0.25
 GATHER = 0.2
 """Seconds in which a batch gathers, unless somebody waits to read."""
 PAGE = 200
+
+Hear = Callable[[Sequence[Ended]], None]
+"""Takes calls that ended, some tenths of a second later, and must not wait."""
 
 
 @dataclass(slots=True)
@@ -58,8 +62,12 @@ class Records:
         self._hurry = asyncio.Event()
         self._writing = asyncio.Lock()
         self._random = Random(token_bytes(32))  # noqa: S311 - ids are no secrets; urandom is slow
+        self._hearers: list[Hear] = []
         self.bell = Bell()
         self.counters = Counters()
+        self.tally = CallTally()
+        self.heeds_traces = False
+        """Whether somebody wants to know which trace a call belongs to."""
 
     def take(
         self,
@@ -72,6 +80,7 @@ class Records:
         response: bytes | None,
         error: str | None = None,
         client: str | None = None,
+        traceparent: str | None = None,
     ) -> str:
         """Queue the record of one call and give its id. Never waits.
 
@@ -84,10 +93,12 @@ class Records:
             connection=connection.name, bodies=connection.bodies, tool=tool,
             principal_id=principal.id, principal=principal.name, watch=watch,
             arguments=arguments, response=response, error=error, client=client,
+            traceparent=traceparent,
         )  # fmt: skip
         size = taken.size
         if len(self._queue) >= MAX_QUEUED or self._queued_bytes + size > MAX_QUEUED_BYTES:
             self.counters.dropped += 1
+            self.tally.lose(taken)
             return made
         self._queue.append(taken)
         self._queued_bytes += size
@@ -112,22 +123,37 @@ class Records:
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
                 try:
-                    await self._write(batch)
+                    read = await self._write(batch)
                 except asyncio.CancelledError:
                     self._queue.extendleft(reversed(batch))  # a second write of a row is ignored
                     raise
                 self._queued_bytes -= sum(taken.size for taken in batch)
                 self._done += len(batch)
+                self._tell(batch, read)
                 self.bell.ring()
             self._hurry.clear()
 
-    async def _write(self, batch: Sequence[Taken]) -> None:
+    def on_ended(self, hear: Hear) -> None:
+        """Tell of calls that ended, written or not."""
+        self._hearers.append(hear)
+
+    def _tell(self, batch: Sequence[Taken], read: Sequence[Ended]) -> None:
+        self.tally.count(read)
+        if len(read) < len(batch):
+            known = {one.taken.id for one in read}
+            for taken in batch:
+                if taken.id not in known:
+                    self.tally.lose(taken)
+        for hear in self._hearers:
+            hear(read)
+
+    async def _write(self, batch: Sequence[Taken]) -> list[Ended]:
         """Write a batch, org by org. What ended after its org was removed leaves no record."""
-        rows = await asyncio.to_thread(_rows, batch)
-        self.counters.dropped += len(batch) - len(rows)
+        read = await asyncio.to_thread(_read, batch)
+        self.counters.dropped += len(batch) - len(read)
         by_org: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            by_org.setdefault(row["org_id"], []).append(row)
+        for one in read:
+            by_org.setdefault(one.row["org_id"], []).append(one.row)
         for org, mine in by_org.items():
             try:
                 if org in self._directory.latest.orgs:
@@ -136,6 +162,7 @@ class Records:
             except StoreError as error:
                 self.counters.dropped += len(mine)
                 log.warning("%d call records could not be written: %s", len(mine), error)
+        return read
 
     async def erase(self, org: str) -> None:
         """Drop every record of an org that the directory does not know any more."""
@@ -153,7 +180,12 @@ class Records:
             if org not in self._directory.latest.orgs:
                 await self.erase(org)
 
-    async def _settle(self) -> None:
+    @property
+    def queued(self) -> int:
+        """Records that wait to be written."""
+        return len(self._queue)
+
+    async def settle(self) -> None:
         """Wait, at most `SETTLE` seconds, for what is queued at this moment."""
         goal = self._taken
         with suppress(TimeoutError):
@@ -175,7 +207,7 @@ class Records:
             connection = SELF
             if asked.connection.casefold() != SELF:
                 connection = find_connection(self._directory.view, who.org, asked.connection).id
-        await self._settle()
+        await self.settle()
         rows = await self._db.org(who.org).all(
             "call.list", connection=connection, failed=int(asked.failed), limit=asked.limit
         )
@@ -187,7 +219,7 @@ class Records:
         Raises:
             NotFound: there is none of that id in the org.
         """
-        await self._settle()
+        await self.settle()
         row = await self._db.org(who.org).one("call.show", id=call)
         if row is None:
             raise NotFound(f'there is no call "{ascii(call[:60])[1:-1]}"', next="meshctl call list")
@@ -232,7 +264,7 @@ class Records:
                 await self.bell.wait(POLL, heard)
 
     async def _start(self, db: OrgDatabase, asked: RecordTail) -> int:
-        await self._settle()
+        await self.settle()
         if asked.after is not None:
             return asked.after
         if asked.since is not None:
@@ -245,15 +277,15 @@ class Records:
         return int(row["seq"]) if row else 0
 
 
-def _rows(batch: Sequence[Taken]) -> list[dict[str, Any]]:
-    """The rows of a batch. Bodies are foreign: one that no rule foresaw costs its record only."""
-    rows = []
+def _read(batch: Sequence[Taken]) -> list[Ended]:
+    """The calls of a batch. Bodies are foreign: one that no rule foresaw costs its record only."""
+    read = []
     for item in batch:
         try:
-            rows.append(to_row(item))
+            read.append(ended(item))
         except Exception:
             log.exception("the record of %s could not be made", item.id)
-    return rows
+    return read
 
 
 def _raw(value: bytes | None) -> Raw | None:

@@ -14,7 +14,7 @@ from meshd.services.cloud_event import check_event
 from meshd.services.events import Bell, Events
 from meshd.services.limits import MAX_LIMIT, check_limit
 from meshd.services.lookup import unknown
-from meshd.services.principal import Principal, daemon_of
+from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import own_source
 from meshd.services.refusals import denied_call
 from meshd.services.subscription_rows import read_maker, stored_maker
@@ -149,7 +149,7 @@ class Schedules:
 
     async def stop(self, org: str, schedule: str, reason: str) -> None:
         """Pause one that cannot go on, on the daemon's own behalf."""
-        who = daemon_of(org)
+        who = the_daemon(org)
         row = await self._db.org(org).one("schedule.find", name=schedule, folded=schedule)
         if row is not None:
             await self._turn(who, row, "paused", reason, None)

@@ -3,14 +3,13 @@
 import asyncio
 import os
 import platform
-import resource
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshd.core.clock import Clock, iso
 from meshd.core.config import Config
+from meshd.core.usage import resident_bytes
 from meshd.services.access import scope_at
 from meshd.services.connections import Connections
 from meshd.services.directory import Directory
@@ -100,7 +99,7 @@ class StatusReport:
             state="locked" if self.locked() else "running",
             pid=os.getpid(), version=VERSION, python=platform.python_version(),
             started_at=iso(self.started_at), socket=str(config.socket), url=self.url(),
-            home=str(config.home), log=str(config.log), rss_bytes=_rss(),
+            home=str(config.home), log=str(config.log), rss_bytes=resident_bytes(),
             loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
             children=children, sessions_ended=self.sessions_ended(),
             records_written=self.records.counters.written,
@@ -110,12 +109,3 @@ class StatusReport:
 
     def _org(self, who: Principal) -> OrgName:
         return OrgName(who.org, self.directory.view.orgs[who.org])
-
-
-def _rss() -> int:
-    """Resident bytes now; on macOS the peak, which is what the system tells."""
-    if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - one read, no path
-            return int(file.read().split()[1]) * resource.getpagesize()
-    else:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

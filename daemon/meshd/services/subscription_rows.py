@@ -30,6 +30,11 @@ class SubscriptionRow:
     state: str
     reason: str | None
     created_at: int
+    changed_at: int | None
+    ordered_by: str | None
+    old_secret: bytes | None = field(repr=False)
+    old_until: int | None
+    edition: int
 
     @property
     def active(self) -> bool:
@@ -55,6 +60,11 @@ def from_stored(row: Row) -> SubscriptionRow:
         state=row["state"],
         reason=row["reason"],
         created_at=row["created_at"],
+        changed_at=row["changed_at"],
+        ordered_by=row["ordered_by"],
+        old_secret=row["old_secret"],
+        old_until=row["old_until"],
+        edition=row["edition"],
     )
 
 
@@ -64,11 +74,15 @@ def stored_maker(who: Principal) -> str:
         "id": who.id, "name": who.name, "kind": who.kind, "role": who.role,
         "permissions": to_json(who.permissions), "read_only": who.read_only,
         "expires_at": who.expires_at, "instance_admin": who.instance_admin,
+        "connection": who.connection,
     })  # fmt: skip
 
 
 def read_maker(row: Row) -> Principal:
-    """The principal that made what a row stands for, as it was then."""
+    """The principal that made what a row stands for, as it was then.
+
+    From its columns `maker`, `owner_id` and `org_id`.
+    """
     maker = json.loads(row["maker"])
     permissions = {k: tuple(v) for k, v in maker.pop("permissions").items()}
     return Principal(org=row["org_id"], owner=row["owner_id"], permissions=permissions, **maker)

@@ -1,62 +1,64 @@
 """Subscriptions: making, showing, pausing and removing them. Who is delivered to is the bus's."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import logging
+from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw, structs
 
 from meshd.bus import signing
-from meshd.bus.match import BadFilter, read_filters
-from meshd.bus.template import BadTemplate, check_template
-from meshd.core.clock import Clock, iso
+from meshd.core.clock import Clock, instant, iso, iso_or_none
 from meshd.core.secret import Secret
-from meshd.proxy.http_head import RequestHead
 from meshd.proxy.outbound import OutboundRules
 from meshd.services.access import decide
 from meshd.services.credentials import shown_url
-from meshd.services.delivering import ON_EVENTS
+from meshd.services.delivering import ON_EVENTS, maker_gone
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.lookup import find_connection, find_key, find_subscription
-from meshd.services.principal import Principal, daemon_of
-from meshd.services.publishing import Publishing
+from meshd.services.principal import Principal, the_daemon
+from meshd.services.publishing import Publishing, connection_source, own_connection
 from meshd.services.refusals import denied
-from meshd.services.subscription_rows import SubscriptionRow, stored_maker
+from meshd.services.subscription_rows import SubscriptionRow
+from meshd.services.subscription_steps import SubscriptionSteps
+from meshd.services.subscription_wishes import (
+    check_webhook,
+    read_filter,
+    read_order,
+    read_template,
+    read_types,
+)
+from meshd.services.syncing import Wanted, as_wanted, compare
 from meshd.services.webhook_seals import WebhookSeals
-from meshd.store.db import Step, UniqueViolation
+from meshd.store.db import ExpectFailed, Step, StoreError, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
+from meshd.vault.errors import VaultError
 from meshd.wire.connection import Removed
-from meshd.wire.errors import BadRequest, Conflict, NotFound
+from meshd.wire.errors import BadRequest, Conflict, Denied, MeshError, NotFound, Unavailable
 from meshd.wire.event import Published
 from meshd.wire.ids import new_id
 from meshd.wire.names import check_name
 from meshd.wire.subscription import (
+    SecretRotate,
     Subscription,
     SubscriptionAdd,
     SubscriptionAdded,
+    SubscriptionEdit,
+    SubscriptionRemove,
+    SubscriptionSync,
+    Synced,
     Target,
     WebhookAdd,
+    Wish,
 )
 
+log = logging.getLogger(__name__)
+
 MAX_OF_AN_ORG = 1000
-MAX_TYPES = 50
-MAX_TEXT = 255
-MAX_TEMPLATE = 64 * 1024
-MAX_URL = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a subscription is to be, checked: its columns but for what all have."""
-
-    kind: str
-    target: Mapping[str, Any]
-    url: Secret | None = None
-    secret: Secret | None = None
+OWNERS = 60.0
+"""Seconds after which is looked for makers whose time has run out."""
 
 
 class Subscriptions:
@@ -81,11 +83,11 @@ class Subscriptions:
         self._rules = rules
         self._is_held_back = is_held_back
         self._clock = clock
+        self._steps = SubscriptionSteps(events, clock)
 
     def all(self, who: Principal) -> list[Subscription]:
         """Those of the org, by name."""
-        rows = self._directory.view.subscriptions.values()
-        return [self._wire(row) for row in rows if row.org == who.org]
+        return [self._wire(row) for row in self._rows(who)]
 
     def show(self, who: Principal, name: str) -> Subscription:
         """One, by name or id. Raises NotFound."""
@@ -95,66 +97,133 @@ class Subscriptions:
         """Hand events to a tool that the maker may call.
 
         Raises:
-            BadRequest: a pattern, filter, template or name is not valid.
+            BadRequest: a pattern, filter, template, order or name is not valid.
             NotFound: there is no such connection, or publisher.
             Denied: the maker may not call the tool.
             Conflict: the name is taken, or there are too many.
         """
-        row = find_connection(self._directory.view, who.org, asked.connection)
-        tool = asked.tool or ON_EVENTS
-        decision = decide(who, row.id, "tool", tool, reads_only=lambda: True)
-        if not decision:
-            raise denied(who, row, decision)
+        connection = find_connection(self._directory.view, who.org, asked.connection).id
+        self._check_tool(who, connection, asked.tool or ON_EVENTS)
+        want = self._wanted(who, asked)
         if asked.tool is None:
             if bytes(asked.arguments) != b"null":
                 raise BadRequest("arguments need a tool", facts={"as in": "CONNECTION/TOOL"})
-            return await self._add(who, asked, _Wish("connection", {"connection": row.id}))
-        template = _template(asked.arguments)
-        target = {"connection": row.id, "tool": asked.tool, "arguments": template}
-        return await self._add(who, asked, _Wish("call", target))
+            for row in self._own(who, connection) if asked.once else ():
+                if as_wanted(row) == want and row.active and row.maker.id == who.id:
+                    return self._wire(row)
+            target, kind = {"connection": connection}, "connection"
+        else:
+            template = read_template(asked.arguments)
+            target = {"connection": connection, "tool": asked.tool, "arguments": template}
+            kind = "call"
+        made, name = _named(asked.name)
+        ordered_by = read_order(asked.ordered_by)
+        return await self._add(
+            who, made, name,
+            self._steps.add(who, made, name, want, target, kind=kind, ordered_by=ordered_by),
+        )  # fmt: skip
 
     async def add_webhook(self, who: Principal, asked: WebhookAdd) -> SubscriptionAdded:
         """Send events to a URL. Raises as `add`."""
-        if len(asked.webhook) > MAX_URL:
-            raise BadRequest(f"the webhook is over {MAX_URL} characters")
-        try:
-            RequestHead(asked.webhook, {})
-        except ValueError as error:
-            raise BadRequest(
-                "the webhook is no http or https URL", facts={"why": str(error)}
-            ) from None
+        check_webhook(asked.webhook)
         self._rules.check(urlsplit(asked.webhook).hostname or "")
-        shown, secret = shown_url(asked.webhook)[0], signing.new_secret()
-        wish = _Wish("webhook", {"webhook": shown}, Secret(asked.webhook), secret)
-        made = await self._add(who, asked, wish)
-        return SubscriptionAdded(secret=secret.reveal(), **structs.asdict(made))
+        want, ordered_by = self._wanted(who, asked), read_order(asked.ordered_by)
+        secret = signing.new_secret()
+        made, name = _named(asked.name)
+        target = {"webhook": shown_url(asked.webhook)[0]}
+        steps = self._steps.add(
+            who, made, name, want, target, kind="webhook", ordered_by=ordered_by,
+            url=await self._seals.seal(who.org, made, "url", Secret(asked.webhook)),
+            secret=await self._seals.seal(who.org, made, "secret", secret),
+        )  # fmt: skip
+        shown = await self._add(who, made, name, steps)
+        return SubscriptionAdded(secret=secret.reveal(), **structs.asdict(shown))
 
     async def pause(self, who: Principal, name: str) -> Subscription:
         """Hold back deliveries, and hear nothing new. Raises NotFound."""
         return await self._turn(who, self._find(who, name), "paused", f"by {who.name}")
 
     async def resume(self, who: Principal, name: str) -> Subscription:
-        """Deliver what was held back, and hear again. Raises NotFound."""
-        return await self._turn(who, self._find(who, name), "active", None)
+        """Deliver what was held back, and hear again. Raises NotFound, and Conflict: owner gone."""
+        row = self._find(who, name)
+        if (why := maker_gone(self._directory, row.maker, self._clock)) is not None:
+            raise Conflict(
+                f"the subscription has nobody to run as: {why}",
+                next=f"meshctl subscription edit {row.name} --owner me",
+            )
+        return await self._turn(who, row, "active", None)
 
     async def stop(self, subscription: str, reason: str) -> None:
         """Pause one that cannot go on, on the daemon's own behalf."""
         row = self._directory.view.subscriptions.get(subscription)
-        if row is not None:
-            await self._turn(daemon_of(row.org), row, "paused", reason)
+        if row is not None and row.active:
+            await self._turn(the_daemon(row.org), row, "paused", reason)
 
-    async def remove(self, who: Principal, name: str) -> Removed:
-        """Remove one; what waits for it is cancelled. Raises NotFound."""
+    async def follow_owners(self) -> None:
+        """Pause what is left without its maker, for ever: a key that is revoked or has expired."""
+        while True:
+            heard = self._directory.news.rung
+            await self.stop_ownerless()
+            await self._directory.news.wait(OWNERS, heard)
+
+    async def stop_ownerless(self) -> None:
+        """Pause what is without its maker now."""
+        for row in list(self._directory.latest.subscriptions.values()):
+            try:
+                why = maker_gone(self._directory, row.maker, self._clock)
+                if row.active and why is not None:
+                    await self.stop(row.id, why)
+            except (StoreError, MeshError) as error:
+                log.warning("%s could not be paused: %s", row.id, error)
+
+    async def edit(self, who: Principal, asked: SubscriptionEdit) -> Subscription:
+        """Give it another owner, who can only be whoever asks; it hears again.
+
+        Raises:
+            NotFound: there is none. Denied: it is for somebody else, who alone can take it, or the
+            one who asks may not call its tool.
+        """
+        if asked.owner not in {"me", who.owner}:
+            raise Denied("a subscription is taken over by its new owner alone", facts={"say": "me"})
         async with self._directory.changing():
-            row = self._find(who, name)
-            await self._db.org(row.org).write(
-                Step("subscription.remove", {"id": row.id}, expect=1),
-                Step("delivery.cancel_of", {"subscription": row.id, "now": self._clock.now()}),
-                Step("revision.bump", {"topic": "subscriptions"}),
-                self._event(who, "removed", row.id, row.name),
-            )
-            await self._directory.refresh()
-        self._events.bell.ring()
+            row = self._find(who, asked.subscription)
+            if row.kind != "webhook":
+                self._check_tool(who, row.target["connection"], row.target.get("tool", ON_EVENTS))
+            elif not row.maker.instance_admin:
+                who = replace(who, instance_admin=False)  # nobody of them named the URL
+            await self._write(who.org, self._steps.take_over(who, row, as_wanted(row)))
+        return self.show(who, row.id)
+
+    async def rotate_secret(self, who: Principal, asked: SecretRotate) -> SubscriptionAdded:
+        """A new signing secret; the one before signs as well for a while.
+
+        Raises:
+            NotFound: there is none. BadRequest: it is no webhook. Unavailable: the vault.
+        """
+        until = instant(asked.keep, self._clock.now(), ahead=True)
+        async with self._directory.changing():
+            row = self._find(who, asked.subscription)
+            if row.kind != "webhook":
+                raise BadRequest("only what is sent to a URL is signed")
+            new = signing.new_secret()
+            try:
+                old = self._seals.secret(row)
+            except VaultError as error:
+                raise Unavailable(str(error)) from None
+            steps = self._steps.rotate(
+                who, row, await self._seals.seal(row.org, row.id, "secret", new),
+                await self._seals.seal(row.org, row.id, "old_secret", old), until,
+            )  # fmt: skip
+            await self._write(row.org, steps)
+        return SubscriptionAdded(secret=new.reveal(), **structs.asdict(self.show(who, row.id)))
+
+    async def remove(self, who: Principal, asked: SubscriptionRemove) -> Removed:
+        """Remove one; what waits for it is cancelled. Raises NotFound; Denied if not `mine`."""
+        async with self._directory.changing():
+            row = self._find(who, asked.subscription)
+            if asked.mine and row.maker.connection != own_connection(who):
+                raise Denied(f"{who.name} did not make this subscription")
+            await self._write(row.org, self._steps.remove(who, row))
         return Removed(id=row.id, name=row.name)
 
     async def test(self, who: Principal, name: str) -> Published:
@@ -167,67 +236,87 @@ class Subscriptions:
             )
         return await self._publishing.send_test(who, row.id)
 
-    async def _add(
-        self, who: Principal, asked: SubscriptionAdd | WebhookAdd, wish: _Wish
-    ) -> Subscription:
-        made = new_id("sub")
-        name = check_name(asked.name or f"sub-{made[-8:]}", "subscription")
-        row = {
-            "id": made,
-            "name": name,
-            "types": json.dumps(_types(asked.types)),
-            "publisher": self._source(who, asked.publisher),
-            "filter": _filters(asked.filter),
-            "kind": wish.kind,
-            "target": json.dumps(wish.target),
-            "url": await self._sealed(who.org, made, "url", wish.url),
-            "secret": await self._sealed(who.org, made, "secret", wish.secret),
-            "maker": stored_maker(who),
-            "owner_id": who.owner,
-            "now": self._clock.now(),
-        }
+    async def sync(self, who: Principal, asked: SubscriptionSync) -> Synced:
+        """Bring the subscriptions of a connection to what is wanted. Raises as `add`."""
+        connection = find_connection(self._directory.view, who.org, asked.connection).id
+        self._check_tool(who, connection, ON_EVENTS)
+        if len(asked.subscriptions) > MAX_OF_AN_ORG:
+            raise _full()
+        wanted = [self._wanted(who, one) for one in asked.subscriptions]
         async with self._directory.changing():
-            if len(self.all(who)) >= MAX_OF_AN_ORG:
-                raise Conflict(f"an org has at most {MAX_OF_AN_ORG} subscriptions")
+            todo = compare(self._own(who, connection), wanted, who.id)
+            if len(self._rows(who)) + len(todo.create) - len(todo.delete) > MAX_OF_AN_ORG:
+                raise _full()
+            steps = [step for row in todo.delete for step in self._steps.remove(who, row)]
+            steps += [
+                step for row, want in todo.update for step in self._steps.take_over(who, row, want)
+            ]
+            for want in todo.create:
+                made, name = _named(None)
+                target = {"connection": connection}
+                steps += self._steps.add(who, made, name, want, target, kind="connection")
+            if steps:
+                await self._write(who.org, steps)
+        now = [self._wire(row) for row in self._own(who, connection)]
+        return Synced(len(todo.create), len(todo.update), len(todo.delete), len(todo.keep), now)
+
+    async def _add(self, who: Principal, made: str, name: str, steps: list[Step]) -> Subscription:
+        async with self._directory.changing():
+            if len(self._rows(who)) >= MAX_OF_AN_ORG:
+                raise _full()
             try:
-                await self._db.org(who.org).write(
-                    Step("subscription.add", row),
-                    Step("revision.bump", {"topic": "subscriptions"}),
-                    self._event(who, "added", made, name),
-                )
+                await self._write(who.org, steps)
             except UniqueViolation:
                 raise Conflict(
                     f'a subscription "{name}" exists already',
                     next=f"meshctl subscription show {name}",
                 ) from None
-            await self._directory.refresh()
-        self._events.bell.ring()
         return self.show(who, made)
 
     async def _turn(
         self, who: Principal, row: SubscriptionRow, state: str, reason: str | None
     ) -> Subscription:
         if row.state != state:
-            kind = "paused" if state == "paused" else "resumed"
-            about = {} if reason is None else {"reason": reason}
-            turn = {"id": row.id, "state": state, "reason": reason}
-            await self._db.org(row.org).write(
-                Step("subscription.turn", turn),
-                Step("revision.bump", {"topic": "subscriptions"}),
-                self._event(who, kind, row.id, row.name, **about),
-            )
-            await self._directory.refresh()
-            self._events.bell.ring()
+            try:
+                await self._write(row.org, self._steps.turn(who, row, state, reason))
+            except Conflict:
+                await self._directory.refresh()  # another daemon did the same
         return self.show(who, row.id)
 
-    async def _sealed(self, org: str, made: str, field: str, value: Secret | None) -> bytes | None:
-        return None if value is None else await self._seals.seal(org, made, field, value)
+    async def _write(self, org: str, steps: list[Step]) -> None:
+        try:
+            await self._db.org(org).write(*steps)
+        except ExpectFailed:
+            raise Conflict("it changed meanwhile", next="meshctl subscription list") from None
+        await self._directory.refresh()
+        self._events.bell.ring()
 
-    def _event(self, who: Principal, kind: str, made: str, name: str, **more: str) -> Step:
-        return self._events.step(who, f"subscription.{kind}", made, {"name": name, **more})
+    def _check_tool(self, who: Principal, connection: str, tool: str) -> None:
+        row = find_connection(self._directory.view, who.org, connection)
+        decision = decide(who, row.id, "tool", tool, reads_only=lambda: True)
+        if not decision:
+            raise denied(who, row, decision)
+
+    def _rows(self, who: Principal) -> list[SubscriptionRow]:
+        rows = self._directory.view.subscriptions.values()
+        return [row for row in rows if row.org == who.org]
+
+    def _own(self, who: Principal, connection: str) -> list[SubscriptionRow]:
+        """What hands events to a connection, and was made with its own keys as `who` is, or not."""
+        return [
+            row
+            for row in self._rows(who)
+            if row.kind == "connection"
+            and row.target["connection"] == connection
+            and row.maker.connection == who.connection
+        ]
 
     def _find(self, who: Principal, name: str) -> SubscriptionRow:
         return find_subscription(self._directory.view, who.org, name)
+
+    def _wanted(self, who: Principal, asked: SubscriptionAdd | WebhookAdd | Wish) -> Wanted:
+        publisher = self._source(who, asked.publisher)
+        return Wanted(tuple(read_types(asked.types)), publisher, read_filter(asked.filter))
 
     def _source(self, who: Principal, publisher: str | None) -> str | None:
         """The source of a publisher: what is a source already, a key, or a connection."""
@@ -237,7 +326,7 @@ class Subscriptions:
         try:
             return f"/keys/{find_key(view, who.org, publisher).principal.id}"
         except NotFound:
-            return f"/connections/{find_connection(view, who.org, publisher).id}"
+            return connection_source(find_connection(view, who.org, publisher).id)
 
     def _wire(self, row: SubscriptionRow) -> Subscription:
         connection = row.target.get("connection")
@@ -252,63 +341,19 @@ class Subscriptions:
                 arguments=None if arguments is None else Raw(msgspec.json.encode(arguments)),
                 webhook=row.target.get("webhook"),
             ),
+            ordered_by=row.ordered_by,
+            connection_id=connection if row.kind == "connection" else None,
             maker=row.maker.name, owner=row.maker.owner,
             held_back=self._is_held_back(row.id), created_at=iso(row.created_at),
+            changed_at=iso_or_none(row.changed_at),
         )  # fmt: skip
 
 
-def _types(patterns: Sequence[str]) -> list[str]:
-    valid = all(0 < len(one) <= MAX_TEXT and one.isprintable() for one in patterns)
-    if not 0 < len(patterns) <= MAX_TYPES or not valid:
-        raise BadRequest(
-            "say which types of events",
-            facts={"types are": f"1 to {MAX_TYPES} of 1 to {MAX_TEXT} characters; * is any run"},
-        )
-    return list(dict.fromkeys(patterns))
+def _named(name: str | None) -> tuple[str, str]:
+    """A new id, and the name that was asked for or one made of the id."""
+    made = new_id("sub")
+    return made, check_name(name or f"sub-{made[-8:]}", "subscription")
 
 
-def _filters(texts: Sequence[str]) -> str | None:
-    """CloudEvents filters as JSON; `attribute=value` is short for the simple ones."""
-    filters: list[Any] = []
-    for text in texts:
-        if text.lstrip().startswith(("{", "[")):
-            try:
-                given = msgspec.json.decode(text)
-            except (msgspec.DecodeError, RecursionError):
-                raise BadRequest("the filter is no JSON") from None
-            filters += given if isinstance(given, list) else [given]
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or "*" in value[1:-1]:
-            raise BadRequest(
-                f'"{ascii(text[:60])[1:-1]}" is not a filter',
-                facts={"filters are": "JSON, or attribute=value with a * at one end"},
-            )
-        if value.endswith("*"):
-            filters.append({"prefix": {name: value[:-1]}})
-        elif value.startswith("*"):
-            filters.append({"suffix": {name: value[1:]}})
-        else:
-            filters.append({"exact": {name: value}})
-    try:
-        read_filters(filters)
-    except BadFilter as error:
-        raise BadRequest(f"the filter is not valid: {error}") from None
-    return json.dumps(filters) if filters else None
-
-
-def _template(arguments: Raw) -> Any:
-    raw = bytes(arguments)
-    if len(raw) > MAX_TEMPLATE:
-        raise BadRequest(f"the arguments are over {MAX_TEMPLATE >> 10} KiB")
-    try:
-        template = {} if raw == b"null" else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest("the arguments are not valid JSON") from None
-    if not isinstance(template, dict):
-        raise BadRequest("the arguments of a tool are a JSON object")
-    try:
-        check_template(template)
-    except BadTemplate as error:
-        raise BadRequest(f"the arguments are no template: {error}") from None
-    return template
+def _full() -> Conflict:
+    return Conflict(f"an org has at most {MAX_OF_AN_ORG} subscriptions")

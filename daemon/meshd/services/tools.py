@@ -1,8 +1,9 @@
-"""Tools behind connections: their definitions, and calls on an operator's behalf."""
+"""The tools behind connections: their definitions as last listed, and who may call which."""
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -10,62 +11,74 @@ from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.protocol import jsonrpc
-from meshd.services.access import Decision, decide, scope_at
+from meshd.services.access import Decision, decide
 from meshd.services.definitions import (
     Definition,
     Definitions,
+    beside_tools,
     from_entries,
     from_stored,
     read_page,
 )
 from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.events import Events
 from meshd.services.lookup import find_connection
-from meshd.services.principal import Principal
-from meshd.services.record_rows import Stopwatch
-from meshd.services.records import Records
-from meshd.services.refusals import denied, no_grant
+from meshd.services.once import Once
+from meshd.services.principal import Principal, the_daemon
+from meshd.services.recovering import may_repeat
+from meshd.services.tool_changes import difference, told
 from meshd.services.upstreams import Upstreams, disabled
-from meshd.store.db import Step
+from meshd.store.db import ExpectFailed, Row, Step
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.errors import (
-    BadRequest,
     Conflict,
-    MeshError,
-    NotFound,
     Unauthenticated,
     UpstreamFailed,
-    UpstreamRefused,
 )
-from meshd.wire.tool import Tool, ToolCall, ToolList, ToolRef, ToolResult
 
 MAX_PAGES = 200
 MAX_LIST = 16 * 1024 * 1024
 """Bytes of a whole tool list."""
 LIST_DEADLINE = 60.0
 """Seconds that a whole list may take."""
-LISTS_DEADLINE = 10.0
-"""Seconds that one connection may hold up the list of all."""
 FRESH = 60 * MICROSECONDS
-"""How old a list may be that decides on a read-only key's call."""
+"""How old a list may be that decides on a call: a read-only key's, or at a pinned connection."""
+SEEN = 3600 * MICROSECONDS
+"""How often it is written that a list is still the same."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """The last list of a connection; `changes` is what had been said of changes when it was asked.
+
+    `approved` is what of it is approved, and for which list and approval that was worked out.
+    """
+
+    revision: str
+    listed: Definitions
+    changes: int
+    written_at: int
+    approved: "tuple[Definitions, Mapping[str, str], Definitions] | None" = None
 
 
 class Tools:
-    """Lists, shows and calls; keeps the last list of each connection."""
+    """Keeps the last list of each connection, and decides by it."""
 
     def __init__(
         self,
         db: ScopedDatabase,
         directory: Directory,
         upstreams: Upstreams,
-        records: Records,
+        events: Events,
         clock: Clock,
     ) -> None:
         self._db = db
         self._directory = directory
         self._upstreams = upstreams
-        self._records = records
         self._clock = clock
-        self._known: dict[str, tuple[str, Definitions]] = {}
+        self._events = events
+        self._known: dict[str, _Known] = {}
+        self._asking: Once[Definitions] = Once("tools")
         upstreams.know_schemas(self.schema)
 
     async def load(self) -> None:
@@ -74,8 +87,11 @@ class Tools:
         for stored in await self._db.all("definitions.all"):
             row = rows.get(stored["connection_id"])
             if row is not None:
-                listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
-                self._known[row.id] = (row.revision, listed)
+                self._keep_stored(row, stored)
+
+    async def close(self) -> None:
+        """End what is asked in the background."""
+        await self._asking.stop()
 
     async def read_stored(self, row: ConnectionRow) -> None:
         """Take over the list that another daemon stored, if there is one."""
@@ -83,34 +99,87 @@ class Tools:
             "definitions.get", connection_id=row.id, edition=row.edition
         )
         if stored is not None and self.known(row) is None:
-            listed = from_stored(bytes(stored["tools"]), stored["listed_at"])
-            self._known[row.id] = (row.revision, listed)
+            self._keep_stored(row, stored)
+
+    def _keep_stored(self, row: ConnectionRow, stored: Row) -> None:
+        at = stored["listed_at"]
+        listed = from_stored(bytes(stored["tools"]), at)
+        self._known[row.id] = _Known(row.revision, listed, self._upstreams.tool_changes(row), at)
 
     def known(self, row: ConnectionRow) -> Definitions | None:
         """The last list of the connection as it is configured now."""
+        entry = self._entry(row)
+        return entry.listed if entry is not None else None
+
+    def _entry(self, row: ConnectionRow) -> _Known | None:
         entry = self._known.get(row.id)
-        return entry[1] if entry is not None and entry[0] == row.revision else None
+        return entry if entry is not None and entry.revision == row.revision else None
+
+    def approved(self, row: ConnectionRow) -> Definitions | None:
+        """What every list may show of the connection: of its last list, what is approved.
+
+        Of a pinned one that is what has the fingerprint that was approved, else all of it.
+        """
+        entry = self._entry(row)
+        if entry is None or not row.pinned:
+            return entry.listed if entry is not None else None
+        of = entry.approved
+        if of is None or of[1] is not row.approved or of[0].raw is not entry.listed.raw:
+            prints = entry.listed.fingerprints
+            names = {name for name, found in prints.items() if row.approves(name, found)}
+            of = entry.approved = (entry.listed, row.approved, entry.listed.only(names))
+        elif of[0] is not entry.listed:
+            of = entry.approved = (entry.listed, row.approved, of[2].again(entry.listed))
+        return of[2]
+
+    def is_current(self, row: ConnectionRow) -> bool:
+        """Whether the upstream told of no change since the last list was asked for."""
+        entry = self._entry(row)
+        return entry is not None and entry.changes == self._upstreams.tool_changes(row)
 
     def schema(self, row: ConnectionRow, tool: str) -> bytes:
         """A tool's input schema as last listed; empty where it is not known."""
-        listed = self.known(row)
+        listed = self.known(row)  # what may be called was decided before
         found = listed.tools.get(tool) if listed is not None else None
         return bytes(found.input_schema) if found is not None else b""
 
-    async def learn(self, row: ConnectionRow, entries: list[Raw]) -> Definitions:
-        """Remember a list received whole; written only when it differs."""
-        before = self.known(row)
-        listed = from_entries(entries, self._clock.now())
-        self._known[row.id] = (row.revision, listed)
-        if before is None or before.raw != listed.raw:
+    def may_repeat(self, row: ConnectionRow, method: str, tool: str) -> bool:
+        """Whether a request that may have run may be sent again; `tool` is that of a call."""
+        return may_repeat(method, tool, self.known(row))
+
+    async def learn(
+        self,
+        row: ConnectionRow,
+        entries: list[Raw],
+        *,
+        changes: int | None = None,
+        rest: Mapping[str, Raw] | None = None,
+        ttl: float | None = None,
+    ) -> Definitions:
+        """Remember a list received whole; written, and told of, only when it differs.
+
+        `changes` is `tool_changes` of the moment when it was asked for.
+        """
+        said = self._upstreams.tool_changes(row) if changes is None else changes
+        before = self._entry(row)
+        listed = from_entries(entries, self._clock.now(), rest=rest, ttl=ttl)
+        if before is not None and before.listed.raw == listed.raw:
+            before.listed, before.changes = before.listed.again(listed), said
+            if listed.listed_at - before.written_at > SEEN:
+                before.written_at = listed.listed_at
+                await self._db.org(row.org).write(Step("definitions.seen", _about(row, listed)))
+            return before.listed
+        steps = [Step("definitions.put", {**_about(row, listed), "tools": listed.raw}, expect=1)]
+        if before is not None and (changed := difference(before.listed, listed)):
+            by, about = the_daemon(row.org), told(row.name, changed)
+            steps.append(self._events.step(by, "tool.changed", row.id, about))
+        with suppress(ExpectFailed):  # another daemon told the same, or edited or removed it
             await self._db.org(row.org).write(
-                Step(
-                    "definitions.put",
-                    {"org_id": row.org, "connection_id": row.id, "tools": listed.raw,
-                     "now": listed.listed_at, "edition": row.edition},
-                ),
-                Step("revision.bump", {"topic": "definitions"}),
-            )  # fmt: skip
+                *steps, Step("revision.bump", {"topic": "definitions"})
+            )
+            self._events.bell.ring()
+        # Not before: what could not be written is found to differ once more, and told of then.
+        self._known[row.id] = _Known(row.revision, listed, said, listed.listed_at)
         return listed
 
     def forget(self, row: ConnectionRow) -> Step:
@@ -125,7 +194,10 @@ class Tools:
             UpstreamFailed, NeedsLogin, UpstreamTimeout, Conflict: it could not be had.
         """
         entries: list[Raw] = []
+        rest: dict[str, Raw] = {}
+        ttls: list[float] = []
         params, size = b"{}", 0
+        changes = self._upstreams.tool_changes(row)
         end = time.monotonic() + within
         for _ in range(MAX_PAGES):
             left = end - time.monotonic()
@@ -142,37 +214,69 @@ class Tools:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise UpstreamFailed(f"{row.name} sent a tool list that is none") from None
             entries += page.tools
+            rest = rest or beside_tools(reply.result)
+            ttls += [page.ttl] if page.ttl is not None else []
             if not page.next_cursor:
                 break
             params = msgspec.json.encode({"cursor": page.next_cursor})
-        return await self.learn(row, entries)
+        return await self.learn(
+            row, entries, changes=changes, rest=rest, ttl=min(ttls, default=None)
+        )
+
+    async def relist(self, row: ConnectionRow, *, within: float = LIST_DEADLINE) -> Definitions:
+        """As `refresh`; whoever asks meanwhile shares the answer. Raises as that."""
+        return await self._asking.ask(
+            self._question(row), partial(self.refresh, row), within=within
+        )
+
+    def begin_relist(self, row: ConnectionRow) -> None:
+        """Have it done; nobody waits."""
+        self._asking.begin(self._question(row), partial(self.refresh, row))
+
+    def _question(self, row: ConnectionRow) -> tuple[str, str, int]:
+        """Who hears of a change asks anew, whatever was asked before it."""
+        return row.id, row.revision, self._upstreams.tool_changes(row)
+
+    async def _present(self, row: ConnectionRow) -> Definitions:
+        """A list that may decide on a call. Raises as `refresh`."""
+        listed = self.known(row)
+        if (
+            listed is None
+            or not self.is_current(row)
+            or self._clock.now() - listed.listed_at > FRESH
+        ):
+            return await self.relist(row)
+        return listed
 
     async def reads_only(self, row: ConnectionRow, tool: str) -> bool:
-        """Whether the tool is annotated as read-only at present."""
-        listed = self.known(row)
-        changed = self._upstreams.tools_changed(row)
-        if listed is None or changed or self._clock.now() - listed.listed_at > FRESH:
-            try:
-                listed = await self.refresh(row)
-            except MeshError:
-                self._upstreams.note_change(row)  # what is known is not to be believed
-                raise
-        found = listed.tools.get(tool)
+        """Whether the tool is annotated as read-only at present. Raises as `refresh`."""
+        found = (await self._present(row)).tools.get(tool)
         return found is not None and found.read_only
 
     async def decide(self, who: Principal, row: ConnectionRow, tool: str) -> Decision:
-        """Whether the tool may be called; a read-only key's question may need a fresh list.
+        """Whether the tool may be called; for some the present list has to be looked at.
 
         Raises:
             UpstreamFailed and the like: that list cannot be had.
         """
-        reads_only = False
-        if who.read_only and decide(who, row.id, "tool", tool, reads_only=lambda: True):
-            reads_only = await self.reads_only(row, tool)
-            who = self._still(who, row)
-        return decide(who, row.id, "tool", tool, reads_only=lambda: reads_only)
+        found: Definition | None = None
+        looks = who.read_only or row.pinned
+        if looks and decide(who, row.id, "tool", tool, reads_only=lambda: True):
+            listed = await self._present(row)
+            found = listed.tools.get(tool)
+            who = self.still(who, row)
+        return decide(
+            who, row.id, "tool", tool,
+            reads_only=lambda: found is not None and found.read_only,
+            approved=lambda: self.stands(row, tool),
+        )  # fmt: skip
 
-    def _still(self, who: Principal, row: ConnectionRow) -> Principal:
+    def stands(self, row: ConnectionRow, tool: str) -> bool:
+        """Whether a tool is as it was approved."""
+        listed = self.approved(row) if row.pinned else None
+        return not row.pinned or (listed is not None and tool in listed.tools)
+
+    def still(self, who: Principal, row: ConnectionRow) -> Principal:
         """The principal as it stands after a wait, at a connection that is still the same."""
         present = who.present()
         if present is None:
@@ -184,155 +288,21 @@ class Tools:
             raise Conflict(f'"{row.name}" changed meanwhile')
         return present
 
-    async def all(self, who: Principal, asked: ToolList) -> list[Tool]:
-        """What the principal may call: at one connection, or at all enabled ones.
 
-        Of several connections those that cannot be reached show their last list.
-
-        Raises:
-            NotFound: there is no such connection.
-            Denied: the principal holds no grant there.
-            UpstreamFailed and the like: the one connection cannot be reached.
-        """
-        if asked.connection is not None:
-            row = self._find(who, asked.connection)
-            return self._allowed(who, row, await self.refresh(row))
-        rows = [
-            row
-            for row in self._directory.view.connections.values()
-            if row.org == who.org and row.enabled and scope_at(who, row.id).any
-        ]
-        lists = await asyncio.gather(*(self._refresh_or_known(row) for row in rows))
-        return [
-            tool
-            for row, listed in zip(rows, lists, strict=True)
-            for tool in (self._allowed(who, row, listed) if listed else ())
-        ]
-
-    async def show(self, who: Principal, asked: ToolRef) -> Tool:
-        """One tool. Raises as `list`, and NotFound for an unknown or hidden tool."""
-        row = self._find(who, asked.connection)
-        listed = self.known(row) or await self.refresh(row)
-        if asked.tool not in listed.tools:
-            listed = await self.refresh(row)
-        for tool in self._allowed(who, row, listed):
-            if tool.name == asked.tool:
-                return tool
-        raise NotFound(
-            f'connection "{row.name}" has no tool "{ascii(asked.tool[:60])[1:-1]}"',
-            next=f"meshctl tool list {row.name}",
-        )
-
-    async def call(
-        self,
-        who: Principal,
-        asked: ToolCall,
-        *,
-        client: str | None,
-        hear: Callable[[bytes], None] | None = None,
-    ) -> ToolResult:
-        """Call a tool and record the call; `hear` gets the notifications about it meanwhile.
-
-        Raises:
-            NotFound, Denied, Conflict: it may not be called.
-            UpstreamRefused: the server answered with an error and no result.
-            UpstreamFailed, UpstreamTimeout: there was no answer.
-        """
-        watch = Stopwatch(self._clock.now(), time.perf_counter())
-        row = self._find(who, asked.connection)
-        if not scope_at(who, row.id).any:
-            raise no_grant(who, row)
-        arguments = bytes(asked.arguments) or b"{}"
-        if not arguments.startswith(b"{"):
-            raise BadRequest("the arguments of a tool are a JSON object")
-        decision = await self.decide(who, row, asked.tool)
-        watch.received = watch.decided = time.perf_counter()
-        if not decision:
-            self._records.take(
-                row, who, asked.tool, watch, arguments=arguments, response=None,
-                error=f"denied: {decision.rule}", client=client,
-            )  # fmt: skip
-            raise denied(who, row, decision)
-        wanted: dict[str, object] = {"name": asked.tool, "arguments": Raw(arguments)}
-        if hear is not None:
-            wanted["_meta"] = {"progressToken": 0}  # each transport puts its own in its place
-        params = msgspec.json.encode(wanted)
-        response: bytes | None = None
-        error: str | None = None
-        try:
-            reply = await self._upstreams.request(row, "tools/call", params, hear=hear)
-            if reply.result is not None:
-                response = jsonrpc.success(b"0", reply.result)
-            else:
-                response = jsonrpc.failure(b"0", reply.error or b"null")
-                raise UpstreamRefused(f"{row.name} refused the call: {_message(reply.error)}")
-        except MeshError as failure:
-            error = failure.message
-            raise
-        except asyncio.CancelledError:
-            error = "cancelled by the client"
-            raise
-        finally:
-            watch.upstream = watch.answered = time.perf_counter()
-            call_id = self._records.take(
-                row, who, asked.tool, watch,
-                arguments=arguments, response=response, error=error, client=client,
-            )  # fmt: skip
-        return ToolResult(result=Raw(reply.result), call_id=call_id)
-
-    def _find(self, who: Principal, name: str) -> ConnectionRow:
-        # A key may have no grant on the name that comes nearest.
-        view = self._directory.view
-        return find_connection(view, who.org, name, suggest=who.kind == "local")
-
-    async def _refresh_or_known(self, row: ConnectionRow) -> Definitions | None:
-        listed = self.known(row)
-        if listed is not None and self._upstreams.asleep(row):
-            return listed  # a list is no reason to start them all
-        try:
-            return await self.refresh(row, within=LISTS_DEADLINE)
-        except MeshError:
-            return self.known(row)
-
-    def _allowed(self, who: Principal, row: ConnectionRow, listed: Definitions) -> list[Tool]:
-        if not scope_at(who, row.id).any:
-            raise no_grant(who, row)
-        return [
-            to_wire(row, tool, listed.tokens[name])
-            for name, tool in listed.tools.items()
-            if decide(who, row.id, "tool", name, reads_only=partial(_reads_only, tool))
-        ]
-
-
-def _reads_only(tool: Definition) -> bool:
-    return tool.read_only
-
-
-def to_wire(row: ConnectionRow, tool: Definition, tokens: int) -> Tool:
-    """The tool as an operator lists it."""
-    return Tool(
-        connection=row.name,
-        name=tool.name,
-        title=tool.title or (tool.annotations.title if tool.annotations else None),
-        description=tool.description or "",
-        read_only=tool.read_only,
-        destructive=tool.destructive,
-        tokens=tokens,
-        schema=tool.input_schema,
-    )
+def _about(row: ConnectionRow, listed: Definitions) -> dict[str, object]:
+    return {
+        "org_id": row.org, "connection_id": row.id, "edition": row.edition, "now": listed.listed_at,
+    }  # fmt: skip
 
 
 def _code(error: bytes | None) -> int | None:
-    body = _decoded(error)
+    body = decoded_error(error)
     code = body.get("code")
     return code if isinstance(code, int) else None
 
 
-def _message(error: bytes | None) -> str:
-    return str(_decoded(error).get("message", "no reason given"))[:300]
-
-
-def _decoded(error: bytes | None) -> dict[str, object]:
+def decoded_error(error: bytes | None) -> dict[str, object]:
+    """The members of a JSON-RPC error; none of what is no object."""
     try:
         body = msgspec.json.decode(error or b"{}")
     except msgspec.DecodeError:

@@ -6,8 +6,10 @@ alone. A key given by hand is written nowhere.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from meshd.core.clock import Clock
@@ -21,7 +23,7 @@ from meshd.vault.errors import VaultError, WrongMasterKey
 from meshd.vault.master import MasterKey, decode
 from meshd.vault.sources.environment import WEAK
 from meshd.vault.sources.source import Source
-from meshd.vault.vault import Vault
+from meshd.vault.vault import Vault, wrapped_under
 from meshd.wire.errors import BadRequest, Locked, RateLimited
 
 log = logging.getLogger(__name__)
@@ -130,6 +132,18 @@ class Unlocking:
         rows = await self._db.all("data_key.all")
         return Sealed(rows, record["value"] if record else None)
 
+    async def follow(self, before: AbstractSet[str], now: AbstractSet[str]) -> None:
+        """Keep the data keys in step with the orgs, which another daemon makes and removes too.
+
+        Called with the ids of all orgs whenever they change, before anything is asked in one.
+        """
+        for org in before - now:
+            self._vault.forget(org)
+        self.broken = {key: why for key, why in self.broken.items() if key[0] in now}
+        if not self._vault.locked and now - before:  # what unlocks it loads every key
+            rows = (await self.sealed()).rows
+            self.broken |= _load(self._vault, [row for row in rows if row["org_id"] not in before])
+
     async def _ask_source(self) -> None:
         async with self._one:
             if not self._vault.locked:
@@ -170,8 +184,6 @@ class Unlocking:
                 continue  # another daemon was first: its keys are the ones
             break
         self.broken, self._wrong = _load(trial, (await self.sealed()).rows), None
-        for (org, version), why in self.broken.items():
-            log.error("data key %d of %s cannot be opened: %s", version, org, why)
         self._vault.adopt(trial)
         log.info("the vault is open: master key %s", master.id.hex())
         self.opened()
@@ -206,8 +218,7 @@ def _check(trial: Vault, present: Sealed) -> None:
         )
     )
     if not fits:
-        needed = {present.record} if present.record else {_wrapped_by(r) for r in present.rows}
-        raise WrongMasterKey(trial.master_id, map(bytes.fromhex, needed))
+        raise WrongMasterKey(trial.master_id, map(bytes.fromhex, _needed(present)))
 
 
 def _load(trial: Vault, rows: Sequence[Row]) -> dict[tuple[str, int], str]:
@@ -221,12 +232,20 @@ def _load(trial: Vault, rows: Sequence[Row]) -> dict[tuple[str, int], str]:
             broken[org, version] = f"it names the master key {error.key_id}."
         except VaultError as error:
             broken[org, version] = str(error)
+    for (org, version), why in broken.items():
+        log.error("data key %d of %s cannot be opened: %s", version, org, why)
     return broken
 
 
-def _wrapped_by(row: Row) -> str:
-    """The id of the master key that a wrapped data key names; see `box`."""
-    return stored_bytes(row["wrapped"])[2:10].hex()
+def _needed(present: Sealed) -> set[str]:
+    """The ids of the master keys that would fit; what is no wrapped key any more names none."""
+    if present.record:
+        return {present.record}
+    needed = set()
+    for row in present.rows:
+        with contextlib.suppress(VaultError):
+            needed.add(wrapped_under(stored_bytes(row["wrapped"])))
+    return needed
 
 
 def _ids(wrong: WrongMasterKey | None) -> dict[str, str]:

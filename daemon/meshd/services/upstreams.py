@@ -1,21 +1,26 @@
 """From a configured connection to a live upstream, whatever its transport."""
 
 import asyncio
+import itertools
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from msgspec import Raw
 
 from meshd.core.tasks import TaskGroup
-from meshd.protocol import header_values
+from meshd.protocol import header_values, translation
 from meshd.protocol.envelope import bare
 from meshd.protocol.jsonrpc import Reply
 from meshd.protocol.members import members, text
 from meshd.protocol.translation import result_type
+from meshd.protocol.versions import LATEST_STATELESS
 from meshd.proxy import process_table
 from meshd.proxy.adapter import Adapter, Hear, unheard
 from meshd.proxy.child import Command
+from meshd.proxy.circuit import Circuit
 from meshd.proxy.http import HttpUpstream
 from meshd.proxy.http_eras import OURS, HttpEras
 from meshd.proxy.http_pool import HttpPool
@@ -27,6 +32,8 @@ from meshd.proxy.stdio_slot import Standing
 from meshd.services.credentials import Credentials
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.recovering import recovered
+from meshd.services.virtual_rows import VIRTUAL
 from meshd.vault.errors import VaultError
 from meshd.wire.child import ChildProcess
 from meshd.wire.errors import Conflict, MeshError, UpstreamFailed, UpstreamTimeout
@@ -36,6 +43,11 @@ log = logging.getLogger(__name__)
 CALL_CEILING = 3600.0
 TOOLS_CHANGED = "notifications/tools/list_changed"
 
+T = TypeVar("T")
+Composed = Callable[[ConnectionRow], Adapter]
+"""The way to ask a virtual MCP."""
+Observer = Callable[[ConnectionRow, str], None]
+"""Told which notification of a change an upstream sent."""
 Schemas = Callable[[ConnectionRow, str], bytes]
 """The input schema of a tool, as last listed; empty where it is not known."""
 
@@ -56,22 +68,35 @@ class Upstreams:
         self._health = health
         self._http: dict[str, tuple[str, HttpUpstream, HttpEras]] = {}
         self._heard: dict[str, StdioUpstream] = {}
-        self._changed: set[str] = set()
+        self._changes: dict[str, int] = {}
+        self._count = itertools.count(1)
         self._warming: set[str] = set()
         self._told: dict[str, str] = {}
         self._schema: Schemas = lambda _row, _tool: b""
+        self._composed: Composed | None = None
+        self._observers: list[Observer] = []
         self._tasks = TaskGroup("upstreams")
 
-    def tools_changed(self, row: ConnectionRow) -> bool:
-        """Whether the upstream said, since this was last asked, that its tools changed."""
-        if row.id not in self._changed:
-            return False
-        self._changed.discard(row.id)
-        return True
+    def tool_changes(self, row: ConnectionRow) -> int:
+        """Another number each time that the upstream says that its tools changed."""
+        return self._changes.get(row.id, 0)
 
-    def note_change(self, row: ConnectionRow) -> None:
-        """The upstream said that its tools changed."""
-        self._changed.add(row.id)
+    def note_change(self, row: ConnectionRow, method: str = TOOLS_CHANGED) -> None:
+        """The upstream said that something changed; its tools, unless `method` says what else."""
+        if row.transport == VIRTUAL:
+            return  # its children said it, each for itself
+        if method == TOOLS_CHANGED:
+            self._changes[row.id] = next(self._count)
+        for observer in self._observers:
+            observer(row, method)
+
+    def on_change(self, observer: Observer) -> None:
+        """Tell `observer` whenever an upstream says that something changed."""
+        self._observers.append(observer)
+
+    def compose_by(self, composed: Composed) -> None:
+        """How virtual MCPs are asked."""
+        self._composed = composed
 
     def http(self, row: ConnectionRow) -> HttpUpstream:
         """The HTTP side of a connection.
@@ -100,16 +125,20 @@ class Upstreams:
         Raises:
             UpstreamFailed: it cannot be started, or its credentials cannot be opened.
         """
+        if row.transport == VIRTUAL and self._composed is not None:
+            return self._composed(row)
         return self.eras(row) if row.transport == "http" else (await self.stdio(row)).adapter
 
     def protocol(self, row: ConnectionRow) -> str | None:
         """The newest revision that the upstream was found to speak; None until it was asked."""
-        known = self._http.get(row.id)
+        return text(members(self.said(row)).get("protocolVersion"))
+
+    def said(self, row: ConnectionRow) -> bytes:
+        """What it last said of itself, as an `initialize` result; empty until it was asked."""
         if row.transport == "stdio":
-            welcome = self.welcome(row)
-        else:
-            welcome = known[2].welcome if known and known[0] == row.revision else b""
-        return text(members(welcome).get("protocolVersion"))
+            return self.welcome(row)
+        known = self._http.get(row.id)
+        return known[2].welcome if known and known[0] == row.revision else b""
 
     async def stdio(self, row: ConnectionRow) -> StdioUpstream:
         """The running child of a connection, started if need be.
@@ -165,8 +194,24 @@ class Upstreams:
             raise self._sealed(row, error) from None
 
     def _hear(self, row: ConnectionRow, method: str, _message: bytes) -> None:
-        if method == TOOLS_CHANGED:
-            self.note_change(row)
+        self.note_change(row, method)
+
+    async def recovered(
+        self, row: ConnectionRow, send: Callable[[], Awaitable[T]], *, repeatable: bool
+    ) -> T:
+        """Send to a connection, also when it is just being restarted; see `recovering`."""
+
+        async def returned(lost: UpstreamFailed) -> None:
+            if row.transport == "http":  # a child is started anew by whoever asks for it
+                await self.http(row).returned(lost)
+
+        return await recovered(send, returned, repeatable=repeatable)
+
+    def next_probe(self, row: ConnectionRow) -> float | None:
+        """Seconds until an HTTP upstream is probed whose calls are held back; else None."""
+        known = self._http.get(row.id)
+        held = known is not None and known[0] == row.revision
+        return known[1].circuit.next_probe if known is not None and held else None
 
     async def request(
         self,
@@ -174,11 +219,13 @@ class Upstreams:
         method: str,
         params: bytes = b"{}",
         *,
+        repeatable: bool = True,
         within: float = CALL_CEILING,
         hear: Hear | None = None,
     ) -> Reply:
         """Ask on the daemon's own behalf, for at most `within` seconds; health is noted.
 
+        What is `repeatable` is asked once more when the upstream broke off.
         `hear` gets the notifications that come for this request before its answer.
 
         Raises:
@@ -189,7 +236,9 @@ class Upstreams:
             raise disabled(row)
         try:
             async with asyncio.timeout(within):
-                reply = await self._ask(row, method, params, hear)
+                reply = await self.recovered(
+                    row, partial(self._ask, row, method, params, hear), repeatable=repeatable
+                )
         except TimeoutError:
             late = UpstreamTimeout(f'"{row.name}" did not answer {method} within {within:.0f} s')
             self._health.failed(row, late)
@@ -217,10 +266,12 @@ class Upstreams:
 
     async def initialize_result(self, row: ConnectionRow) -> bytes:
         """What the upstream said of itself. Raises as `request`."""
+        if row.transport == VIRTUAL:
+            return translation.welcome(await (await self.adapter(row)).discover(), LATEST_STATELESS)
         if row.transport == "stdio":
             return (await self.stdio(row)).initialize_result
         try:
-            return await self._side(row)[2].open()
+            return await self.recovered(row, self._side(row)[2].open, repeatable=True)
         except MeshError as error:
             self._health.failed(row, error)
             raise
@@ -231,7 +282,7 @@ class Upstreams:
         if known is not None:
             await known[2].close()
         self._heard.pop(row.id, None)
-        self._changed.discard(row.id)
+        self._changes.pop(row.id, None)
         self._told.pop(row.id, None)
         await self._pool.drop(row.id, row.revision if edited else None)
         self._health.forget(row.id)
@@ -251,6 +302,10 @@ class Upstreams:
             await session.close()
         self._http.clear()
         await self._pool.close()
+
+    def count_children(self) -> Mapping[str, int]:
+        """The stdio servers that were used since the daemon started, by state."""
+        return Counter(child.state for child in self._pool.standing())
 
     async def children(self) -> list[ChildProcess]:
         """The stdio servers that were used since the daemon started; `connection` is its id."""
@@ -280,7 +335,8 @@ class Upstreams:
                 target = self._credentials.target(row)
             except VaultError as error:
                 raise self._sealed(row, error) from None
-            upstream = HttpUpstream(self._client, target)
+            circuit = Circuit(on_return=partial(self._health.reached, row))
+            upstream = HttpUpstream(self._client, target, circuit)
             known = (row.revision, upstream, HttpEras(upstream, target.shown, self._marks(row)))
             self._http[row.id] = known
         return known

@@ -129,7 +129,7 @@ class VaultReport:
         return [
             (table, row, field, stored_bytes(row[field]))
             for table, query, fields in (
-                (SUBSCRIPTIONS, "subscription.all", ("url", "secret")),
+                (SUBSCRIPTIONS, "subscription.all", ("url", "secret", "old_secret")),
                 (WEBHOOKS, "webhook.all", ("secret", "secret_before")),
             )
             for row in await self._db.all(query)

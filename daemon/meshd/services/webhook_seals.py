@@ -26,10 +26,20 @@ class WebhookSeals:
         await self._seals.count(org)
         return self._vault.seal(org, table, row, field, value)
 
-    def open(self, row: SubscriptionRow) -> tuple[Secret, Secret]:
-        """URL and secret. Raises VaultError where they do not open."""
-        url = self._vault.open(row.org, TABLE, row.id, "url", row.url or b"")
-        return url, self._vault.open(row.org, TABLE, row.id, "secret", row.secret or b"")
+    def url(self, row: SubscriptionRow) -> Secret:
+        """Where to. Raises VaultError where it does not open."""
+        return self._vault.open(row.org, TABLE, row.id, "url", row.url or b"")
+
+    def secret(self, row: SubscriptionRow) -> Secret:
+        """What signs. Raises as `url`."""
+        return self._vault.open(row.org, TABLE, row.id, "secret", row.secret or b"")
+
+    def secrets(self, row: SubscriptionRow, now: int) -> list[Secret]:
+        """What signs now: while a secret is replaced, the one before too. Raises as `url`."""
+        if row.old_secret is None or row.old_until is None or row.old_until <= now:
+            return [self.secret(row)]
+        before = self._vault.open(row.org, TABLE, row.id, "old_secret", row.old_secret)
+        return [self.secret(row), before]
 
     def opened(self, org: str, row: str, field: str, blob: bytes, table: str = TABLE) -> Secret:
         """One value, for the one request that needs it. Raises as `open`."""

@@ -22,7 +22,7 @@ from meshd.services.events import Events
 from meshd.services.limits import check_limit
 from meshd.services.lookup import unknown
 from meshd.services.makers import check_publishes
-from meshd.services.principal import Principal, daemon_of
+from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.rate_limit import Bucket
 from meshd.services.refusals import denied_call
@@ -204,7 +204,7 @@ class Webhooks:
         try:
             check_publishes(self._directory, row.maker, self._clock.now())
         except Denied as error:
-            await self._turn(daemon_of(row.org), row, "paused", error.message)
+            await self._turn(the_daemon(row.org), row, "paused", error.message)
             raise NotFound("nothing is here") from None
         named = f"{row.name}.{sent.event}" if sent.event else row.name
         asked = EventPublish(

@@ -68,12 +68,14 @@ class Step:
     `expect` is the number of rows that must be returned (if the statement returns rows) or
     changed; any other number undoes the whole unit and raises `ExpectFailed`. Steps that belong to
     it (`also`) follow it in its unit; `ScopedDatabase` spreads them out, and answers for it alone.
+    With `rows` the statement is run once for each of them, and answers nothing.
     """
 
     query: str
     params: Mapping[str, Any] = field(default_factory=dict)
     expect: int | None = None
     also: "tuple[Step, ...]" = ()
+    rows: Sequence[Mapping[str, Any]] | None = None
 
 
 class Database(Protocol):

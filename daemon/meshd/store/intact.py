@@ -16,7 +16,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -191,20 +191,26 @@ def _check_log(path: Path) -> None:
 
     Source: https://www.sqlite.org/fileformat2.html#walformat and walformat.html, section 2
     """
-    raw = path.read_bytes() if path.exists() else b""
-    if len(raw) < _HEADER + _FRAME:
+    if not path.exists() or path.stat().st_size < _HEADER + _FRAME:
         return
-    magic, _, page = struct.unpack_from(">3I", raw)
+    with path.open("rb") as log:
+        _check_frames(path, log)
+
+
+def _check_frames(path: Path, log: BufferedReader) -> None:
+    """The same, frame by frame: a log that no checkpoint emptied may be large."""
+    head = log.read(_HEADER)
+    magic, _, page = struct.unpack_from(">3I", head)
     order = ">" if magic & 1 else "<"
-    before = _Sum(*struct.unpack_from(">2I", raw, 24))
-    if magic & ~1 != 0x377F0682 or _summed(raw[:24], _Sum(0, 0), order) != before:
+    before = _Sum(*struct.unpack_from(">2I", head, 24))
+    if magic & ~1 != 0x377F0682 or _summed(head[:24], _Sum(0, 0), order) != before:
         raise StoreDamaged(f"{path}: the head of the write-ahead log is damaged")
     deadline = time.monotonic() + PATIENCE
-    known = _indexed(path, raw[16:24])
+    known = _indexed(path, head[16:24])
     broken = committed = False
     number = 0
-    for number, frame in enumerate(_frames(raw, 65536 if page == 1 else page), 1):
-        ours = frame.salts == raw[16:24]
+    for number, frame in enumerate(_frames(log, 65536 if page == 1 else page), 1):
+        ours = frame.salts == head[16:24]
         follows = _summed(frame.covered, before, order) == frame.stored
         late = ours and follows and broken and committed
         if late or (number <= known and not (ours and follows)):
@@ -222,7 +228,10 @@ def _check_log(path: Path) -> None:
 def _indexed(path: Path, salts: bytes) -> int:
     """How many frames of the log with these salts the index left by a killed process has."""
     index = path.with_name(path.name.removesuffix("-wal") + "-shm")
-    raw = index.read_bytes()[:96] if index.exists() else b""
+    raw = b""
+    if index.exists():
+        with index.open("rb") as file:
+            raw = file.read(96)
     order = "<" if sys.byteorder == "little" else ">"
     if len(raw) < 96 or raw[:48] != raw[48:] or raw[32:40] != salts:
         return 0
@@ -232,13 +241,10 @@ def _indexed(path: Path, salts: bytes) -> int:
     return int(known)
 
 
-def _frames(raw: bytes, page: int) -> Iterator[_Frame]:
-    for at in range(_HEADER, len(raw) - _FRAME - page + 1, _FRAME + page):
-        commits, *stored = struct.unpack_from(">I8x2I", raw, at + 4)
-        content = raw[at + _FRAME : at + _FRAME + page]
-        yield _Frame(
-            bool(commits), raw[at + 8 : at + 16], _Sum(*stored), raw[at : at + 8] + content
-        )
+def _frames(log: BufferedReader, page: int) -> Iterator[_Frame]:
+    while len(raw := log.read(_FRAME + page)) == _FRAME + page:
+        commits, *stored = struct.unpack_from(">I8x2I", raw, 4)
+        yield _Frame(bool(commits), raw[8:16], _Sum(*stored), raw[:8] + raw[_FRAME:])
 
 
 def _summed(data: bytes, start: _Sum, order: str) -> _Sum:

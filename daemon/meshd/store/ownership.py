@@ -15,6 +15,7 @@ Reach = Literal["instance", "org", "every"]
 
 ORG_TABLES = frozenset(
     {
+        "approvals",
         "calls",
         "connections",
         "credentials",
@@ -27,25 +28,32 @@ ORG_TABLES = frozenset(
         "schedule_fires",
         "schedules",
         "subscriptions",
+        "virtual_children",
+        "virtuals",
         "webhooks",
     }
 )
 """The tables with a column `org_id`."""
 
 EVERY_ORG: Mapping[str, str] = {
+    "approval.all": "the snapshot holds what is approved beside the connections",
     "connection.all": "the snapshot that decides holds every org",
     "credential.all": "the snapshot holds the sealed values beside their connections",
     "definitions.all": "read once at start, into a cache by connection",
     "key.all": "a key says which org it is of, so it is looked up before the org is known",
     "credential.count": "the vault's report counts what each org has sealed",
     "data_key.all": "the vault opens what belongs to any org",
+    "data_key.wrapped": "a report on the whole database",
     "event.sweep": "retention is a setting of the instance",
     "call.sweep": "retention is a setting of the instance",
     "subscription.all": "the snapshot that decides holds every org",
     "delivery.due": "one dispatcher serves every org",
+    "delivery.waiting": "metrics tell of the whole instance",
     "delivery.orphans": "what a killed daemon had, for whomever",
     "delivery.sweep": "retention is a setting of the instance",
     "delivery.sweep_attempts": "retention is a setting of the instance",
+    "virtual.all": "the snapshot that decides holds every org",
+    "virtual.children": "the snapshot that decides holds every org",
     "schedule.soonest": "one scheduler serves every org",
     "schedule.due": "one scheduler serves every org",
     "schedule.sweep": "retention is a setting of the instance",

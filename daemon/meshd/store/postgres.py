@@ -23,7 +23,7 @@ from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError
 from meshd.store.migrate import Migration
 from meshd.store.postgres_dsn import read_dsn
 from meshd.store.postgres_faults import RAISED, Undone, fault
-from meshd.store.postgres_pool import EVERY, QUEUE_LIMIT, Pool, connect
+from meshd.store.postgres_pool import EVERY, PASSES_ROW_SECURITY, QUEUE_LIMIT, Pool, connect
 from meshd.store.postgres_signals import Signals
 from meshd.store.queries import Queries, Query, statement
 from meshd.store.slow import watched
@@ -36,14 +36,11 @@ MIGRATING = 3600.0
 """Seconds that a migration, or another daemon that migrates, may take."""
 # The number spells "meshd".
 _LOCK = "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(x'6d65736864'::bigint)"
-_UNGUARDED = statement(
-    "row_security",
-    "SELECT rolsuper OR rolbypassrls AS passes FROM pg_roles WHERE rolname = current_user",
-)
+_UNGUARDED = statement("row_security", PASSES_ROW_SECURITY)
 _RECORD = statement("schema_migrations", migrate.RECORD)
 
 T = TypeVar("T")
-_Bound = tuple[Query, tuple[Any, ...], int | None]
+_Bound = tuple[Query, tuple[Any, ...] | list[tuple[Any, ...]], int | None]
 
 
 class PostgresDatabase:
@@ -118,10 +115,19 @@ class PostgresDatabase:
         bound: list[_Bound] = []
         for step in steps:
             query = self._queries.query(step.query)
-            bound.append((query, _values(query, step.params), step.expect))
+            if step.rows is None:
+                bound.append((query, _values(query, step.params), step.expect))
+            else:
+                bound.append((query, [_values(query, row) for row in step.rows], None))
         if not bound:
             return []
-        org = _org([(self._queries.query(step.query), step.params) for step in steps])
+        org = _org(
+            [
+                (self._queries.query(step.query), params)
+                for step in steps
+                for params in ((step.params,) if step.rows is None else step.rows)
+            ]
+        )
         answer = await self._transact(partial(_run_steps, bound), org)
         self._signals.announce()
         return answer
@@ -254,8 +260,14 @@ async def _run_steps(steps: Sequence[_Bound], connection: Any) -> list[list[Row]
 
 
 async def _run_step(
-    connection: Any, query: Query, values: tuple[Any, ...], expect: int | None
+    connection: Any,
+    query: Query,
+    values: tuple[Any, ...] | list[tuple[Any, ...]],
+    expect: int | None,
 ) -> list[Row]:
+    if isinstance(values, list):
+        await _run_many(query, values, connection)
+        return []
     rows: list[Row] = []
     if query.returns:
         rows = await _fetch(connection, query, values)

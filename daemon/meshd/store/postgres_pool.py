@@ -23,6 +23,10 @@ RELEASE = 5.0
 CLOSE = 5.0
 UNHURRIED = 86_400.0
 """Seconds for one statement of what goes through the whole database."""
+PASSES_ROW_SECURITY = (
+    "SELECT rolsuper OR rolbypassrls AS passes FROM pg_roles WHERE rolname = current_user"
+)
+"""Whether no row security holds for the role that is signed in."""
 QUEUE_LIMIT = 10_000
 """Calls that may be under way or wait; one more is refused."""
 EVERY = "*"

@@ -8,7 +8,7 @@ from typing import Any
 
 from meshd.store import migrate
 from meshd.store.db import Dialect, StoreError
-from meshd.store.postgres_pool import UNHURRIED
+from meshd.store.postgres_pool import PASSES_ROW_SECURITY, UNHURRIED
 from meshd.store.reading import BATCH, CALLS_FILE, MAIN_FILE, Applied, Table, Values
 from meshd.store.sqlite_file import SqliteFileWriter
 
@@ -27,6 +27,12 @@ SELECT c.relname AS name, a.attname AS column,
        pg_get_serial_sequence(format('%I.%I', current_schema(), c.relname), a.attname) AS sequence
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = current_schema()::regnamespace AND a.attidentity <> ''
+"""
+_OPEN_TABLES = """
+SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+  AND a.attname = 'org_id' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+ORDER BY c.relname
 """
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
@@ -95,6 +101,15 @@ class PostgresReading:
     async def flaw(self) -> str | None:
         """See `Reading.flaw`. A server looks after its pages itself; reading is the test here."""
         return None
+
+    async def open_rows(self) -> list[str]:
+        """See `Reading.open_rows`."""
+        found = []
+        if (await self.fetch(PASSES_ROW_SECURITY))[0][0]:
+            found.append("the role of DATABASE_URL is a superuser or has BYPASSRLS")
+        if tables := [name for (name,) in await self.fetch(_OPEN_TABLES)]:
+            found.append(f"it is off for the tables {', '.join(tables)}")
+        return found
 
     async def copy_into(self, folder: Path) -> None:
         """See `Reading.copy_into`. The files have the migrations that the database has."""

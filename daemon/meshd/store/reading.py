@@ -100,6 +100,10 @@ class Reading(Protocol):
         """What a quick look at the database's own structures finds wrong."""
         ...
 
+    async def open_rows(self) -> list[str]:
+        """Why row security does not stand between orgs; nothing where it does, or there is none."""
+        ...
+
     async def copy_into(self, folder: Path) -> None:
         """Write `MAIN_FILE` and `CALLS_FILE`, both synced and for the owner alone."""
         ...

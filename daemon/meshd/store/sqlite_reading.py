@@ -83,6 +83,10 @@ class SqliteReading:
                 return f"{part}: {said}"
         return None
 
+    async def open_rows(self) -> list[str]:
+        """See `Reading.open_rows`. Files have none."""
+        return []
+
     async def copy_into(self, folder: Path) -> None:
         """See `Reading.copy_into`.
 

@@ -14,7 +14,7 @@ from meshd.core.database_url import RECORDS, PostgresServer, SqliteFile
 from meshd.store.db import StoreError
 from meshd.store.opening import CALLS, FOLDERS, MAIN, SQL, Databases, open_server
 from meshd.store.queries import Queries
-from meshd.store.reading import CALLS_FILE, MAIN_FILE, Reading, counts
+from meshd.store.reading import CALLS_FILE, MAIN_FILE, Reading, Values, counts
 from meshd.store.sqlite import SqliteDatabase
 from meshd.store.sqlite_reading import read_files
 from meshd.store.tally import Tally, tally
@@ -97,6 +97,11 @@ async def bring_up(folder: Path) -> None:
             await database.close()
 
 
+async def asked(reading: Reading, name: str) -> list[Values]:
+    """The rows of a named query without parameters, in the order of its columns."""
+    return await reading.fetch(Queries.load(SQL, reading.dialect).sql(name))
+
+
 async def rows_there(config: Config) -> int:
     """How many rows the database has, 0 also where there is none."""
     if not is_there(config):
@@ -127,13 +132,15 @@ async def fill(
         StoreError: it cannot be done, or what was read back is not what was expected. Then
             the database holds what it held before.
     """
-    from meshd.store.postgres_load import load
+    from meshd.store.postgres_load import load, others
     from meshd.store.postgres_reading import PostgresReading
 
     async with server(config, place) as database:
         await database.migrate()
         async with database.at_length("filling the database", frozen=False) as connection:
             await load(copy, connection, FOLDERS)
+            if await others(connection):  # who comes from here on waits for the end of this
+                raise StoreError("a daemon began to use the database meanwhile")
             found = await tally(PostgresReading(connection, FOLDERS))
             wrong = differing(expected, found)
             if wrong:

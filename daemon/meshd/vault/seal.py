@@ -24,11 +24,14 @@ MAX_TOKEN = 4096
 _FORMAT = b"\x01"
 _ENDING_HERE = b"\x02"
 """The format of a token that also says what its client may be asked for."""
+_DECLARED = b"\x03"
+"""The same of a client whose session is the upstream's."""
+_FORMATS = (_FORMAT, _ENDING_HERE, _DECLARED)
 _BOUND = b"meshctl session\0"
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 _Body = tuple[str, str, str | None, str, int, bytes]
-_BodyEndingHere = tuple[str, str, str | None, str, int, bytes, str]
+_BodySaying = tuple[str, str, str | None, str, int, bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,10 @@ class Session:
     principal: str
     connection: str
     upstream: str | None = field(repr=False)
-    """The upstream's own session id, which opens its session to whoever holds it."""
+    """The upstream's own session id, which opens its session to whoever holds it.
+
+    A virtual MCP has no session upstream: here is the mode that was chosen for this one.
+    """
     version: str
     """The protocol version that was agreed on."""
     daemon: str
@@ -48,6 +54,8 @@ class Session:
     """Names the session in a denylist."""
     client: str = ""
     """What the client may be asked for, as JSON, where its session ends here; else empty."""
+    declared: str = ""
+    """The same where its session is the upstream's, so that another one may take its place."""
 
 
 class Sealer:
@@ -70,10 +78,10 @@ class Sealer:
                 "install the wheel of cryptography from PyPI."
             ) from None
         self._daemon = daemon
-        self._bound = {form: _BOUND + form + daemon.encode() for form in (_FORMAT, _ENDING_HERE)}
+        self._bound = {form: _BOUND + form + daemon.encode() for form in _FORMATS}
         self._clock = clock
         self._decode = msgspec.msgpack.Decoder(_Body).decode
-        self._decode_ending_here = msgspec.msgpack.Decoder(_BodyEndingHere).decode
+        self._decode_saying = msgspec.msgpack.Decoder(_BodySaying).decode
 
     def seal(self, session: Session) -> str:
         """The token of a session.
@@ -94,8 +102,9 @@ class Sealer:
             session.expires,
             session.id,
         )
-        form = _ENDING_HERE if session.client else _FORMAT
-        inside = msgspec.msgpack.encode((*body, session.client) if session.client else body)
+        said = session.client or session.declared
+        form = _ENDING_HERE if session.client else _DECLARED if said else _FORMAT
+        inside = msgspec.msgpack.encode((*body, said) if said else body)
         nonce = os.urandom(NONCE_SIZE)
         token = _text(form + nonce + self._cipher.encrypt(nonce, inside, self._bound[form]))
         if len(token) > MAX_TOKEN:
@@ -110,17 +119,18 @@ class Sealer:
         nonce, sealed = raw[1 : 1 + NONCE_SIZE], raw[1 + NONCE_SIZE :]
         try:
             inside = self._cipher.decrypt(nonce, sealed, self._bound[raw[:1]])
-            if raw[:1] == _ENDING_HERE:
-                *body, client = self._decode_ending_here(inside)
+            if raw[:1] == _FORMAT:
+                body, said = [*self._decode(inside)], ""
             else:
-                body, client = [*self._decode(inside)], ""
+                *body, said = self._decode_saying(inside)
         except (InvalidTag, ValueError):
             return None
         principal, connection, upstream, version, expires, name = body
         if expires <= self._clock():
             return None
+        client, declared = (said, "") if raw[:1] == _ENDING_HERE else ("", said)
         return Session(
-            principal, connection, upstream, version, self._daemon, expires, name, client
+            principal, connection, upstream, version, self._daemon, expires, name, client, declared
         )
 
 

@@ -148,15 +148,6 @@ class Vault:
         """The version of the organisation's newest data key, which seals. Raises NoKey."""
         return self._ring(org).newest.version
 
-    def sealed(self, org: str) -> int:
-        """Seals under the organisation's newest data key that this vault knows of."""
-        ring = self._ring(org)
-        return ring.sealed[ring.newest.version]
-
-    def needs_rotation(self, org: str) -> bool:
-        """Whether the organisation's newest data key has sealed `ROTATE_AT` times."""
-        return self.sealed(org) >= ROTATE_AT
-
     def _ring(self, org: str) -> _Ring:
         ring = self._rings.get(org)
         if ring is None:

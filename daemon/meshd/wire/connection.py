@@ -9,6 +9,8 @@ from meshd.wire.child import ChildProcess
 Transport = Literal["http", "stdio"]
 State = Literal["ready", "failing", "needs_login", "disabled", "unknown"]
 Bodies = Literal["off", "redacted", "full"]
+Trust = Literal["open", "pinned"]
+"""Whether tools are served as they come, or as they were approved."""
 
 
 class Connection(Struct, kw_only=True):
@@ -30,9 +32,14 @@ class Connection(Struct, kw_only=True):
     """Seconds without use after which a stdio server is stopped; 0 is never."""
     state: State = "unknown"
     reason: str | None = None
+    next_probe_s: float | UnsetType = UNSET
+    """Seconds until an HTTP upstream whose calls are held back is probed again."""
     protocol: str | None = None
     """The newest MCP revision it was found to speak; null until it was asked since the start."""
+    trust: Trust = "open"
     tools: int | None = None
+    """Tools that are served; `withheld` ones, new or changed at a pinned connection, are not."""
+    withheld: int | UnsetType = UNSET
     tokens: int | None = None
     destructive: int | None = None
     seen_at: str | None = None
@@ -53,6 +60,8 @@ class ConnectionAdd(Struct, kw_only=True):
     url: str
     headers: dict[str, str] = {}
     bodies: Bodies = "redacted"
+    trust: Trust = "open"
+    """`pinned` approves the list that it is added with."""
 
 
 class ConnectionAddStdio(Struct, kw_only=True):
@@ -63,6 +72,8 @@ class ConnectionAddStdio(Struct, kw_only=True):
     env: dict[str, str] = {}
     cwd: str | None = None
     bodies: Bodies = "redacted"
+    trust: Trust = "open"
+    """`pinned` approves the list that it is added with."""
 
 
 class ConnectionEdit(Struct, kw_only=True):
@@ -73,6 +84,8 @@ class ConnectionEdit(Struct, kw_only=True):
     url: str | UnsetType = UNSET
     headers: dict[str, str | None] = {}
     bodies: Bodies | UnsetType = UNSET
+    trust: Trust | UnsetType = UNSET
+    """An open one that becomes `pinned` has its list approved as it then stands."""
 
 
 class ConnectionEditStdio(Struct, kw_only=True):
@@ -84,6 +97,7 @@ class ConnectionEditStdio(Struct, kw_only=True):
     env: dict[str, str | None] = {}
     cwd: str | UnsetType | None = UNSET
     bodies: Bodies | UnsetType = UNSET
+    trust: Trust | UnsetType = UNSET
     idle: str | UnsetType = UNSET
     """A duration such as `30m`, or `never`."""
 

@@ -5,7 +5,7 @@ Only the standard library is imported here, so that the fast commands can use it
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class MeshError(Exception):
@@ -133,6 +133,25 @@ class UpstreamFailed(MeshError):
 
     code, status, exit_code = "upstream_failed", 502, 7
 
+    lost = False
+    """Whether the way to it broke, so that another try may find it there again."""
+    sent = True
+    """Whether it may have got the request, and done what was asked."""
+
+    @classmethod
+    def gone(
+        cls,
+        message: str,
+        *,
+        sent: bool = True,
+        next: str | None = None,  # noqa: A002 - the printed word is "next:"
+        facts: Mapping[str, str] | None = None,
+    ) -> Self:
+        """The failure of a server to which the way broke."""
+        made = cls(message, next=next, facts=facts)
+        made.lost, made.sent = True, sent
+        return made
+
 
 class NeedsLogin(UpstreamFailed):
     """The MCP server asks for other credentials."""
@@ -156,6 +175,12 @@ class Unavailable(MeshError):
     """The daemon cannot do this right now."""
 
     code, status, exit_code = "unavailable", 503, 8
+
+
+class StorageFull(MeshError):
+    """The disk is nearly full, so nothing more is taken."""
+
+    code, status, exit_code = "storage_full", 507, 8
 
 
 class Locked(MeshError):
@@ -182,7 +207,7 @@ KINDS: Mapping[str, type[MeshError]] = {
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
         TooSlow, Conflict, Unconfirmed, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia,
         WrongHost, RateLimited, UpstreamFailed, NeedsLogin, UpstreamRefused, UpstreamTimeout,
-        Unavailable, Locked, DaemonDown, Usage,
+        Unavailable, StorageFull, Locked, DaemonDown, Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

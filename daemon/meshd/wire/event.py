@@ -98,6 +98,20 @@ class EventRef(Struct):
     event: str
 
 
+class EventCancel(Struct, kw_only=True):
+    """Names one event. `mine`: only if whoever asks published it."""
+
+    event: str
+    mine: bool = False
+
+
+class EventAck(Struct):
+    """Names one event, and the connection for which it is done."""
+
+    event: str
+    connection: str
+
+
 class Repaired(Struct, kw_only=True):
     """What was changed: the ids of deliveries."""
 

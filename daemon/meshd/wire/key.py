@@ -4,7 +4,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class Key(Struct, kw_only=True):
-    """A key without its secret. `permissions`: target id, `self` or `*` → grants."""
+    """A key without its secret. `permissions`: target id, `self` or `*` → grants.
+
+    `connection` is the one whose key it is: what it publishes comes from there.
+    """
 
     id: str
     name: str
@@ -15,6 +18,7 @@ class Key(Struct, kw_only=True):
     role: str | None = None
     read_only: bool = False
     owner: str
+    connection: str | None = None
     created_at: str
     last_used_at: str | None = None
     expires_at: str | None = None
@@ -40,6 +44,7 @@ class KeyAdd(Struct, kw_only=True):
     role: str | None = None
     read_only: bool = False
     expires: str | None = None
+    connection: str | None = None
 
 
 class KeyEdit(Struct, kw_only=True):

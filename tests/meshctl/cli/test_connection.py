@@ -125,11 +125,18 @@ def test_what_a_program_asks(scripted, words, asks):
     assert scripted.asked == [("connection.add_stdio", asks)]
 
 
+@pytest.mark.parametrize("transport", ["http", "sse"])
+def test_a_transport_over_http_may_be_named(scripted, transport):
+    """It changes nothing: the daemon finds out which one it is."""
+    scripted.answers["connection.add"] = GITHUB
+    assert scripted.run("connect", "github", URL, "--transport", transport)[0] == 0
+    assert [type(asks).__name__ for _, asks in scripted.asked] == ["ConnectionAdd"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["github"], 'what should "github" connect to?'),
-        (["github", URL, "--transport", "sse"], "sse is not supported yet"),
         (["github", URL, "--transport", "stdio"], "does not fit"),
         (["github", URL, "--transport", "carrier-pigeon"], "does not fit"),
         (["github", URL, "--env", "A=b"], "after a URL only"),

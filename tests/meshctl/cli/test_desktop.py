@@ -29,6 +29,11 @@ KEY = {
     "owner": "owner",
     "created_at": "x",
 }
+TEAM = {
+    "id": "vir_1", "name": "team", "description": "", "mode": "passthrough", "naming": "prefixed",
+    "enabled": True, "children": [], "tools": 0, "maker": "owner", "owner": "owner",
+    "created_at": "x",
+}  # fmt: skip
 OTHER = {"mcpServers": {"mine": {"command": "uvx", "args": ["mine"]}}}
 
 
@@ -89,6 +94,23 @@ def entry(tmp_path, daemon, name, key="cursor"):
         "args": ["stdio", name, "--key", key],
         "env": {"MESHCTL_HOME": daemon.home.text},
     }
+
+
+def test_a_virtual_mcp_is_given_by_its_name_too(daemon, tmp_path, file):
+    """What is no connection may be one; what is neither is not found."""
+    daemon.answers |= {
+        "connection.show": lambda _: NotFound("there is no connection"),
+        "virtual.show": lambda request: (
+            TEAM if request.virtual == "team" else NotFound("nor a virtual MCP")
+        ),
+    }
+    code, _, _ = daemon.run("client", "install", "cursor", "team", "--file", str(file), "--yes")
+    assert code == 0
+    servers = json.loads(file.read_text())["mcpServers"]
+    assert servers["team"] == entry(tmp_path, daemon, "team")
+    assert asked(daemon, "key.add") == [KeyAdd(name="cursor", allow=["team"])]
+    code, _, err = daemon.run("client", "install", "cursor", "none", "--file", str(file), "--yes")
+    assert (code, "there is no connection" in err) == (5, True)
 
 
 def test_install_and_uninstall(daemon, tmp_path, file):

@@ -93,3 +93,29 @@ def test_a_paste_with_a_name_that_is_taken(meshctl):
     assert (code, out.split()[0]) == (6, "second")
     assert "server: example" in err
     assert meshctl("connection", "remove", "second", "--yes")[0] == 0
+
+
+def test_the_life_of_a_virtual_mcp(meshctl):
+    """Made, narrowed, used by a key, refused where it would contain itself, and taken apart."""
+    meshctl("quickstart", "--quiet")
+    code, out, err = meshctl("virtual", "create", "work", "example")
+    assert code == 0, err
+    assert 'virtual MCP "work" of example: 3 tools' in out
+    words = ["virtual", "attach", "work", "example", "--tools", "add", "--rename", "add=plus"]
+    code, out, err = meshctl(*words, "--pin", "add.b=2", "--json")
+    assert code == 0, err
+    shown = json.loads(out)
+    assert (shown["tools"], shown["children"][0]["tools"]) == (1, ["add"])
+    assert shown["children"][0]["overrides"] == {"add": {"name": "plus", "pinned": {"b": 2}}}
+    assert "add.b is 2" in meshctl("virtual", "show", "work")[1]
+    assert meshctl("virtual", "attach", "work", "work")[0] == 6
+    assert meshctl("connect", "work", "http://127.0.0.1:1/mcp")[0] == 6
+    assert meshctl("key", "add", "ide", "--allow", "work/example_plus")[0] == 0
+    code, _, err = meshctl("connection", "remove", "example", "--yes")
+    assert code == 6
+    assert "used by: work" in err
+    assert "meshctl virtual detach work example" in err
+    assert meshctl("virtual", "detach", "work", "example")[0] == 0
+    assert meshctl("virtual", "remove", "work", "--yes")[0] == 0
+    assert json.loads(meshctl("virtual", "list", "--json")[1]) == []
+    assert json.loads(meshctl("key", "show", "ide", "--json")[1])["grants"] == []

@@ -78,18 +78,19 @@ def test_every_failure_is_said(daemon):
     assert ("the first" in err, "the second" in err) == (True, True)
 
 
-@pytest.mark.parametrize(
-    ("server", "sentence"),
-    [
-        (
-            {"url": "https://x.example/mcp", "headers": {"Authorization": "Bearer <YOUR_TOKEN>"}},
-            '"x" has placeholders that wait for values',
-        ),
-        ({"type": "sse", "url": "https://x.example/sse"}, "sse is not supported yet"),
-    ],
-)
-def test_a_server_that_cannot_be_added_as_it_is(daemon, server, sentence):
+def test_a_server_of_the_transport_before(daemon):
+    """It is a URL as any other."""
+    pasted = {"mcpServers": {"x": {"type": "sse", "url": "https://x.example/sse"}}}
+    assert daemon.run("connect", "-", stdin=json.dumps(pasted))[0] == 0
+    assert [asks for _, asks in daemon.asked] == [
+        ConnectionAdd(name="x", url="https://x.example/sse")
+    ]
+
+
+def test_a_server_that_cannot_be_added_as_it_is(daemon):
     """It is refused with the next step; the other one is added all the same."""
+    server = {"url": "https://x.example/mcp", "headers": {"Authorization": "Bearer <YOUR_TOKEN>"}}
+    sentence = '"x" has placeholders that wait for values'
     pasted = {"mcpServers": {"x": server, "clock": SERVERS["mcpServers"]["clock"]}}
     code, out, err = daemon.run("connect", "-", stdin=json.dumps(pasted))
     assert (code, out.split()[0]) == (2, "clock")

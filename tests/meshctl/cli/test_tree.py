@@ -55,7 +55,7 @@ def test_which_commands_may_start_the_daemon():
     """Looking, stopping and reading must not change whether it runs."""
     never = {row.words for row in ROWS if not row.start}
     assert never == {
-        "status", "doctor", "version", "help", "completion",
+        "status", "metrics", "doctor", "version", "help", "completion",
         "config list", "config get", "db status", "db migrate", "db backup", "db restore", "db move", "daemon stop", "daemon show", "daemon logs",
         "daemon install", "daemon uninstall",
     }  # fmt: skip

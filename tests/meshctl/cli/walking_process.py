@@ -21,11 +21,19 @@ SECONDS = 30
 LINES = {
     "connection show": "example",
     "connection add": f"web {NOWHERE} --header X-Api-Key:secret",
-    "connection edit": "web --header X-Api-Key:other",
+    "connection edit": "example --trust pinned",
     "connection remove": "web --yes",
     "connection enable": "example",
     "connection disable": "web",
     "connection test": "example",
+    "virtual create": "work example",
+    "virtual show": "work",
+    "virtual edit": "work --description Work.",
+    "virtual attach": "work example --tools add --rename add=plus",
+    "virtual enable": "work",
+    "virtual disable": "work",
+    "virtual detach": "work example",
+    "virtual remove": "work --yes",
     "key show": "ci",
     "key add": "ci",
     "key edit": "ci --read-only",
@@ -33,6 +41,8 @@ LINES = {
     "key revoke": "ci --yes",
     "tool show": "example add",
     "tool call": "example add a=1 b=2",
+    "tool diff": "example",
+    "tool approve": "example --yes",
     "call show": "CALL",
     "call tail": "--no-follow",
     "event tail": "--no-follow",
@@ -41,12 +51,16 @@ LINES = {
     "event retry": "o-17",
     "event replay": "o-17",
     "event cancel": "o-17",
+    "event ack": "o-17 --for example",
     "event dead": "list",
-    "subscription add": '--type order.* --call example/add --args {"a":1,"b":2} --name hears',
+    "subscription add": "--type order.* --webhook http://127.0.0.1:9/in --name hears",
     "subscription show": "hears",
     "subscription pause": "hears",
     "subscription resume": "hears",
     "subscription test": "hears",
+    "subscription sync": "example [] --yes",
+    "subscription edit": "hears --owner me",
+    "subscription rotate-secret": "hears",
     "subscription remove": "hears --yes",
     "delivery show": "DELIVERY",
     "schedule add": "nightly --type report.due --cron @daily",
@@ -81,13 +95,14 @@ LINES = {
 }
 """What follows the words of a command. One that is not here runs with nothing behind it."""
 LATER = (
-    "org remove", "subscription remove", "schedule remove", "webhook remove", "connection remove", "key revoke", "daemon stop", "db migrate", "db restore",
+    "virtual detach", "virtual remove", "org remove", "subscription remove", "schedule remove",
+    "webhook remove", "connection remove", "key revoke", "daemon stop", "db migrate", "db restore",
     "db move",
 )  # fmt: skip
 """They take away what others need, or need it taken away."""
 FIRST = (
-    "quickstart", "key add", "connection add", "org create", "subscription add", "event publish",
-    "schedule add", "webhook add",
+    "quickstart", "key add", "connection add", "org create", "virtual create", "subscription add",
+    "event publish", "schedule add", "webhook add",
 )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def test_every_path_can_be_filled():
     for row in CALLS:
         named = {
             "connection", "key", "tool", "call", "org", "event", "subscription", "delivery",
+            "virtual", "child",
         }  # fmt: skip
         fields = named & set(row.asks.__struct_fields__)
         path = row.path

@@ -19,6 +19,7 @@ from meshctl.render import (
     doctor,
     event,
     key,
+    metrics,
     quickstart,
     record,
     schedule,
@@ -26,6 +27,7 @@ from meshctl.render import (
     subscription,
     tool,
     vault,
+    virtual,
     webhook,
 )
 from meshctl.render.columns import plain
@@ -391,6 +393,32 @@ DEAD = {
     ],
 }  # fmt: skip
 WAITS = {**DEAD, "state": "ready", "error": None, "next_at": "2026-11-23T15:01:00Z"}
+WORK = {
+    "id": "vir_8fk2m4p6q8r0s2t4", "name": "work", "description": "What I work with.\x1b[2J",
+    "instructions": "Ask first.\nThen act.", "mode": "smart_tool_selection", "naming": "prefixed",
+    "enabled": True, "tools": 12, "maker": "ada", "owner": "usr_1",
+    "created_at": "2026-11-21T15:00:00Z",
+    "children": [
+        {
+            "id": GITHUB["id"], "name": "github", "kind": "connection", "tools": ["create_*", "get_*"],
+            "resources": [], "prompts": None,
+            "overrides": {
+                "create_issue": {
+                    "name": "file_bug", "description": "Files a bug.\u202e", "hidden": ["labels"],
+                    "pinned": {"repo": "acme/site", "draft": False},
+                }
+            },
+        },
+        {
+            "id": "vir_a1b2c3d4e5f6g7h8", "name": "docs", "kind": "virtual", "tools": None,
+            "resources": None, "prompts": None, "overrides": {},
+        },
+    ],
+}  # fmt: skip
+BARE = {
+    **WORK, "name": "bare", "description": "", "instructions": None, "mode": "passthrough",
+    "enabled": False, "tools": 0, "children": [],
+}  # fmt: skip
 NIGHTLY = {
     "id": "sch_8fk2m4p6q8r0s2t4", "name": "nightly", "state": "active", "type": "report.due",
     "subject": "eu\x07", "cron": "30 2 * * *", "tz": "Europe/Berlin", "misfire": "once",
@@ -466,6 +494,24 @@ MOVED = {
 }  # fmt: skip
 
 
+METRICS = [
+    {
+        "name": "meshd_calls_total",
+        "samples": [
+            {"name": "meshd_calls_total", "value": 17.0,
+             "labels": {"org": "default", "connection": "github", "outcome": "ok"}},
+        ],
+    },
+    {
+        "name": "meshd_call_duration_seconds",
+        "samples": [
+            {"name": "meshd_call_duration_seconds_bucket", "value": 3.0, "labels": {"le": "0.1"}},
+            {"name": "meshd_call_duration_seconds_sum", "value": 0.25, "labels": {}},
+        ],
+    },
+]  # fmt: skip
+
+
 def screens() -> dict[str, list[str]]:
     """Every picture by its name, as lines."""
     return {
@@ -510,6 +556,22 @@ def screens() -> dict[str, list[str]]:
         "subscription-list": plain(subscription.table(LOOK), [HOOK, BILLS]),
         "subscription-show": aligned(subscription.card(HOOK, LOOK)),
         "subscription-show-paused": aligned(subscription.card(BILLS, LOOK)),
+        "virtual-list": plain(virtual.table(LOOK), [WORK, BARE]),
+        "virtual-show": aligned(virtual.card(WORK, LOOK)),
+        "virtual-show-tokens": aligned(
+            virtual.card(
+                {
+                    **BARE,
+                    "sizes": {
+                        "passthrough": {"tools": 128, "bytes": 86_912, "tokens": 21_742},
+                        "smart_tool_selection": {"tools": 3, "bytes": 900, "tokens": 226},
+                    },
+                },
+                LOOK,
+            )
+        ),
+        "virtual-show-bare": aligned(virtual.card(BARE, LOOK)),
+        "virtual-made": [virtual.made(WORK), virtual.made(BARE), virtual.detached(WORK, "jira")],
         "subscription-made": [subscription.made(HOOK), subscription.made(BILLS)],
         "event-scheduled": [
             event.scheduled({**EVENTS[0], "duplicate": again}) for again in (False, True)
@@ -536,6 +598,7 @@ def screens() -> dict[str, list[str]]:
         "db-move": [*plain(db.moved(), MOVED["tables"]), *db.proved(MOVED)],
         "quickstart": aligned(quickstart.card(VISIT)),
         "client-list": plain(client.table(LOOK), CLIENTS),
+        "metrics": plain(metrics.table(), metrics.samples(METRICS)),
         "vault-status": aligned(vault.card(VAULT)) + plain(vault.table(LOOK), vault.keys(VAULT)),
         "vault-locked": aligned(vault.card(LOCKED)),
         "vault-verify": plain(vault.counts(), VERIFIED["counts"])

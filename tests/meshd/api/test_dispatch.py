@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from meshd.api import dispatch
+from meshd.api import followed
 from meshd.api.dispatch import Dispatcher
 from meshd.services.principal import Principal
 from meshd.store.db import ExpectFailed, StoreUnavailable
@@ -18,7 +18,7 @@ from meshd.vault.errors import KeySpent
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import KINDS
 from tests.support.door import Door
-from tests.support.principals import key_principal
+from tests.support.principals import key_principal, local_principal
 
 SECRET = "hunter2"
 
@@ -352,8 +352,22 @@ async def test_silence_is_broken_by_a_heartbeat(
         assert await got.content.readline() == b"\n"
 
 
-async def test_streams_are_counted_and_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "MAX_STREAMS", 1)
+FOLLOWER = key_principal({"self": ["event.*"]})
+
+
+@pytest.mark.parametrize(
+    ("bound", "who", "status"),
+    [
+        ("MAX_OWN", local_principal(), 429),
+        ("MAX_OWN", FOLLOWER, 429),
+        ("MAX_STREAMS", FOLLOWER, 503),
+    ],
+)
+async def test_streams_are_counted_and_bounded(
+    door: Door, monkeypatch: pytest.MonkeyPatch, bound: str, who: Principal, status: int
+) -> None:
+    monkeypatch.setattr(followed, bound, 1)
+    door.principal = who
     go = asyncio.Event()
 
     async def stream(_who, _asked):
@@ -363,7 +377,7 @@ async def test_streams_are_counted_and_bounded(door: Door, monkeypatch: pytest.M
     door.handlers["event.tail"] = stream
     async with door.client.get(door.url + "/v1/tail/events") as got:
         await got.content.readline()
-        assert (await door.ask("GET", "/v1/tail/events"))[0] == 503
+        assert (await door.ask("GET", "/v1/tail/events"))[0] == status
         go.set()
         await got.read()
     assert await door.lines("/v1/tail/events") == [{"n": 1}]

@@ -19,6 +19,8 @@ from tests.support.tenants import Tenant
 
 ALONE = "zebra-quagga"
 """A connection that only A has; far from every name in B, so that nothing suggests one."""
+ALONE_TOO = "walrus-numbat"
+"""Likewise a virtual MCP."""
 INITIALIZE = {
     "protocolVersion": "2025-06-18", "capabilities": {},
     "clientInfo": {"name": "t", "version": "1"},
@@ -27,15 +29,24 @@ SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODIES: dict[str, dict[str, Any]] = {
     "connection.edit": {"bodies": "off"},
     "connection.edit_stdio": {"bodies": "off"},
+    "key.add": {"name": "made"},
     "key.edit": {"role": "user"},
+    "event.ack": {"connection": "github"},
+    "subscription.edit": {"owner": "me"},
+    "subscription.sync": {"connection": "github", "subscriptions": []},
+    "tool.approve": {"fingerprints": {"echo": None}},
     "tool.call": {"arguments": {}},
     "org.rename": {"name": "taken-over"},
+    "virtual.create": {"name": "made"},
+    "virtual.edit": {"description": "taken over"},
+    "virtual.attach": {"child": "github"},
     "subscription.add": {"types": ["order.*"], "connection": "github"},
     "webhook.rotate": {"signing": SIGNING},
     "subscription.add_webhook": {"types": ["order.*"], "webhook": "https://hooks.example/in"},
 }
 PLACES = {
-    "connection", "key", "call", "org", "event", "subscription", "delivery", "schedule", "webhook",
+    "connection", "virtual", "key", "call", "org", "event", "subscription", "delivery", "schedule",
+    "webhook",
 }  # fmt: skip
 """Fields of requests that name something of an org."""
 
@@ -60,6 +71,7 @@ def two() -> Iterator[Two]:
     keys = {}
     for org in (a, b):
         org.connect("github")
+        org.control("POST", "/v1/virtuals", {"name": "work", "children": ["github"]})
         keys[org.name] = org.add_key("laptop", "*", "self", "self/key.add", "self/key.rotate")
         params = {"name": "echo", "arguments": {}}
         daemon.rpc("github", "tools/call", params, key=keys[org.name])
@@ -67,11 +79,14 @@ def two() -> Iterator[Two]:
         hook = {"name": "h", "signature": "standard", "signing": SIGNING}
         org.control("POST", "/v1/webhooks", hook)
     a.connect(ALONE)
+    a.control("POST", "/v1/virtuals", {"name": ALONE_TOO, "children": [ALONE]})
     opened = daemon.rpc("github", "initialize", INITIALIZE, key=keys["alpha"])
     seen = [
         a.id,
         ALONE,
+        ALONE_TOO,
         *(row["id"] for row in a.control("GET", "/v1/connections")),
+        *(row["id"] for row in a.control("GET", "/v1/virtuals")),
         *(row["id"] for row in a.control("GET", "/v1/keys")),
         *(row["id"] for row in a.control("GET", "/v1/calls")),
         *(row["id"] for row in a.control("GET", "/v1/schedules")),
@@ -112,6 +127,12 @@ def requests(call: Call, wanted: str) -> Iterator[tuple[str, Any]]:
             yield path, {**body, name: wanted}
     elif places := PLACES & fields - set(in_path):
         yield from ((f"{path}?{name}={wanted}", body) for name in places)
+    if "child" in in_path:
+        yield call.path.format(virtual="work", child=wanted), body
+    elif "child" in fields:
+        yield call.path.format(virtual="work"), {**(body or {}), "child": wanted}
+    if "children" in fields:
+        yield path, {**(body or {}), "children": [wanted]}
     if call.streams and "filter" in fields:
         yield f"{path}?{follow}&filter=id%3D{wanted}&filter=subject%3D{wanted}", body
     if "allow" in fields:
@@ -130,8 +151,8 @@ def test_what_names_something_is_replayed() -> None:
         "status", "whoami", "daemon.show", "daemon.stop", "org.list", "org.create",
         "connection.list", "connection.add", "connection.add_stdio", "key.list", "call.tail",
         "event.publish", "event.publish_as", "event.list", "event.stats", "subscription.list",
-        "vault.status", "vault.verify", "vault.unlock", "db.backup", "schedule.list", "schedule.add",
-        "schedule.publish", "webhook.list", "webhook.add",
+        "virtual.list", "vault.status", "vault.verify", "vault.unlock", "db.backup", "metrics.read",
+        "schedule.list", "schedule.add", "schedule.publish", "webhook.list", "webhook.add",
     }  # fmt: skip
 
 
@@ -170,6 +191,11 @@ def test_nothing_of_a_was_changed_by_all_that(two: Two) -> None:
     assert names == {"github": "ready", ALONE: "ready"}
     assert [row["name"] for row in two.a.control("GET", "/v1/keys")] == ["laptop"]
     assert two.a.daemon.rpc("github", "tools/list", key=two.key_a).status == 200
+    made_of = {
+        row["name"]: [child["name"] for child in row["children"]]
+        for row in two.a.control("GET", "/v1/virtuals")
+    }
+    assert made_of == {"work": ["github"], ALONE_TOO: [ALONE]}
 
 
 OPENING = {"Accept": "application/json, text/event-stream"}
@@ -200,7 +226,11 @@ def test_mcp_paths_of_another_org_are_unknown_ones(
     body = None
     if method == "POST":
         body = {"jsonrpc": "2.0", "id": 1, "method": rpc, "params": params}
-    for one in (name for name in two.seen if name == ALONE or name.startswith("conn_")):
+    for one in (
+        name
+        for name in two.seen
+        if name in (ALONE, ALONE_TOO) or name.startswith(("conn_", "vir_"))
+    ):
         other = like(one)
         for key in (two.key_b, two.b.add_key(f"k-{secrets.token_hex(6)}", "github")):
             real, none = (
@@ -255,8 +285,10 @@ def test_a_key_of_another_org_is_no_key_here(two: Two) -> None:
 
 
 def test_the_same_names_are_other_things(two: Two) -> None:
-    """Both have a connection `github` and a key `laptop`; a key lists and calls its own."""
+    """Both have a connection `github`, a virtual MCP `work` and a key `laptop`; a key lists and calls its own."""
     mine, theirs = (org.control("GET", "/v1/connections/github")["id"] for org in (two.a, two.b))
+    assert mine != theirs
+    mine, theirs = (org.control("GET", "/v1/virtuals/work")["id"] for org in (two.a, two.b))
     assert mine != theirs
     for org, key in ((two.a, two.key_a), (two.b, two.key_b)):
         who = org.daemon.tcp("GET", "/v1/whoami", key=key).json()

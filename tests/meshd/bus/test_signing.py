@@ -10,7 +10,7 @@ from meshd.core.secret import Secret
 def test_the_vector_of_the_specification():
     """Of the Standard Webhooks reference libraries."""
     made = headers(
-        Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        [Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,
         b'{"test": 2432232314}',
@@ -28,5 +28,8 @@ def test_a_new_secret_signs_and_is_another_each_time():
     key = b64decode(one.reveal().removeprefix("whsec_"))
     assert len(key) == SIZE
     expected = hmac.digest(key, b"dlv_1.5.body", "sha256")
-    signature = headers(one, "dlv_1", 5, b"body")["webhook-signature"]
+    signature = headers([one], "dlv_1", 5, b"body")["webhook-signature"]
     assert b64decode(signature.removeprefix("v1,")) == expected
+    both = headers([other, one], "dlv_1", 5, b"body")["webhook-signature"].split(" ")
+    assert len(both) == 2
+    assert both[1] == signature, "a receiver that knows only the one before takes it"

@@ -5,11 +5,23 @@ from pathlib import Path
 import pytest
 
 from meshd.core.config import SETTINGS, SOCKET_BYTES, read_config
+from meshd.core.config_otlp import Otlp
 from meshd.core.database_url import SqliteFile
 from meshd.core.secret import Secret
+from meshd.core.trace_context import Sampler
 from meshd.wire.errors import BadRequest
 
 HOME = {"MESHCTL_HOME": "/tmp/home"}
+DAY = 86400 * 1_000_000
+
+
+def otlp(**more: object) -> Otlp:
+    """Where traces go with nothing said but `COLLECTOR`."""
+    given = {"endpoint": "http://h:4318/v1/traces", "headers": {}, "service": "meshd",
+             "attributes": {}, "sampler": Sampler()}  # fmt: skip
+    return Otlp(**{**given, **more})  # type: ignore[arg-type]
+
+
 GOOD = {
     "MESHCTL_HOME": ("/tmp/other", "home", Path("/tmp/other")),
     "CONFIG_PATH": ("", "config_path", None),
@@ -38,10 +50,12 @@ GOOD = {
         "outbound_allow",
         ("10.0.0.0/8", "fd00::1", "metadata."),
     ),
+    "METRICS_ACCESS": ("Loopback", "metrics_access", "loopback"),
     "MESHCTL_LOG_LEVEL": ("DEBUG", "log_level", "debug"),
     "MESHCTL_KEEP_EVENTS": ("12h", "keep_events", 12 * 3600 * 1_000_000),
     "MESHCTL_RATE_LIMIT": ("60", "rate_limit", 60),
     "MESHCTL_PUBLISH_RATE": ("70", "publish_rate", 70),
+    "MESHCTL_KEEP_FREE": ("80", "keep_free", 80),
     "MESHCTL_MASTER_KEY_COMMAND": (
         "op read 'a key'",
         "master_key_command",
@@ -50,9 +64,34 @@ GOOD = {
     "CREDENTIALS_DIRECTORY": ("/run/c", "credentials", Path("/run/c")),
     "MESHCTL_KEYRING": ("On", "keyring", True),
     "MESHCTL_MASTER_KEY": ("key", "master_key_value", Secret("key")),
+    "AUTH_CONFIG_PATH": ("", "auth_config_path", None),
+    "MESHCTL_KEY_LIFETIME": ("90d", "key_lifetime", 90 * 86400 * 1_000_000),
+    "MESHCTL_KEY_MAX_LIFETIME": ("365d", "key_max_lifetime", 365 * 86400 * 1_000_000),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("http://h:4318/", "otlp", otlp()),
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": (
+        "https://h/api/traces",
+        "otlp",
+        otlp(endpoint="https://h/api/traces"),
+    ),
+    "OTEL_EXPORTER_OTLP_HEADERS": (
+        "authorization=Bearer%20x, b=c=d,",
+        "otlp",
+        otlp(headers={"authorization": Secret("Bearer x"), "b": Secret("c=d")}),
+    ),
+    "OTEL_SERVICE_NAME": ("edge", "otlp", otlp(service="edge")),
+    "OTEL_RESOURCE_ATTRIBUTES": (
+        "deployment.environment=prod,a=%2C",
+        "otlp",
+        otlp(attributes={"deployment.environment": "prod", "a": ","}),
+    ),
+    "OTEL_TRACES_SAMPLER": ("always_off", "otlp", otlp(sampler=Sampler("always_off"))),
+    "OTEL_TRACES_SAMPLER_ARG": ("0.25", "otlp", otlp(sampler=Sampler(ratio=0.25))),
+    "OTEL_SDK_DISABLED": ("True", "otlp", None),
     "MESHCTL_KEEP_CALLS": ("36500d", "keep_calls", 36500 * 86400 * 1_000_000),
 }
-TOGETHER = {"TLS_CERT": {"TLS_KEY": "/k"}, "TLS_KEY": {"TLS_CERT": "/c"},
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318"}
+TOGETHER = {**{name: COLLECTOR for name in GOOD if name.startswith("OTEL_") and "ENDPOINT" not in name},
+            "TLS_CERT": {"TLS_KEY": "/k"}, "TLS_KEY": {"TLS_CERT": "/c"},
             "DEBUG_PORT": {"ENABLE_DEBUG_SERVER": "true"}}  # fmt: skip
 """What a setting needs beside it."""
 BAD = [
@@ -72,6 +111,10 @@ BAD = [
     ("CONFIG_PATH", "~nobody-of-that-name/x"), ("MESHCTL_HOME", "~nobody-of-that-name/x"),
     ("MESHCTL_KEYRING", "maybe"), ("MESHCTL_MASTER_KEY_COMMAND", "op 'read"),
     ("MESHCTL_MASTER_KEY_COMMAND", "''"),
+    ("METRICS_ACCESS", "all"), ("MESHCTL_KEY_LIFETIME", "never"), ("MESHCTL_KEY_MAX_LIFETIME", "0d"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "h:4318"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@h"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://h"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "x"), ("OTEL_TRACES_SAMPLER", "sometimes"), ("OTEL_TRACES_SAMPLER_ARG", "1.1"),
+    ("OTEL_TRACES_SAMPLER_ARG", "nan"), ("OTEL_TRACES_SAMPLER_ARG", "-0"), ("OTEL_SDK_DISABLED", "maybe"),
     ("MESHCTL_LOG_LEVEL", "loud"), ("MESHCTL_HOME", "/" + "a" * SOCKET_BYTES),
 ]  # fmt: skip
 
@@ -80,11 +123,11 @@ BAD = [
 def test_every_setting_of_the_table_is_read(setting, tmp_path: Path) -> None:
     """A row that nobody reads would be a promise that nobody keeps."""
     text, field, value = GOOD[setting.env]
-    if setting.env == "CONFIG_PATH":
+    if setting.env in {"CONFIG_PATH", "AUTH_CONFIG_PATH"}:
         (tmp_path / "other.json").write_text("{}")
         text = str(tmp_path / "other.json")
         value = Path(text)
-    default = read_config(HOME)
+    default = read_config({**HOME, **(COLLECTOR if setting.env == "OTEL_SDK_DISABLED" else {})})
     config = read_config({**HOME, **TOGETHER.get(setting.env, {}), setting.env: text})
     assert getattr(config, field) == value
     assert getattr(config, field) != getattr(default, field)
@@ -194,6 +237,61 @@ def test_each_layer_beats_those_below(tmp_path: Path) -> None:
     assert config.ignored == ("TERM",)
     bare = read_config({"MESHCTL_HOME": str(tmp_path)})
     assert (bare.port, bare.host, bare.allowed_hosts) == (1, "::1", {"a", "b:1"})
+
+
+def test_keys_have_a_file_of_their_own(tmp_path: Path) -> None:
+    """What config.json says of the same is the stronger word, and the environment beats both."""
+    environ = {"MESHCTL_HOME": str(tmp_path)}
+    own, shared = tmp_path / "auth-config.json", tmp_path / "config.json"
+    own.write_text('{"keys":\n {"default_lifetime": "1d", "max_lifetime": "9d"}}')
+    config = read_config(environ)
+    assert (config.key_lifetime, config.key_max_lifetime) == (DAY, 9 * DAY)
+    assert config.sources["MESHCTL_KEY_LIFETIME"] == f"{own}:2"
+    shared.write_text('{"port": 1, "auth": {\n"keys": {\n"default_lifetime": "2d"}}}')
+    config = read_config(environ)
+    assert (config.key_lifetime, config.key_max_lifetime) == (2 * DAY, 9 * DAY)
+    assert config.sources["MESHCTL_KEY_LIFETIME"] == f"{shared}:3"
+    assert read_config({**environ, "MESHCTL_KEY_LIFETIME": "3d"}).key_lifetime == 3 * DAY
+    with pytest.raises(BadRequest, match="no such file") as refused:
+        read_config({**environ, "AUTH_CONFIG_PATH": "other.json"})
+    assert refused.value.facts == {"AUTH_CONFIG_PATH": str(tmp_path / "other.json")}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ('{"keys": {\n"lifetime": "1d"}}', "2", "keys.lifetime"),
+        ('{"default_lifetime": "1d"}', "1", "default_lifetime"),
+        ('{"port": 1}', "1", "port"),
+        ('{"keys": "1d"}', "1", "keys"),
+        ('{"keys": {\n\n"max_lifetime": "soon"}}', "3", "keys.max_lifetime"),
+        ('{"keys": {"max_lifetime": {}}}', "1", "keys.max_lifetime"),
+        ('{"keys": {"max_lifetime": "1d"\n', "2", None),
+        ('{"keys": {"max_lifetime": "1d",\n"default_lifetime": "2d"}}', "2", None),
+    ],
+)
+def test_a_wrong_auth_config_is_refused_with_file_line_and_key(
+    tmp_path: Path, text: str, line: str, key: str | None
+) -> None:
+    (tmp_path / "auth-config.json").write_text(text)
+    with pytest.raises(BadRequest) as refused:
+        read_config({"MESHCTL_HOME": str(tmp_path)})
+    facts = refused.value.facts
+    assert (facts["file"], facts["line"]) == (str(tmp_path / "auth-config.json"), line)
+    assert facts.get("key") == key
+
+
+@pytest.mark.parametrize("text", ["canary", "a=b,=canary", "a b=canary", "a=canary%0D%0Ax: y"])
+def test_headers_that_are_none_are_refused_without_telling_them(text: str) -> None:
+    with pytest.raises(BadRequest, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+        read_config({**HOME, **COLLECTOR, "OTEL_EXPORTER_OTLP_HEADERS": text})
+    assert "canary" not in str(refused.value.body())
+
+
+def test_headers_are_shown_nowhere() -> None:
+    config = read_config({**HOME, **COLLECTOR, "OTEL_EXPORTER_OTLP_HEADERS": "a=canary"})
+    assert "canary" not in f"{config!r} {config.shown()}"
+    assert config.text("OTEL_EXPORTER_OTLP_HEADERS") == "***"
 
 
 def refusal(tmp_path: Path, json: str = "{}", env: str = "") -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from socket import socket
 
 import pytest
 
@@ -31,6 +32,7 @@ EVENTS = (
     b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1.0}}\r\n\r\n'
     b"event: message\nid: 8\ndata: " + RESULT.replace(b"\n\t", b"") + b"\n\n"
 )
+PAGE = b'{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"b"}}'
 HOP_BY_HOP = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
     "transfer-encoding", "upgrade", "proxy-connection",
@@ -107,11 +109,29 @@ def test_a_stream_of_a_tool_call_arrives_byte_for_byte(
 def test_a_list_of_an_unbounded_key_arrives_byte_for_byte(
     shared_daemon: Daemon, server: Upstream, key: str
 ) -> None:
-    """Nothing to filter, nothing to change."""
+    """A page that is asked for by its cursor: nothing to filter, nothing to change."""
     listed = b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","x":1.0,"inputSchema":{}} ]}}'
     server.replies["tools/list"] = json_body(listed)
-    got = post(shared_daemon, key, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    got = post(shared_daemon, key, PAGE)
     assert sha256(got.body) == sha256(listed)
+
+
+def test_definitions_from_memory_keep_their_bytes(
+    shared_daemon: Daemon, server: Upstream, key: str
+) -> None:
+    """The first page is served to all alike; each definition as it came, and what stands beside."""
+    one = b'{"name":"a" ,"x":1.0,"inputSchema":{ }}'
+    listed = b'{"jsonrpc":"2.0","id":%d,"result":{"vendor":[ 1],"tools":[' + one + b"]}}"
+
+    def reply(seen: Seen, wire: socket) -> None:
+        json_body(listed % seen.message["id"])(seen, wire)
+
+    server.replies["tools/list"] = reply
+    shared_daemon.control("POST", "/v1/connections/recorder/test")
+    got = post(shared_daemon, key, b'{"jsonrpc":"2.0","id":"x","method":"tools/list"}')
+    assert got.body == (
+        b'{"jsonrpc":"2.0","id":"x","result":{"tools":[' + one + b'],"vendor":[ 1]}}'
+    )
 
 
 def test_a_filtered_list_keeps_the_bytes_of_what_it_keeps(
@@ -128,7 +148,7 @@ def test_a_filtered_list_keeps_the_bytes_of_what_it_keeps(
     )
     server.replies["tools/list"] = json_body(page)
     narrow = shared_daemon.add_key("narrow", "recorder/echo")
-    got = post(shared_daemon, narrow, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    got = post(shared_daemon, narrow, PAGE)
     assert kept in got.body
     assert b"write" not in got.body
     assert b'"vendor":1.0' in got.body

@@ -15,7 +15,7 @@ from tests.conformance.house import house
 from tests.support.daemon import Daemon
 
 MODES = ("legacy", "2026-07-28")
-UPSTREAMS = ("handshake", "stateless", "stdio")
+UPSTREAMS = ("handshake", "stateless", "sse-only", "stdio")
 
 
 @pytest.fixture(scope="module")
@@ -141,14 +141,15 @@ async def test_a_handshake_client_hears_of_changes_of_a_stateless_server(
                 await made.call_tool("test_trigger_tool_change", {})
 
 
-async def test_logs_reach_who_wants_them(serving: tuple[Daemon, str]) -> None:
+@pytest.mark.parametrize("upstream", ["stateless", "sse-only"])
+async def test_logs_reach_who_wants_them(serving: tuple[Daemon, str], upstream: str) -> None:
     """A handshake client's level goes to a stateless server with each request."""
     heard: list[str] = []
 
     async def hear(params: Any) -> None:
         heard.append(str(params.data))
 
-    async with client(serving, "stateless", "legacy", logging_callback=hear) as made:
+    async with client(serving, upstream, "legacy", logging_callback=hear) as made:
         await made.call_tool("test_tool_with_logging", {})
         assert heard == []
         with pytest.warns(match="deprecated"):
@@ -159,7 +160,12 @@ async def test_logs_reach_who_wants_them(serving: tuple[Daemon, str]) -> None:
 
 @pytest.mark.parametrize(
     ("upstream", "speaks"),
-    [("handshake", "2025-11-25"), ("stateless", "2026-07-28"), ("stdio", "2026-07-28")],
+    [
+        ("handshake", "2025-11-25"),
+        ("stateless", "2026-07-28"),
+        ("sse-only", "2025-11-25"),
+        ("stdio", "2026-07-28"),
+    ],
 )
 def test_what_each_speaks(serving: tuple[Daemon, str], upstream: str, speaks: str) -> None:
     """As `connection show` tells it."""

@@ -120,7 +120,6 @@ def test_a_disabled_connection_says_so(shared_daemon: Daemon, narrow: str) -> No
         "/.well-known/oauth-authorization-server",
         "/mcp/granted/.well-known/openid-configuration",
         "/mcp/.well-known/oauth-protected-resource",
-        "/mcp",
     ],
 )
 def test_well_known_paths_are_plain_404(shared_daemon: Daemon, narrow: str, path: str) -> None:

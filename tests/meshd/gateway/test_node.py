@@ -1,9 +1,6 @@
 """A Node client and a Node server, the ones most people start with, through the gateway."""
 
-import json
-import subprocess
 import sys
-from typing import Any
 
 import pytest
 
@@ -27,25 +24,11 @@ def key(shared_daemon: Daemon, tools: NodeTools) -> str:
     return shared_daemon.add_key("inspector")
 
 
-def inspect(tools: NodeTools, daemon: Daemon, connection: str, key: str, *words: str) -> Any:
-    """What the Inspector prints for one method."""
-    done = subprocess.run(
-        [
-            *tools.inspector, f"{daemon.url}/mcp/{connection}", "--transport", "http",
-            "--stored-auth-only", "--header", f"Authorization: Bearer {key}", "--method", *words,
-        ],
-        cwd=daemon.home, env=daemon.environ | {"HOME": str(daemon.home)},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_the_inspector_lists_a_node_server(
     shared_daemon: Daemon, tools: NodeTools, key: str
 ) -> None:
     """Every tool arrives."""
-    listed = inspect(tools, shared_daemon, "everything", key, "tools/list")["tools"]
+    listed = tools.inspect(shared_daemon, "everything", key, "tools/list")["tools"]
     assert {"echo", "get-sum"} <= {tool["name"] for tool in listed}
 
 
@@ -54,7 +37,7 @@ def test_the_inspector_calls_a_node_server(
 ) -> None:
     """Typed arguments arrive, and the answer does."""
     words = ("tools/call", "--tool-name", "get-sum", "--tool-arg", "a=2", "b=3")
-    result = inspect(tools, shared_daemon, "everything", key, *words)
+    result = tools.inspect(shared_daemon, "everything", key, *words)
     assert "5" in result["content"][0]["text"]
 
 
@@ -62,8 +45,8 @@ def test_the_inspector_calls_a_python_server(
     shared_daemon: Daemon, tools: NodeTools, key: str
 ) -> None:
     """List and call of the time server."""
-    listed = inspect(tools, shared_daemon, "time", key, "tools/list")["tools"]
+    listed = tools.inspect(shared_daemon, "time", key, "tools/list")["tools"]
     assert {tool["name"] for tool in listed} == {"get_current_time", "convert_time"}
     words = ("tools/call", "--tool-name", "get_current_time", "--tool-arg", "timezone=UTC")
-    result = inspect(tools, shared_daemon, "time", key, *words)
+    result = tools.inspect(shared_daemon, "time", key, *words)
     assert "UTC" in result["content"][0]["text"]

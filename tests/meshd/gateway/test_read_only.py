@@ -70,12 +70,13 @@ def test_the_annotation_of_the_moment_counts(shared_daemon: Daemon, reader: str)
 
 
 def test_a_changed_list_of_an_http_server_counts(shared_daemon: Daemon, reader: str) -> None:
-    """Whoever lists brings the news; the call that was allowed before is refused, and not sent."""
+    """Once it is listed anew, the call that was allowed before is refused, and not sent."""
     with upstream() as server:
         shared_daemon.connect_http("recorder", server.url)
         assert names(shared_daemon, "recorder", reader) == {"echo"}
         assert not denied(call(shared_daemon, "recorder", "echo", reader))
         server.replies["tools/list"] = result({"tools": [tool("echo"), tool("write")]})
+        shared_daemon.control("POST", "/v1/connections/recorder/test")
         assert names(shared_daemon, "recorder", reader) == set()
         sent = len(server.of("tools/call"))
         assert denied(call(shared_daemon, "recorder", "echo", reader))

@@ -17,52 +17,52 @@ STREAM = (
 )
 
 
-async def same(data: bytes) -> bytes:
+def same(data: bytes) -> bytes:
     """Shows everything."""
     return data
 
 
-async def nothing(_: bytes) -> bytes:
+def nothing(_: bytes) -> bytes:
     """Shows nothing."""
     return b"{\n}"
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8).map(sorted))
-async def test_every_byte_passes_however_it_is_cut(cuts: list[int]) -> None:
+def test_every_byte_passes_however_it_is_cut(cuts: list[int]) -> None:
     """Comments, priming events, odd line ends; and half an event once the answer is through."""
     events = Events(b"1", same)
     out = []
     for start, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True):
-        out.append(await events.feed(STREAM[start:end]))
+        out.append(events.feed(STREAM[start:end]))
         assert (events.answer is not None) == (REPLY in b"".join(out))
     assert b"".join(out) == STREAM
     assert events.answer == REPLY
 
 
-async def test_half_an_event_waits() -> None:
+def test_half_an_event_waits() -> None:
     """If the stream breaks now, the client has seen whole events only."""
     events = Events(b"1", same)
-    assert await events.feed(b"data: 1\n\ndata: 2") == b"data: 1\n\n"
-    assert await events.feed(b"\n") == b""
-    assert await events.feed(b"\ndata: 3") == b"data: 2\n\n"
+    assert events.feed(b"data: 1\n\ndata: 2") == b"data: 1\n\n"
+    assert events.feed(b"\n") == b""
+    assert events.feed(b"\ndata: 3") == b"data: 2\n\n"
 
 
-async def test_the_answer_may_be_shaped() -> None:
+def test_the_answer_may_be_shaped() -> None:
     """Its id and the other events stay."""
     events = Events(b"1", nothing)
-    out = await events.feed(b"data: a\r\n\r\nid: 3\r\ndata: " + REPLY + b"\r\n\r\ndata: b\n\n")
+    out = events.feed(b"data: a\r\n\r\nid: 3\r\ndata: " + REPLY + b"\r\n\r\ndata: b\n\n")
     assert out == b"data: a\r\n\r\nid: 3\ndata: { }\n\ndata: b\n\n"
     assert events.answer == REPLY
 
 
-async def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it fills the memory."""
     monkeypatch.setattr(sse, "MAX_EVENT", 100)
     events = Events(b"1", same)
-    assert await events.feed(b"x" * 100) == b""
+    assert events.feed(b"x" * 100) == b""
     with pytest.raises(sse.EventTooLarge):
-        await events.feed(b"x")
+        events.feed(b"x")
 
 
 @pytest.mark.parametrize(

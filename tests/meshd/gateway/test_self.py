@@ -12,6 +12,7 @@ import pytest
 
 from meshd.protocol.versions import HANDSHAKE
 from meshd.services.access import is_exact
+from meshd.services.compat import ADAPTERS
 from meshd.wire.calls import CALLS
 from tests.support import stdio_server
 from tests.support.daemon import Answer, Daemon
@@ -21,7 +22,7 @@ BY_TOOL = {
     call.name.replace(".", "_").upper(): call
     for call in CALLS
     if not call.socket_only and not call.streams
-}
+} | {adapter.tool: adapter.call for adapter in ADAPTERS}
 TOOLS = BY_TOOL.keys()
 SECRET = {call.name.upper().replace(".", "_") for call in CALLS if call.secret}
 EXACT = {name for name, call in BY_TOOL.items() if is_exact(call)}
@@ -51,7 +52,7 @@ def meshctl(daemon: Daemon, *words: str, given: str | None = None) -> tuple[int,
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
 async def test_the_official_client(shared_daemon: Daemon, key: str, mode: Mode) -> None:
     """It lists, calls, and finds every answer to be what the tool's schema says."""
     async with sdk_client(shared_daemon, "self", key, mode) as client:

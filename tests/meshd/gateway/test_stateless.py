@@ -146,7 +146,8 @@ def test_lists_show_what_is_granted(shared_daemon: Daemon, key: str) -> None:
     assert [entry["name"] for entry in listed["tools"]] == ["echo"]
     assert [entry["name"] for entry in everything["tools"]] == ["echo", "write"]
     assert listed["cacheScope"] == everything["cacheScope"] == "private"
-    assert (listed["ttlMs"], listed["vendor"]) == (60_000, [1])
+    assert 0 < listed["ttlMs"] <= 60_000  # what is left of it
+    assert listed["vendor"] == [1]
     denied = refused.json()["result"]
     assert (refused.status, denied["isError"], denied["resultType"]) == (200, True, "complete")
     assert denied["_meta"]["meshctl/denied"]["next"].endswith("--allow modern/write")

@@ -37,7 +37,7 @@ FAULTS: dict[str, tuple[Reply, str]] = {
 
 METHODS = {
     "tools/call": {"name": "echo", "arguments": {}},
-    "tools/list": {},
+    "resources/list": {},
     "initialize": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}},
 }
 

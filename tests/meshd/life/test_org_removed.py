@@ -66,11 +66,13 @@ def test_its_processes_end_and_those_of_others_stay(daemon: Daemon, team: Tenant
 
 def test_nothing_of_it_is_left_in_either_database(daemon: Daemon, team: Tenant) -> None:
     key = team.add_key("laptop")
+    team.control("POST", "/v1/virtuals", {"name": "work", "children": ["github"]})
     for _ in range(3):
         daemon.rpc("github", "tools/call", {"name": "echo", "arguments": {}}, key=key)
     assert len(team.control("GET", "/v1/calls")) == 3
     daemon.control("DELETE", "/v1/orgs/team")
-    for table in ("connections", "credentials", "definitions", "keys", "events", "data_keys"):
+    owned = ("connections", "credentials", "definitions", "keys", "events", "data_keys")
+    for table in (*owned, "virtuals", "virtual_children"):
         sql = f"SELECT org_id FROM {table} WHERE org_id = ?"
         assert rows(daemon, "mesh.db", sql, team.id) == [], table
     assert rows(daemon, "calls.db", "SELECT id FROM calls WHERE org_id = ?", team.id) == []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from meshd.core.secret import Secret
+from meshd.proxy.circuit import Circuit
 from meshd.proxy.dial import Resolve, Trust
 from meshd.proxy.http import HttpUpstream, Target
 from meshd.proxy.http_pool import HttpPool
@@ -152,7 +153,7 @@ def pool(resolve: Resolve = loopback, trust: Trust | None = None, **limits: Any)
 def at(pool: HttpPool, url: str, **headers: str) -> HttpUpstream:
     """An upstream that is shown as `srv`."""
     own = {name.replace("_", "-"): Secret(value) for name, value in headers.items()}
-    return HttpUpstream(pool, Target(Secret(url), "srv", own))
+    return HttpUpstream(pool, Target(Secret(url), "srv", own), Circuit())
 
 
 async def ask(upstream: HttpUpstream, body: bytes = b"{}") -> tuple[int, bytes]:

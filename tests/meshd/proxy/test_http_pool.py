@@ -15,6 +15,7 @@ from meshd.proxy import http_wire
 from meshd.proxy.dial import Dialer, Trust
 from meshd.proxy.http_head import Place
 from meshd.proxy.http_pool import HttpPool, Origin
+from meshd.proxy.wake import WakeWatch
 from meshd.wire.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from tests.meshd.proxy.http_servers import (
     DEADLINE,
@@ -112,6 +113,26 @@ async def test_a_server_that_ends_a_resting_connection() -> None:
         assert (server.connections, len(server.seen)) == (2, 2)
 
 
+async def test_after_a_sleep_of_the_machine_nothing_that_rested_is_used() -> None:
+    """The other end may have gone without a word; a request there would wait for ever."""
+    clock, wall = [0.0], [0.0]
+
+    async def serve(server: Server, peer: Peer) -> None:
+        while True:
+            server.seen.append(await peer.request())
+            peer.writer.write(HELLO)
+
+    watch = WakeWatch(lambda: clock[0], lambda: wall[0])
+    async with running(serving(serve)) as server, pool(wake=watch) as clients:
+        upstream = at(clients, server.url())
+        for _ in range(2):
+            assert await ask(upstream) == (200, b"hi")
+        assert server.connections == 1
+        wall[0] += 3600
+        assert await ask(upstream) == (200, b"hi")
+        assert (server.connections, len(server.seen)) == (2, 3)
+
+
 def accept_and_answer(listener: socket.socket) -> socket.socket:
     """Serve the first request of the next connection, in a thread of its own."""
     wire, _ = listener.accept()
@@ -164,7 +185,8 @@ async def test_nothing_runs_twice() -> None:
                 await peer.reader.readexactly(10)
                 return peer.reset()
             body = (await peer.request()).rpartition(b"\r\n")[2]
-            done[body] += 1
+            if b"server/discover" not in body:  # the circuit's probe, which nobody acts upon
+                done[body] += 1
             end = chance.random()
             if end < 0.1:
                 return peer.reset()

@@ -9,6 +9,7 @@ from socket import socket
 import pytest
 
 from meshd.core.secret import Secret
+from meshd.proxy.circuit import Circuit
 from meshd.proxy.http import HttpUpstream, Target
 from meshd.proxy.http_session import HttpSession
 from meshd.proxy.outbound import OutboundRules, open_session
@@ -37,7 +38,7 @@ def server() -> Iterator[Upstream]:
 async def session(server: Upstream) -> AsyncIterator[HttpSession]:
     async with open_session(OutboundRules()) as pool:
         target = Target(Secret(server.url + "?key=hunter2"), server.url, {})
-        yield HttpSession(HttpUpstream(pool, target), server.url)
+        yield HttpSession(HttpUpstream(pool, target, Circuit()), server.url)
 
 
 async def test_a_session_is_opened_once_for_many_requests(

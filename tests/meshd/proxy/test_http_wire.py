@@ -89,6 +89,23 @@ async def told(line: Line, pieces: list[bytes], *, end: bool = False) -> tuple[i
         return response.status, body
 
 
+async def test_who_leaves_as_the_answer_comes_does_not_harm_who_asks_next() -> None:
+    """The connection rests by then, or serves another already."""
+    line = Line()
+    first = asyncio.create_task(line.wire.ask(b"1", "srv"))
+    await asyncio.sleep(0)
+    line.wire.data_received(OK + b"Content-Length: 0\r\n\r\n")
+    first.cancel()
+    second = line.wire.ask(b"2", "srv")
+    second.send(None)  # it has asked before the first notices that it was cancelled
+    await asyncio.gather(first, return_exceptions=True)
+    assert not line.aborted
+    line.wire.data_received(OK + b"Content-Length: 0\r\n\r\n")
+    with pytest.raises(StopIteration) as caught:
+        second.send(None)
+    assert (line.written, caught.value.value.status) == ([b"1", b"2"], 200)
+
+
 ANSWERS: dict[str, tuple[bytes, int, bytes, bool]] = {
     "length": (OK + b"Content-Length: 2\r\n\r\nhi", 200, b"hi", True),
     "no body": (b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", 202, b"", True),

@@ -138,7 +138,9 @@ async def test_a_failed_start_is_remembered(pool, clock):
     clock.now += 0.75
     with pytest.raises(UpstreamFailed, match="exited with code 1") as caught:
         await pool.get("a", orders)
-    assert caught.value.facts == {"exit": "1", "stderr": "broken", "next try": "in 0.2 s"}
+    assert caught.value.facts == {
+        "exit": "1", "stderr": "broken", "next try": "in 0.2 s", "retry_after_s": "1",
+    }  # fmt: skip
     assert orders.count == 1
     clock.now += 0.25
     with pytest.raises(UpstreamFailed):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshd.core.glob import glob_match
 from meshd.services.access import ROLES, check_role, decide, decide_call, scope_at
-from meshd.services.grants import glob_match
 from meshd.services.principal import Principal
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import BadRequest

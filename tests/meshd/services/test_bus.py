@@ -13,9 +13,9 @@ from meshd.store.db import Step
 from meshd.wire.connection import ConnectionAddStdio
 from meshd.wire.delivery import DeadChoice
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, RateLimited, TooLarge
-from meshd.wire.event import EventList, EventPublish
+from meshd.wire.event import EventCancel, EventList, EventPublish
 from meshd.wire.key import KeyAdd, KeyEdit
-from meshd.wire.subscription import SubscriptionAdd, WebhookAdd
+from meshd.wire.subscription import SubscriptionAdd, SubscriptionRemove, WebhookAdd
 from tests.support import stdio_server
 from tests.support.bus import Bus
 from tests.support.floors import Floors
@@ -211,7 +211,10 @@ async def test_a_subscription_runs_with_what_its_maker_may_do(bus: Bus) -> None:
     await bus.publish("order.made", id="3")
     await bus.turn()
     shown = bus.subscriptions.show(house.owner, "s")
-    assert (shown.state, shown.reason) == ("paused", "the key maker was revoked or has expired")
+    assert (shown.state, shown.reason) == (
+        "paused",
+        "owner gone: the key maker was revoked or has expired",
+    )
 
 
 async def test_a_key_publishes_as_itself_alone(bus: Bus) -> None:
@@ -276,8 +279,10 @@ async def test_cancelling_and_removing_end_what_waits(bus: Bus) -> None:
     await bus.subscriptions.add(bus.house.owner, calls("fail", name="s"))
     await bus.publish("order.made", id="1")
     await bus.publish("order.made", id="2")
-    assert len((await bus.deliveries.cancel(bus.house.owner, "1")).deliveries) == 1
-    await bus.subscriptions.remove(bus.house.owner, "s")
+    assert (
+        len((await bus.deliveries.cancel(bus.house.owner, EventCancel(event="1"))).deliveries) == 1
+    )
+    await bus.subscriptions.remove(bus.house.owner, SubscriptionRemove(subscription="s"))
     assert {row.state for row in await bus.rows()} == {"cancelled"}
     assert (await bus.deliveries.replay(bus.house.owner, "2")).deliveries == []
 

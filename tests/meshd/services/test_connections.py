@@ -164,7 +164,7 @@ async def test_a_snapshot_read_during_an_edit_is_of_one_moment(
             await house.db.write(
                 Step("connection.edit", {"id": made.id, "org_id": house.owner.org, "name": "a", "url": elsewhere,
                                          "command": None, "cwd": None, "bodies": "off", "idle_s": None,
-                                         "edition": 0}),
+                                         "trust": "open", "edition": 0}),
                 house.connections._credentials.drop(house.owner.org, made.id, "header", "Authorization"),
                 Step("revision.bump", {"topic": "connections"}),
             )  # fmt: skip

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from meshd.core.secret import Secret
-from meshd.services.data_keys import DataKeys
 from meshd.services.directory import Directory
 from meshd.services.org_choice import in_org
 from meshd.services.orgs import Orgs
+from meshd.services.unlocking import Unlocking
+from meshd.store.db import Step
 from meshd.vault.errors import NoKey
-from meshd.vault.master import load_or_create
+from meshd.vault.sources.file import FileSource
 from meshd.vault.vault import Vault
 from meshd.wire.errors import BadRequest, Conflict, NotFound
 from meshd.wire.org import OrgCreate, OrgRename
@@ -38,7 +39,7 @@ async def test_a_new_org_has_a_data_key_of_its_own(house: Floors, orgs: Orgs) ->
     stored = await house.db.all("data_key.all")
     assert {row["org_id"] for row in stored} == {house.owner.org, made.id}
     assert len({bytes(row["wrapped"]) for row in stored}) == 2
-    assert house.founding.vault.sealed(made.id) == 0
+    assert house.founding.vault.version(made.id) == 1
     events = await house.scoped.org(made.id).all("event.after", after=0, limit=9)
     assert [event["type"] for event in events] == ["mesh.org.created"]
     assert await house.kinds() == []
@@ -84,7 +85,7 @@ async def test_its_key_is_gone_from_the_vault(house: Floors, orgs: Orgs) -> None
     await orgs.remove(house.owner, made.id)
     assert {row["org_id"] for row in await house.db.all("data_key.all")} == {house.owner.org}
     with pytest.raises(NoKey, match="No data key"):
-        house.founding.vault.sealed(made.id)
+        house.founding.vault.version(made.id)
     assert (await house.kinds())[-1] == "org.removed"
 
 
@@ -149,19 +150,28 @@ async def test_records_that_outlived_their_org_are_swept(house: Floors) -> None:
 
 
 async def test_the_vault_follows_what_another_daemon_does(house: Floors, orgs: Orgs) -> None:
-    """Its org can be sealed for at once, and its removal closes what was sealed."""
+    """Its org can be sealed for at once, and its removal closes what was sealed.
+
+    What does not open is known as broken, for as long as the org is there.
+    """
     made = await orgs.create(house.owner, OrgCreate("team"))
-    elsewhere = Vault(
-        load_or_create(house.folder / "keys" / "master.key"), house.founding.installation
-    )
+    junk = Step("data_key.add", {"version": 2, "wrapped": b"junk", "now": 0})
+    elsewhere = Vault(None, house.founding.installation)
+    file = FileSource(house.folder / "keys" / "master.key")
+    unlocking = Unlocking(house.scoped, elsewhere, house.founding.installation, [file], house.clock)
+    await unlocking.begin()
     directory = Directory(house.scoped, house.clock)
-    directory.on_orgs(DataKeys(house.scoped, elsewhere).follow)
+    await house.scoped.org(made.id).write(junk)
+    directory.on_orgs(unlocking.follow)
+    unlocking.broken.clear()
     await directory.refresh()
+    assert list(unlocking.broken) == [(made.id, 2)]
     blob = elsewhere.seal(made.id, "credentials", "c", "env:A", Secret("hunter2"))
     vault = house.founding.vault
     assert vault.open(made.id, "credentials", "c", "env:A", blob).reveal() == "hunter2"
     await orgs.remove(house.owner, "team")
     await directory.refresh()
+    assert unlocking.broken == {}
     for one in (vault, elsewhere):
         with pytest.raises(NoKey):
             one.open(made.id, "credentials", "c", "env:A", blob)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from meshd.services.record_rows import KEEP, READ, Stopwatch, Taken, kept, outcome, to_row
+from meshd.services.record_rows import KEEP, READ, Stopwatch, Taken, ended, kept, outcome
 
 
 def taken(**more: object) -> Taken:
@@ -62,7 +62,7 @@ def test_what_went_wrong(response: bytes | None, error: str | None) -> None:
 
 
 def test_a_row_of_a_call_that_went_well() -> None:
-    row = to_row(taken())
+    row = ended(taken()).row
     assert (row["ok"], row["error"], row["cut"]) == (1, None, 0)
     assert (row["arguments"], row["result"]) == (b'{"a":1}', b'{"content":[]}')
     assert [row[f"{stage}_us"] for stage in ("receive", "decide", "upstream", "answer")] == [
@@ -71,18 +71,18 @@ def test_a_row_of_a_call_that_went_well() -> None:
 
 
 def test_a_known_error_wins_and_is_redacted_and_short() -> None:
-    row = to_row(taken(error="denied: Bearer hunter2hunter2 " + "x" * 100_000, response=None))
+    row = ended(taken(error="denied: Bearer hunter2hunter2 " + "x" * 100_000, response=None)).row
     assert (row["ok"], len(row["error"])) == (0, 500)
     assert "hunter2" not in row["error"]
 
 
 def test_foreign_words_become_storable() -> None:
     """A header with raw bytes must not cost the batch that its record is in."""
-    row = to_row(taken(client="\udcff" * 200, error="\udcfe", tool="t" * 500))
+    row = ended(taken(client="\udcff" * 200, error="\udcfe", tool="t" * 500)).row
     row["client"].encode()
     row["error"].encode()
     assert (len(row["client"]), len(row["tool"])) == (100, 200)
-    assert to_row(taken(client=None))["client"] is None
+    assert ended(taken(client=None)).row["client"] is None
 
 
 @pytest.mark.parametrize(

@@ -159,14 +159,14 @@ async def test_a_body_that_breaks_every_rule_costs_its_own_record_only(
     house: Floors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither its neighbours nor the writer, which no one would start again."""
-    real = module.to_row
+    real = module.ended
 
-    def to_row(taken):
+    def reading(taken):
         if taken.tool == "poison":
             raise ZeroDivisionError
         return real(taken)
 
-    monkeypatch.setattr(module, "to_row", to_row)
+    monkeypatch.setattr(module, "ended", reading)
     it = await row(house)
     async with writing(house):
         for tool in ("a", "poison", "b"):

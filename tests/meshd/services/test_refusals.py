@@ -47,6 +47,24 @@ def test_the_command_for_a_read_only_key() -> None:
     assert denied(who, ROW, refused).next == "meshctl key edit laptop --no-read-only"
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("add", "github/add"),
+        ("$(rm)", "'github/$(rm)'"),
+        ("a\u200bb", "github"),
+        ("x" * 5000, "github"),
+    ],
+)
+def test_the_command_for_what_is_not_approved(name: str, command: str) -> None:
+    """A grant comes first: who may not call it learns nothing of its approval."""
+    who, no = key_principal({"*": ["*"]}), {"reads_only": lambda: True, "approved": lambda: False}
+    refused = decide(who, "conn_a", "tool", name, **no)
+    assert denied(who, ROW, refused).next == f"meshctl tool approve {command}"
+    assert decide(key_principal(), "conn_a", "tool", name, **no).unapproved is None
+    assert decide(who, "conn_a", "prompt", name, **no)
+
+
 def test_no_grant_at_all() -> None:
     fix = no_grant(key_principal(), ROW).next
     assert fix is not None

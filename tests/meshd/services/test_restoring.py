@@ -23,7 +23,14 @@ from meshd.store.sqlite import connect_writer
 from meshd.store.tally import tally
 from meshd.vault.master import load_or_create
 from meshd.wire.db import BackedUp, BackupAsked
-from meshd.wire.errors import BadRequest, Conflict, NotFound, Unavailable, Unconfirmed
+from meshd.wire.errors import (
+    BadRequest,
+    Conflict,
+    MeshError,
+    NotFound,
+    Unavailable,
+    Unconfirmed,
+)
 from tests.support.filled import KEY_ID, config, fill
 
 CLOCK = SystemClock()
@@ -290,3 +297,23 @@ async def test_postgres_is_replaced_only_by_agreement_and_its_rows_are_kept(
     assert await sums(back) == changed
     async with whole.read(back) as reading:
         assert (await counts(reading))["calls"] == 100
+
+
+async def test_a_daemon_that_joins_meanwhile_ends_a_restore(
+    filled: Config, backup: Path, tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when it was asked who is; nothing is replaced under its feet."""
+    target = config(tmp_path / "pg", dsn)
+    await restore(target, backup, CLOCK, agreed=False)
+    expected = await sums(target)
+
+    async def nobody(_config: Config, _place: object) -> int:
+        return 0
+
+    monkeypatch.setattr(whole, "daemons_there", nobody)
+    async with open_databases(target) as databases:
+        await databases.main.one("revision.sum")
+        with pytest.raises(MeshError) as refused:
+            await restore(target, backup, CLOCK, agreed=True)
+    assert "began to use the database" in refused.value.facts["why"]
+    assert await sums(target) == expected

@@ -56,6 +56,7 @@ def test_a_live_setting_is_carried_over_whole(setting) -> None:
     text = {
         "MESHCTL_LOG_LEVEL": "error", "MESHCTL_KEEP_EVENTS": "2h", "MESHCTL_KEEP_CALLS": "3h",
         "MESHCTL_RATE_LIMIT": "5", "MESHCTL_PUBLISH_RATE": "6", "TRUSTED_PROXIES": "10.0.0.1",
+        "METRICS_ACCESS": "off", "MESHCTL_KEY_LIFETIME": "7d", "MESHCTL_KEY_MAX_LIFETIME": "8d",
     }  # fmt: skip
     word = text.get(setting.env, "https://x" if setting.env == "ALLOWED_ORIGINS" else "x")
     read = read_config({**HOME, setting.env: word})

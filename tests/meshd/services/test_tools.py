@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from msgspec import Raw
 
-from meshd.services import tools as module
+from meshd.services import tool_calls as module
+from meshd.services.definitions import Definitions
 from meshd.services.directory import ConnectionRow
 from meshd.wire.call import RecordList
 from meshd.wire.connection import ConnectionAdd
@@ -57,27 +58,31 @@ async def test_what_is_hidden_cannot_be_shown_or_called(
     house, a, server, allow, more, seen
 ) -> None:
     who = await house.key("k", allow=allow, **more)
-    assert [t.name for t in await house.tools.all(who, ToolList(connection="a"))] == seen
-    assert [t.name for t in await house.tools.all(who, ToolList())] == seen
+    assert [t.name for t in await house.tool_calls.all(who, ToolList(connection="a"))] == seen
+    assert [t.name for t in await house.tool_calls.all(who, ToolList())] == seen
     for name in ("echo", "write"):
         if name in seen:
-            assert (await house.tools.show(who, ToolRef(connection="a", tool=name))).name == name
-            assert b"done" in bytes((await house.tools.call(who, call(name), client="test")).result)
+            assert (
+                await house.tool_calls.show(who, ToolRef(connection="a", tool=name))
+            ).name == name
+            assert b"done" in bytes(
+                (await house.tool_calls.call(who, call(name), client="test")).result
+            )
         else:
             with pytest.raises(NotFound):
-                await house.tools.show(who, ToolRef(connection="a", tool=name))
+                await house.tool_calls.show(who, ToolRef(connection="a", tool=name))
             with pytest.raises(Denied):
-                await house.tools.call(who, call(name), client="test")
+                await house.tool_calls.call(who, call(name), client="test")
     assert len(server.of("tools/call")) == len(seen)
 
 
 async def test_a_key_without_any_grant_there(house: Floors, a: str) -> None:
     who = await house.key("k", allow=["self/*"])
-    assert await house.tools.all(who, ToolList()) == []
+    assert await house.tool_calls.all(who, ToolList()) == []
     for attempt in (
-        house.tools.all(who, ToolList(connection="a")),
-        house.tools.show(who, ToolRef(connection="a", tool="echo")),
-        house.tools.call(who, call("echo"), client="test"),
+        house.tool_calls.all(who, ToolList(connection="a")),
+        house.tool_calls.show(who, ToolRef(connection="a", tool="echo")),
+        house.tool_calls.call(who, call("echo"), client="test"),
     ):
         with pytest.raises(Denied) as refused:
             await attempt
@@ -89,15 +94,15 @@ async def test_a_wrong_name_suggests_nothing_to_a_key(house: Floors, a: str) -> 
     who = await house.key("k", allow=[])
     for name, principal, facts in (("aa", who, {}), ("aa", house.owner, {"did you mean": "a"})):
         with pytest.raises(NotFound) as refused:
-            await house.tools.call(principal, call("x", connection=name), client="test")
+            await house.tool_calls.call(principal, call("x", connection=name), client="test")
         assert refused.value.facts == facts
 
 
 async def test_calls_are_recorded_refused_ones_too(house: Floors, a: str, server: Upstream) -> None:
     who = await house.key("k", allow=["a/echo"])
-    done = await house.tools.call(who, call("echo", b'{"token":"hunter2"}'), client="test")
+    done = await house.tool_calls.call(who, call("echo", b'{"token":"hunter2"}'), client="test")
     with pytest.raises(Denied):
-        await house.tools.call(who, call("write"), client="test")
+        await house.tool_calls.call(who, call("write"), client="test")
     server.replies["tools/call"] = json_body(
         b'{"jsonrpc":"2.0","id":4,"error":{"code":-1,"message":"no"}}'
     )
@@ -112,21 +117,21 @@ async def test_calls_are_recorded_refused_ones_too(house: Floors, a: str, server
 
 async def test_arguments_pass_as_they_are(house: Floors, a: str, server: Upstream) -> None:
     raw = b'{ "n": 1.00e+2, "a":"\\u0041", "a": 2 }'
-    await house.tools.call(house.owner, call("echo", raw), client="test")
+    await house.tool_calls.call(house.owner, call("echo", raw), client="test")
     assert raw in server.of("tools/call")[0].body
     for wrong in (b"[]", b"5", b"null", b'"x"'):
         with pytest.raises(BadRequest):
-            await house.tools.call(house.owner, call("echo", wrong), client="test")
+            await house.tool_calls.call(house.owner, call("echo", wrong), client="test")
     assert len(server.of("tools/call")) == 1
 
 
 async def test_an_upstream_that_fails_or_refuses(house: Floors, a: str, server: Upstream) -> None:
     server.replies["tools/call"] = status("500 Oops")
     with pytest.raises(UpstreamFailed):
-        await house.tools.call(house.owner, call("echo"), client="test")
+        await house.tool_calls.call(house.owner, call("echo"), client="test")
     await house.connections.enable(house.owner, "a", enabled=False)
     with pytest.raises(Conflict):
-        await house.tools.call(house.owner, call("echo"), client="test")
+        await house.tool_calls.call(house.owner, call("echo"), client="test")
     await house.records.flush()
     assert [r.ok for r in await house.records.all(house.owner, RecordList())] == [False, False]
 
@@ -136,7 +141,7 @@ async def test_a_read_only_key_is_judged_by_the_present_annotation(
 ) -> None:
     """The list is asked for again once it is a minute old; not for what no grant covers."""
     who = await house.key("k", allow=["a/echo"], read_only=True)
-    await house.tools.call(who, call("echo"), client="test")
+    await house.tool_calls.call(who, call("echo"), client="test")
     lists = len(server.of("tools/list"))
     server.replies["tools/list"] = result(
         {"tools": [tool("echo"), tool("write", readOnlyHint=True)]}
@@ -144,10 +149,10 @@ async def test_a_read_only_key_is_judged_by_the_present_annotation(
     house.clock.advance(61)
     await house.directory.refresh()
     with pytest.raises(Denied):
-        await house.tools.call(who, call("write"), client="test")
+        await house.tool_calls.call(who, call("write"), client="test")
     assert len(server.of("tools/list")) == lists
     with pytest.raises(Denied, match="read-only"):
-        await house.tools.call(who, call("echo"), client="test")
+        await house.tool_calls.call(who, call("echo"), client="test")
     assert len(server.of("tools/list")) == lists + 1
 
 
@@ -162,19 +167,21 @@ async def test_a_right_that_is_lost_while_the_list_is_fetched_is_lost(
 ) -> None:
     """Fetching it may take long; what was allowed before counts no more."""
     who = await house.key("k", allow=["a/echo"], read_only=True)
-    fetch = house.tools.reads_only
+    fetch = house.tools.relist
+    house.clock.advance(61)
+    await house.directory.refresh()
 
-    async def slowly(row: ConnectionRow, name: str) -> bool:
-        found = await fetch(row, name)
+    async def slowly(row: ConnectionRow) -> Definitions:
+        found = await fetch(row)
         if loss == "revoke":
             await house.keys.revoke(house.owner, "k")
         else:
             await house.connections.enable(house.owner, "a", enabled=False)
         return found
 
-    monkeypatch.setattr(house.tools, "reads_only", slowly)
+    monkeypatch.setattr(house.tools, "relist", slowly)
     with pytest.raises(error):
-        await house.tools.call(who, call("echo"), client="test")
+        await house.tool_calls.call(who, call("echo"), client="test")
     assert not server.of("tools/call")
 
 
@@ -184,7 +191,7 @@ async def test_a_read_only_key_calls_nothing_when_the_list_cannot_be_had(house, 
     await house.directory.refresh()
     server.replies["tools/list"] = status("500 Oops")
     with pytest.raises(UpstreamFailed):
-        await house.tools.call(who, call("echo"), client="test")
+        await house.tool_calls.call(who, call("echo"), client="test")
     assert not server.of("tools/call")
 
 
@@ -196,7 +203,7 @@ async def test_one_bad_upstream_costs_the_list_only_its_freshness(
     server.replies["tools/list"] = silence
     with upstream() as other:
         await house.connections.add(house.owner, ConnectionAdd(name="b", url=other.url))
-        listed = await house.tools.all(house.owner, ToolList())
+        listed = await house.tool_calls.all(house.owner, ToolList())
         assert [(t.connection, t.name) for t in listed] == [
             ("a", "echo"), ("a", "write"), ("b", "echo"), ("b", "write"),
         ]  # fmt: skip

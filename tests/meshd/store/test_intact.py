@@ -5,6 +5,7 @@ import random
 import shutil
 import sqlite3
 import struct
+import tracemalloc
 
 import pytest
 
@@ -154,6 +155,19 @@ def test_damage_before_the_last_transaction_is_found(killed, whose, place):
         tables = link.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         assert not tables or link.execute("SELECT count(*) FROM things").fetchone()[0] < 6
     link.close()
+
+
+def test_a_large_log_is_not_read_into_memory_whole(killed):
+    """A log that no checkpoint emptied may have any size; here it is followed by another round's."""
+    with wal_of(killed).open("ab") as log:
+        log.write(bytes(64 * FRAME * 32))
+    tracemalloc.start()
+    try:
+        intact.check(killed, log=True)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < wal_of(killed).stat().st_size / 4
 
 
 @pytest.mark.parametrize("at", range(0, 32, 3))

@@ -21,7 +21,7 @@ FORGETFUL = {f"forgetful.{table}": f"SELECT org_id FROM {table}" for table in OR
 ROWS = [
     Step("connection.add", {
         "id": "conn", "name": "theirs", "transport": "http", "url": "http://x", "command": None,
-        "cwd": None, "bodies": "off", "now": 1,
+        "cwd": None, "bodies": "off", "now": 1, "trust": "pinned",
     }),
     Step("credential.put", {"connection_id": "conn", "kind": "env", "name": "A", "blob": b"x"}),
     Step("definitions.put", {"connection_id": "conn", "tools": b"[]", "now": 1, "edition": 0}),
@@ -29,23 +29,33 @@ ROWS = [
     Step("key.add", {
         "id": "key", "name": "k", "prefix": "p", "digest": b"d", "last_four": "1234",
         "permissions": "{}", "role": None, "read_only": 0, "owner_id": "usr", "now": 1,
-        "expires_at": None,
+        "expires_at": None, "connection_id": None,
     }),
     Step("event.add", {
         "id": "e", "type": "t", "source": "s", "subject": None, "time": 1, "data": "{}",
     }),
     Step("subscription.add", {
         "id": "sub", "name": "s", "types": "[]", "publisher": None, "filter": None, "kind": "webhook",
-        "target": "{}", "url": b"x", "secret": b"x", "maker": "{}", "owner_id": "usr", "now": 1,
+        "target": "{}", "url": b"x", "secret": b"x", "maker": "{}", "owner_id": "usr", "now": 1, "ordered_by": None,
     }),
     Step("delivery.add", {
-        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1, "at": 1,
+        "id": "dlv", "source": "s", "event": "e", "subscription": "sub", "now": 1, "own": "e",
+        "at": 1, "order_key": None,
     }),
     Step("delivery.attempted", {
         **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
         "id": "dlv", "daemon": "run", "outcome": "delivered", "status": None, "error": None,
     }),
+    Step("approval.put", {"connection_id": "conn", "fingerprints": "{}", "tools": b"[]"}),
     Step("delivery.cancel_of", {"subscription": "sub", "now": 1}),
+    Step("virtual.add", {
+        "id": "vir", "name": "v", "description": "", "instructions": None, "mode": "passthrough",
+        "naming": "plain", "maker": "{}", "owner_id": "usr", "now": 1,
+    }),
+    Step("virtual.attach", {
+        "virtual_id": "vir", "child_id": "conn", "tools": None, "resources": "[]",
+        "prompts": None, "overrides": "{}",
+    }),
     Step("schedule.add", {
         **dict.fromkeys(("subject", "published")), "id": "sch", "name": "s", "type": "t", "data": "1",
         "cron": "@daily", "zone": "UTC", "misfire": "once", "overlap": "skip", "maker": "{}",

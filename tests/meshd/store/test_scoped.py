@@ -43,7 +43,7 @@ async def scoped(opening):
 def connection(name):
     return {
         "id": name, "name": "github", "transport": "http", "url": "http://x", "command": None,
-        "cwd": None, "bodies": "off", "now": 1,
+        "cwd": None, "bodies": "off", "now": 1, "trust": "open",
     }  # fmt: skip
 
 
@@ -108,12 +108,16 @@ async def test_an_org_goes_with_all_it_owns(scoped):
             "definitions.put",
             {"connection_id": "conn_org_a", "tools": b"[]", "now": 1, "edition": 0},
         ),
+        Step(
+            "approval.put",
+            {"connection_id": "conn_org_a", "fingerprints": "{}", "tools": b"[]"},
+        ),
         Step("data_key.add", {"version": 1, "wrapped": b"x", "now": 1}),
     )
     await scoped.org("org_a").write(Step("org.remove", expect=1))
     left = {row["org_id"] for row in await scoped.all("connection.all")}
     assert left == {"org_b"}
-    for query in ("credential.all", "definitions.all", "data_key.all"):
+    for query in ("credential.all", "definitions.all", "approval.all", "data_key.all"):
         assert await scoped.all(query) == []
     assert await scoped.org("org_a").all("event.after", after=0, limit=9) == []
     assert await scoped.org("org_b").write(Step("org.remove")) == [[]], "the last one stays"

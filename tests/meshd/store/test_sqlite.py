@@ -304,6 +304,11 @@ class TestCrashes:
 class TestSeal:
     """A seal stands beside the file whenever the file is not being written to."""
 
+    @pytest.fixture(autouse=True)
+    def small_log(self, monkeypatch):
+        """So that a few megabytes make it grow."""
+        monkeypatch.setattr(sqlite, "LOG_LIMIT", 4 * 1024 * 1024)
+
     async def test_it_holds_through_use_growth_and_close(self, tmp_path, open_database):
         path = tmp_path / "mesh.db"
         database = await open_database()

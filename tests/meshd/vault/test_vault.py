@@ -12,7 +12,7 @@ from meshd.vault import box
 from meshd.vault.errors import BadFormat, KeySpent, NoKey, Tampered, UnknownKey, VaultError
 from meshd.vault.key import Key
 from meshd.vault.master import MasterKey
-from meshd.vault.vault import REFUSE_AT, ROTATE_AT, Vault
+from meshd.vault.vault import REFUSE_AT, Vault
 
 MASTER = MasterKey(Key(b"m" * 32))
 PLACE = ("credentials", "con_1", "token")
@@ -125,7 +125,7 @@ def test_an_organisation_without_a_key_is_told_apart():
     with pytest.raises(NoKey, match="org_a"):
         vault.open("org_a", *PLACE, b"")
     with pytest.raises(NoKey, match="org_a"):
-        vault.needs_rotation("org_a")
+        vault.version("org_a")
 
 
 def test_a_key_that_is_not_loaded_yet_is_named(vault: Vault):
@@ -149,7 +149,7 @@ def test_a_wrapped_key_in_another_row_is_refused(org: str, version: int):
     with pytest.raises(Tampered):
         vault.add_key(wrapped, org, version)
     with pytest.raises(NoKey):
-        vault.needs_rotation(org)
+        vault.version(org)
 
 
 def test_a_key_under_another_master_key_is_refused(vault: Vault):
@@ -181,34 +181,37 @@ def test_a_forgotten_organisation_opens_nothing(vault: Vault):
     vault.seal("org_b", *PLACE, Secret(VALUE))
 
 
-def test_seals_are_counted_for_each_key(vault: Vault):
+def test_seals_are_counted_for_each_key():
     """Opening does not count; another organisation has its own number; a new key starts at 0."""
-    for _ in range(3):
-        vault.open("org_a", *PLACE, vault.seal("org_a", *PLACE, Secret(VALUE)))
-    assert (vault.sealed("org_a"), vault.sealed("org_b")) == (3, 0)
-    add(vault, "org_a")
-    assert vault.sealed("org_a") == 0
-
-
-def test_loading_a_key_again_never_lowers_its_count(vault: Vault):
-    version, wrapped = add(vault, "org_c", sealed=10)
-    vault.seal("org_c", *PLACE, Secret(VALUE))
-    for recorded, counted in [(0, 11), (10, 11), (500, 500)]:
-        vault.add_key(wrapped, "org_c", version, recorded)
-        assert vault.sealed("org_c") == counted
-
-
-def test_a_key_is_to_be_rotated_at_two_to_the_thirty():
-    """It still seals, so that nobody is cut off while the rotation runs; a new key starts over."""
     vault = Vault(MASTER, "inst-1")
-    add(vault, "org_a", sealed=ROTATE_AT - 1)
-    assert not vault.needs_rotation("org_a")
-    vault.seal("org_a", *PLACE, Secret(VALUE))
-    assert ROTATE_AT == 2**30
-    assert vault.needs_rotation("org_a")
-    vault.seal("org_a", *PLACE, Secret(VALUE))
+    add(vault, "org_a", sealed=REFUSE_AT - 2)
+    add(vault, "org_b", sealed=REFUSE_AT - 1)
+    for _ in range(2):
+        vault.open("org_a", *PLACE, vault.seal("org_a", *PLACE, Secret(VALUE)))
+    with pytest.raises(KeySpent):
+        vault.seal("org_a", *PLACE, Secret(VALUE))
+    vault.seal("org_b", *PLACE, Secret(VALUE))
     add(vault, "org_a")
-    assert not vault.needs_rotation("org_a")
+    vault.seal("org_a", *PLACE, Secret(VALUE))
+
+
+@pytest.mark.parametrize("recorded", [0, REFUSE_AT - 1])
+def test_loading_a_key_again_never_lowers_its_count(recorded: int):
+    vault = Vault(MASTER, "inst-1")
+    version, wrapped = add(vault, "org_c", sealed=REFUSE_AT - 1)
+    vault.seal("org_c", *PLACE, Secret(VALUE))
+    vault.add_key(wrapped, "org_c", version, recorded)
+    with pytest.raises(KeySpent):
+        vault.seal("org_c", *PLACE, Secret(VALUE))
+
+
+def test_a_higher_count_on_record_holds():
+    """Another daemon seals under the same key."""
+    vault = Vault(MASTER, "inst-1")
+    version, wrapped = add(vault, "org_c")
+    vault.add_key(wrapped, "org_c", version, REFUSE_AT)
+    with pytest.raises(KeySpent):
+        vault.seal("org_c", *PLACE, Secret(VALUE))
 
 
 def test_a_spent_key_seals_no_more_and_still_opens():

@@ -48,8 +48,7 @@ def test_a_row_is_complete(call: Call) -> None:
 def test_reading_calls_are_gets_and_streams_too(call: Call) -> None:
     """A read-only key may make a call exactly if its method is GET."""
     reads = call.name.rpartition(".")[2] in {
-        "list", "show", "tail", "status", "whoami", "verify", "stats", "dead_list",
-        "next",
+        "list", "show", "tail", "status", "whoami", "verify", "stats", "dead_list", "diff", "next",
     }  # fmt: skip
     assert (call.method == "GET") == reads
     assert not call.streams or call.method == "GET"

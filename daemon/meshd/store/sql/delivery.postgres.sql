@@ -1,9 +1,14 @@
 -- name: delivery.claim
 -- As everywhere; what another daemon is just taking is passed over.
 WITH due AS MATERIALIZED (
-    SELECT id FROM deliveries
+    SELECT id FROM deliveries AS one
     WHERE org_id = :org_id AND subscription_id = :subscription AND available_at <= :now
-    ORDER BY available_at LIMIT :limit
+      AND (order_key IS NULL OR NOT EXISTS (
+          SELECT 1 FROM deliveries AS earlier
+          WHERE earlier.subscription_id = one.subscription_id AND earlier.order_key = one.order_key
+            AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
+      ))
+    ORDER BY available_at, event_seq LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
 UPDATE deliveries
@@ -13,3 +18,17 @@ FROM due
 WHERE org_id = :org_id AND deliveries.id = due.id
 RETURNING deliveries.id, event_seq, subscription_id, attempt, fence, crashes, deferred_since,
           created_at
+
+-- name: delivery.ack
+-- As everywhere.
+UPDATE deliveries SET state = 'done', available_at = NULL, ended_at = :now, error = NULL
+WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
+  AND subscription_id IN (SELECT jsonb_array_elements_text(CAST(CAST(:subscriptions AS TEXT) AS JSONB)))
+RETURNING id
+
+-- name: delivery.held
+-- As everywhere; they stay so until the unit ends.
+SELECT id, fence FROM deliveries
+WHERE org_id = :org_id AND state = 'inflight'
+  AND id IN (SELECT jsonb_array_elements_text(CAST(CAST(:ids AS TEXT) AS JSONB)))
+ORDER BY id FOR UPDATE

@@ -1,11 +1,13 @@
 -- name: delivery.add
 -- One event for one subscription, in the event's own unit. A subscription that another daemon has
--- just removed gets none.
+-- just removed gets none, nor does an event that was there before: "own" tells this one.
 INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, available_at,
-                        created_at)
-SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :at, :now
+                         created_at, order_key)
+SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :at, :now,
+       CAST(:order_key AS TEXT)
 FROM events, subscriptions
 WHERE events.org_id = :org_id AND events.source = :source AND events.id = :event
+  AND COALESCE(events.own_id, events.id) = :own
   AND subscriptions.org_id = :org_id AND subscriptions.id = :subscription
 
 -- name: delivery.due
@@ -25,14 +27,20 @@ FROM found WHERE subscription_id IS NOT NULL
 
 -- name: delivery.claim
 -- Take what is due for one subscription, also what somebody had and let its lease run out. The
--- attempt counts from here: what kills the daemon each time is not tried for ever.
+-- attempt counts from here: what kills the daemon each time is not tried for ever. What has a key
+-- waits until nothing earlier with the same key waits or is being tried.
 UPDATE deliveries
 SET state = 'inflight', attempt = attempt + 1, crashes = crashes + 1, fence = fence + 1,
     lease_owner = :lease_owner, available_at = :until
 WHERE org_id = :org_id AND id IN (
-    SELECT id FROM deliveries
+    SELECT id FROM deliveries AS one
     WHERE org_id = :org_id AND subscription_id = :subscription AND available_at <= :now
-    ORDER BY available_at LIMIT :limit
+      AND (order_key IS NULL OR NOT EXISTS (
+          SELECT 1 FROM deliveries AS earlier
+          WHERE earlier.subscription_id = one.subscription_id AND earlier.order_key = one.order_key
+            AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
+      ))
+    ORDER BY available_at, event_seq LIMIT :limit
 )
 RETURNING id, event_seq, subscription_id, attempt, fence, crashes, deferred_since, created_at
 
@@ -48,7 +56,11 @@ UPDATE deliveries
 SET state = :state, available_at = :available_at, attempt = :attempt, crashes = 0,
     lease_owner = NULL, deferred_since = :deferred_since, error = :error, ended_at = :ended_at
 WHERE org_id = :org_id AND id = :id AND fence = :fence AND state = 'inflight'
-RETURNING id
+
+-- name: delivery.held
+-- Which of some deliveries, a JSON array of ids, are inflight, and by whose claim.
+SELECT id, fence FROM deliveries
+WHERE org_id = :org_id AND state = 'inflight' AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: delivery.orphans
 -- What a daemon of this file had when it was killed: nobody else can have it.
@@ -73,6 +85,13 @@ RETURNING id
 -- What waits of one event. What is on its way is fenced off: its end changes nothing.
 UPDATE deliveries SET state = 'cancelled', available_at = NULL, ended_at = :now
 WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
+RETURNING id
+
+-- name: delivery.ack
+-- What waits of one event for some subscriptions, whose target says by itself that it is done.
+UPDATE deliveries SET state = 'done', available_at = NULL, ended_at = :now, error = NULL
+WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
+  AND subscription_id IN (SELECT value FROM json_each(:subscriptions))
 RETURNING id
 
 -- name: delivery.hurry
@@ -141,3 +160,9 @@ WHERE (delivery_id, fence) IN (
     SELECT delivery_id, fence FROM delivery_attempts WHERE started_at < :time LIMIT 500
 )
 RETURNING fence
+
+-- name: delivery.waiting
+-- How many deliveries wait or are being tried. Counted up to a bound: a scraper asks again.
+SELECT COUNT(*) AS n FROM (
+    SELECT id FROM deliveries WHERE available_at IS NOT NULL LIMIT :limit
+) AS waiting

@@ -4,17 +4,18 @@ INSERT INTO events (org_id, id, type, source, subject, time, data)
 VALUES (:org_id, :id, :type, :source, :subject, :time, :data)
 
 -- name: event.publish
--- An event that somebody published. One of the same source and id is there already if this fails.
+-- An event that somebody published. One of the same source and id stays as it is.
 INSERT INTO events (org_id, id, own_id, type, source, subject, time, said_time, content_type,
                     data_schema, extensions, encoded, data, digest)
 VALUES (:org_id, :id, :own_id, :type, :source, :subject, :time, :said_time, :content_type,
         :data_schema, :extensions, :encoded, :data, :digest)
+ON CONFLICT (org_id, source, id) DO NOTHING
 
 -- name: event.published
--- The one of this source and id, and to how many it went.
-SELECT id, type, source, time, said_time, digest,
+-- Those of some ids, a JSON array, and to how many each went.
+SELECT id, own_id, type, source, time, said_time, digest,
        (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq) AS deliveries
-FROM events WHERE org_id = :org_id AND source = :source AND id = :id
+FROM events WHERE org_id = :org_id AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: event.after
 -- What follows a cursor, oldest first.

@@ -1,15 +1,15 @@
 -- name: key.all
 -- Every key of every org, for the snapshot.
 SELECT id, org_id, name, prefix, digest, last_four, permissions, role, read_only, owner_id,
-       created_at, expires_at, last_used_at, edition
+       created_at, expires_at, last_used_at, edition, connection_id
 FROM keys ORDER BY org_id, created_at DESC, id
 
 -- name: key.add
 -- A new key; only its digest is stored.
 INSERT INTO keys (id, org_id, name, prefix, digest, last_four, permissions, role, read_only,
-                  owner_id, created_at, expires_at)
+                  owner_id, created_at, expires_at, connection_id)
 VALUES (:id, :org_id, :name, :prefix, :digest, :last_four, :permissions, :role, :read_only,
-        :owner_id, :now, :expires_at)
+        :owner_id, :now, :expires_at, :connection_id)
 
 -- name: key.edit
 -- Change what a key may do, if nobody changed it since it was read.

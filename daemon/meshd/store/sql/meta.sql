@@ -2,6 +2,10 @@
 -- A fact about this installation.
 SELECT value FROM meta WHERE name = :name
 
+-- name: meta.all
+-- Every fact about this installation, for a report on the database.
+SELECT name, value FROM meta
+
 -- name: meta.add
 -- State a fact about this installation. Of daemons that begin together only one can.
 INSERT INTO meta (name, value) VALUES (:name, :value)

@@ -27,6 +27,10 @@ INSERT INTO users (id, name, created_at) VALUES (:id, :name, :now)
 -- Every wrapped data key, loaded when the vault opens, and the seals on record for it.
 SELECT org_id, version, wrapped, created_at, sealed FROM data_keys ORDER BY org_id, version
 
+-- name: data_key.wrapped
+-- Every wrapped data key, for the master keys that they need.
+SELECT wrapped FROM data_keys
+
 -- name: data_key.add
 -- An org's next data key.
 INSERT INTO data_keys (org_id, version, wrapped, created_at)

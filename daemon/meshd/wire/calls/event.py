@@ -61,10 +61,19 @@ CANCEL = Call(
     "event.cancel",
     "POST",
     "/v1/events/{event}/cancel",
-    e.EventRef,
+    e.EventCancel,
     e.Repaired,
     "org",
     "Deliver nothing more of an event.",
+)
+ACK = Call(
+    "event.ack",
+    "POST",
+    "/v1/events/{event}/ack",
+    e.EventAck,
+    e.Repaired,
+    "org",
+    "Call an event done for a connection: nothing more of it is handed over there.",
 )
 STATS = Call(
     "event.stats",
@@ -104,6 +113,6 @@ DEAD_DROP = Call(
 )
 
 CALLS = (
-    TAIL, PUBLISH, PUBLISH_AS, LIST, SHOW, RETRY, REPLAY, CANCEL, STATS, DEAD_LIST, DEAD_RETRY,
+    TAIL, PUBLISH, PUBLISH_AS, LIST, SHOW, RETRY, REPLAY, CANCEL, ACK, STATS, DEAD_LIST, DEAD_RETRY,
     DEAD_DROP,
 )  # fmt: skip

@@ -65,7 +65,7 @@ REMOVE = Call(
     "subscription.remove",
     "DELETE",
     "/v1/subscriptions/{subscription}",
-    s.SubscriptionRef,
+    s.SubscriptionRemove,
     Removed,
     "org",
     "Remove a subscription; what waits for it is cancelled.",
@@ -80,4 +80,35 @@ TEST = Call(
     "Send it one event, whatever it subscribes to.",
 )
 
-CALLS = (LIST, SHOW, ADD, ADD_WEBHOOK, PAUSE, RESUME, REMOVE, TEST)
+EDIT = Call(
+    "subscription.edit",
+    "PATCH",
+    "/v1/subscriptions/{subscription}",
+    s.SubscriptionEdit,
+    s.Subscription,
+    "org",
+    "Take a subscription over: it runs with one's own rights, and hears again.",
+)
+ROTATE_SECRET = Call(
+    "subscription.rotate_secret",
+    "POST",
+    "/v1/subscriptions/{subscription}/rotate-secret",
+    s.SecretRotate,
+    s.SubscriptionAdded,
+    "org",
+    "Sign with a new secret, and for a while with the one before as well.",
+    secret=True,
+)
+SYNC = Call(
+    "subscription.sync",
+    "POST",
+    "/v1/subscriptions-sync",
+    s.SubscriptionSync,
+    s.Synced,
+    "org",
+    "Bring the subscriptions of a connection to what it wants.",
+    destroys=True,
+    idempotent=True,
+)
+
+CALLS = (LIST, SHOW, ADD, ADD_WEBHOOK, PAUSE, RESUME, REMOVE, TEST, EDIT, ROTATE_SECRET, SYNC)

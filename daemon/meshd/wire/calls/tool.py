@@ -32,4 +32,24 @@ CALL = Call(
     destroys=True,  # as far as anybody knows
 )
 
-CALLS = (LIST, SHOW, CALL)
+DIFF = Call(
+    "tool.diff",
+    "GET",
+    "/v1/connections/{connection}/tool-changes",
+    t.ToolDiff,
+    list[t.ToolChange],
+    "org",
+    "Show what differs from the tools that were approved.",
+)
+APPROVE = Call(
+    "tool.approve",
+    "POST",
+    "/v1/connections/{connection}/approve-tools",
+    t.ToolApprove,
+    t.ToolApproved,
+    "org",
+    "Approve tools of a pinned connection, as they were shown.",
+    idempotent=True,
+)
+
+CALLS = (LIST, SHOW, CALL, DIFF, APPROVE)

@@ -1,0 +1,32 @@
+"""A decided request put to its upstream, whichever era and transport that speaks."""
+
+from collections.abc import Mapping
+
+from msgspec import Raw
+
+from meshd.gateway.exchange import Exchange
+from meshd.proxy.adapter import Answer, Asker, Hear
+from meshd.services.tools import Tools
+from meshd.services.upstreams import Upstreams
+
+
+async def asked(
+    upstreams: Upstreams,
+    tools: Tools,
+    exchange: Exchange,
+    params: Mapping[str, Raw],
+    asker: Asker,
+    hear: Hear,
+) -> Answer:
+    """The answer; asked once more of an upstream that broke off, where that is allowed.
+
+    Raises:
+        UpstreamFailed, UpstreamTimeout, NeedsLogin: there is none.
+    """
+    row, method, wanted = exchange.row, exchange.message.method, exchange.wanted
+
+    async def send() -> Answer:
+        return await (await upstreams.adapter(row)).ask(method, params, asker, hear)
+
+    tool = wanted.name if wanted is not None else ""
+    return await upstreams.recovered(row, send, repeatable=tools.may_repeat(row, method, tool))

@@ -1,0 +1,69 @@
+"""An upstream's event stream on its way to a client: begun late, and kept open while it is silent.
+
+As long as nothing was written, the request may still be answered in another way.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import web
+
+from meshd.gateway.hearing import KEEP_ALIVE
+from meshd.protocol import sse
+
+_RESTS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+class LateStream:
+    """The stream to the client."""
+
+    def __init__(self, request: web.BaseRequest, headers: Mapping[str, str]) -> None:
+        self._request = request
+        self._headers = headers
+        self.answer: web.StreamResponse | None = None
+        """None until something was written."""
+
+    async def write(self, data: bytes) -> None:
+        """Write, after the head if need be; nothing at all for no bytes."""
+        if not data:
+            return
+        await (await self._begun()).write(data)
+
+    async def end(self) -> web.StreamResponse:
+        """Nothing more comes."""
+        answer = await self._begun()
+        await answer.write_eof()
+        return answer
+
+    async def _begun(self) -> web.StreamResponse:
+        if self.answer is None:
+            self.answer = web.StreamResponse(headers=self._headers)
+            await self.answer.prepare(self._request)
+        return self.answer
+
+
+class Paced:
+    """Each chunk; and a comment wherever `pause` seconds pass between two events.
+
+    `chunks` bears that waiting for its next one is given up, and begun again.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], pause: float = KEEP_ALIVE) -> None:
+        self._chunks = chunks
+        self._pause = pause
+        self._rests = True
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            try:
+                async with asyncio.timeout(self._pause):
+                    chunk = await anext(self._chunks)
+            except TimeoutError:
+                if self._rests:
+                    return sse.COMMENT
+            else:
+                self._rests = chunk.endswith(_RESTS)
+                return chunk

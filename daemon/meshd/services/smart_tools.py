@@ -1,0 +1,155 @@
+"""The three tools of the mode `smart_tool_selection`: find a tool, read what it takes, call it.
+
+They stand in the place of a list that would cost more than it is worth. Which tools there are for
+a caller, and what a call does, is decided elsewhere.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from meshd.protocol.jsonrpc import INVALID_PARAMS, BadMessage
+from meshd.protocol.members import UNREADABLE
+from meshd.protocol.strict import check_members
+from meshd.services.composing import Exposed
+from meshd.services.virtual_rows import Mode
+
+Asked = TypeVar("Asked", bound=Struct)
+
+MODE: Mode = "smart_tool_selection"
+SEARCH, DESCRIBE, CALL = "GATEWAY_SEARCH_TOOLS", "GATEWAY_DESCRIBE_TOOLS", "GATEWAY_CALL_TOOL"
+NAMES = frozenset({SEARCH, DESCRIBE, CALL})
+MAX_RESULTS = 100
+MAX_DESCRIBED = 100
+MAX_QUERY = 1000
+
+Search = Callable[[str, int], Sequence[str]]
+"""The names of the tools that fit a query best, at most so many."""
+NameOf = Callable[[str], str]
+"""The name of a connection by its id."""
+
+
+class _Search(Struct, forbid_unknown_fields=True):
+    query: Annotated[str, Meta(min_length=1, max_length=MAX_QUERY)]
+    limit: Annotated[int, Meta(ge=1, le=MAX_RESULTS)] = 10
+
+
+class _Describe(Struct, forbid_unknown_fields=True):
+    tools: Annotated[list[str], Meta(min_length=1, max_length=MAX_DESCRIBED)]
+
+
+class Inner(Struct, forbid_unknown_fields=True):
+    """The call that `GATEWAY_CALL_TOOL` stands for."""
+
+    name: str
+    arguments: Raw = Raw(b"{}")
+
+
+def entries(count: int) -> list[bytes]:
+    """What `tools/list` shows in this mode; `count` is how many tools can be found."""
+    return [
+        _tool(
+            SEARCH,
+            f"Search the {count} tools that can be called here. Describe what you want to do; "
+            "the answer names the tools that fit best.",
+            {
+                "query": {"type": "string", "minLength": 1, "maxLength": MAX_QUERY},
+                "limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "default": 10},
+            },
+            required=["query"], reads=True,
+        ),
+        _tool(
+            DESCRIBE,
+            "Show what tools take and give, by their names as a search answers with them.",
+            {"tools": {"type": "array", "items": {"type": "string"}, "minItems": 1,
+                       "maxItems": MAX_DESCRIBED}},
+            required=["tools"], reads=True,
+        ),
+        _tool(
+            CALL, "Call a tool by its name, with the arguments that its description asks for.",
+            {"name": {"type": "string"}, "arguments": {"type": "object", "default": {}}},
+            required=["name"], reads=False,
+        ),
+    ]  # fmt: skip
+
+
+def offered(mode: Mode, tools: Sequence[Exposed]) -> list[Raw]:
+    """What `tools/list` shows of tools in a mode."""
+    if mode == MODE:
+        return [Raw(entry) for entry in entries(len(tools))]
+    return [one.raw for one in tools]
+
+
+def inner_call(arguments: bytes) -> Inner:
+    """What `GATEWAY_CALL_TOOL` is to call.
+
+    Raises:
+        BadMessage: the arguments do not say it, or repeat a member.
+    """
+    check_members(arguments or b"{}", {"name", "arguments"})
+    asked = _read(Inner, arguments)
+    if not bytes(asked.arguments).startswith(b"{"):
+        raise BadMessage(INVALID_PARAMS, "the arguments of a tool are a JSON object")
+    return asked
+
+
+def answered(
+    name: str, arguments: bytes, tools: Sequence[Exposed], search: Search, name_of: NameOf
+) -> bytes:
+    """The result of a search or a description among `tools`.
+
+    Raises:
+        BadMessage: the arguments are not valid.
+    """
+    by_name = {one.name: one for one in tools}
+    if name == SEARCH:
+        asked = _read(_Search, arguments)
+        hits = [by_name[hit] for hit in search(asked.query, asked.limit) if hit in by_name]
+        results = [_brief(one, name_of) for one in hits]
+        return _result(
+            {"query": asked.query, "results": results, "totalAvailable": len(by_name)}
+        )  # fmt: skip
+    wanted = dict.fromkeys(_read(_Describe, arguments).tools)
+    found = [
+        {
+            **_brief(by_name[one], name_of),
+            "inputSchema": by_name[one].entry.get("inputSchema", Raw(b"{}")),
+            "outputSchema": by_name[one].entry.get("outputSchema", Raw(b"null")),
+        }
+        for one in wanted
+        if one in by_name
+    ]
+    return _result({"tools": found, "notFound": [one for one in wanted if one not in by_name]})
+
+
+def _brief(one: Exposed, name_of: NameOf) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "description": one.entry.get("description", Raw(b'""')),
+        "connection": name_of(one.route.connection),
+    }
+
+
+def _result(said: object) -> bytes:
+    text = msgspec.json.encode(said).decode()
+    return msgspec.json.encode({"content": [{"type": "text", "text": text}]})
+
+
+def _read(kind: type[Asked], arguments: bytes) -> Asked:
+    try:
+        return msgspec.json.decode(arguments or b"{}", type=kind)
+    except UNREADABLE as error:
+        raise BadMessage(INVALID_PARAMS, f"arguments: {error}") from None
+
+
+def _tool(
+    name: str, description: str, properties: dict[str, Any], *, required: list[str], reads: bool
+) -> bytes:
+    return msgspec.json.encode({
+        "name": name, "description": description,
+        "inputSchema": {"type": "object", "properties": properties, "required": required,
+                        "additionalProperties": False},
+        "annotations": {"readOnlyHint": True} if reads else {},
+    })  # fmt: skip

@@ -1,0 +1,110 @@
+"""A virtual MCP with everything that it is made of at present: a tree whose leaves are connections.
+
+What is disabled, gone, of another org, or would lead round in a circle is no part of it.
+"""
+
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from meshd.services.composing import Composed, Exposed, Part, Route, Thing, compose
+from meshd.services.directory import ConnectionRow, View
+from meshd.services.principal import Principal
+from meshd.services.virtual_rows import ChildRow, VirtualRow
+from meshd.wire.virtual import Naming
+
+MAX_DEPTH = 5
+"""Virtual MCPs within one another."""
+DEFAULT = "/mcp"
+"""The id of an org's default virtual MCP, which nobody made and no grant names; no name either."""
+
+Held = MutableMapping[tuple[str, Thing], Mapping[str, Route]]
+"""By virtual MCP and kind: which thing bears each name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A child, and what of it is selected."""
+
+    selected: ChildRow
+    child: "ConnectionRow | Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One virtual MCP. `maker` is the scope that it was made with; the default one has none."""
+
+    id: str
+    name: str
+    naming: Naming
+    maker: Principal | None = field(compare=False)
+    branches: tuple[Branch, ...]
+
+    def nodes(self) -> "Iterator[Node]":
+        """Itself and the virtual MCPs in it."""
+        yield self
+        for branch in self.branches:
+            if isinstance(branch.child, Node):
+                yield from branch.child.nodes()
+
+    def connections(self) -> dict[str, ConnectionRow]:
+        """The leaves by id, each once."""
+        return {
+            branch.child.id: branch.child
+            for node in self.nodes()
+            for branch in node.branches
+            if isinstance(branch.child, ConnectionRow)
+        }
+
+    def ids(self) -> frozenset[str]:
+        """Of everything in it that a grant can name."""
+        virtuals = {node.id for node in self.nodes() if node.id != DEFAULT}
+        return frozenset(virtuals | self.connections().keys())
+
+
+def grown(view: View, row: VirtualRow, above: tuple[str, ...] = ()) -> Node:
+    """The tree of a virtual MCP; `above` are those that it is within."""
+    branches = []
+    for selected in row.children:
+        leaf, within = view.connections.get(selected.child), view.virtuals.get(selected.child)
+        if leaf is not None and leaf.org == row.org and leaf.enabled:
+            branches.append(Branch(selected, leaf))
+        elif (
+            within is not None
+            and (within.org, within.enabled) == (row.org, True)
+            and within.id not in (*above, row.id)
+            and len(above) + 1 < MAX_DEPTH
+        ):
+            branches.append(Branch(selected, grown(view, within, (*above, row.id))))
+    return Node(row.id, row.name, row.naming, row.maker, tuple(branches))
+
+
+def grown_default(view: View, org: str) -> Node:
+    """The tree of an org's default virtual MCP: every connection that is enabled."""
+    leaves = sorted(
+        (row for row in view.connections.values() if row.org == org and row.enabled),
+        key=lambda row: row.name,
+    )
+    branches = tuple(Branch(ChildRow(row.id), row) for row in leaves)
+    return Node(DEFAULT, "mcp", "prefixed", None, branches)
+
+
+def compose_tree(
+    node: Node, thing: Thing, lists: Mapping[str, Sequence[Exposed]], held: Held
+) -> Composed:
+    """What it exposes, from what each of its connections lists; `held` is brought up to date."""
+    parts = []
+    for branch in node.branches:
+        if isinstance(branch.child, Node):
+            inner = compose_tree(branch.child, thing, lists, held)
+            exposed: Sequence[Exposed] = [*inner.exposed.values()]
+        else:
+            exposed = lists.get(branch.child.id, ())
+        parts.append(Part(branch.child.name, branch.selected, exposed))
+    if node.id == DEFAULT:  # its names cannot meet
+        return compose(node.id, node.naming, thing, parts)
+    before = held.get((node.id, thing), {})
+    absent = node.connections().keys() - lists.keys()
+    made = compose(node.id, node.naming, thing, parts, before, absent)
+    kept = {name: route for name, route in before.items() if route.connection in absent}
+    held[node.id, thing] = {**kept, **made.held}
+    return made

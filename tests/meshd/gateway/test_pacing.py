@@ -1,0 +1,42 @@
+"""Comments in a stream that is passed on: between events, never in the middle of one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from meshd.gateway.pacing import Paced
+from meshd.protocol.sse import COMMENT
+
+
+class Chunks:
+    """Gives what is put into it, as often as waiting for it is given up."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self.queue.get()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+
+async def test_a_comment_comes_only_where_an_event_ended() -> None:
+    source = Chunks()
+    paced = Paced(source, 0.01)
+    assert await anext(paced) == COMMENT
+    source.queue.put_nowait(b"data: a\n\n")
+    assert await anext(paced) == b"data: a\n\n"
+    assert await anext(paced) == COMMENT
+    source.queue.put_nowait(b"data: half")
+    assert await anext(paced) == b"data: half"
+    rest = asyncio.ensure_future(anext(paced))
+    await asyncio.sleep(0.05)  # several times the pause
+    assert not rest.done()
+    source.queue.put_nowait(b" done\r\n\r\n")
+    assert await rest == b" done\r\n\r\n"
+    assert await anext(paced) == COMMENT
+    source.queue.put_nowait(None)
+    assert [chunk async for chunk in paced] == []

@@ -1,0 +1,153 @@
+"""When a child's list is read again, waited for, marked, and given up."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from meshd.services.child_lists import FRESH, RETRY, ChildLists, Seen
+from meshd.services.definitions import Definitions, from_entries
+from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
+from tests.support.clock import FakeClock
+
+DAY = 24 * 3600
+
+
+class Child:
+    """One connection, and what the services behind it would say."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.row: Any = SimpleNamespace(id="conn_a", name="a", revision="1", transport="http")
+        self.names = ["one"]
+        self.error: MeshError | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reads = 0
+        self.sleeps = False
+        self.state = SimpleNamespace(state="ready", reason=None)
+        self.listed: Definitions | None = None
+        self.told: list[tuple[str, str]] = []
+        self.lists = ChildLists(
+            SimpleNamespace(asleep=lambda _: self.sleeps),  # type: ignore[arg-type]
+            SimpleNamespace(approved=lambda _: self.listed, refresh=self.refresh),  # type: ignore[arg-type]
+            SimpleNamespace(of=lambda _: self.state),  # type: ignore[arg-type]
+            clock,
+        )
+        self.lists.on_change(lambda connection, thing: self.told.append((connection, thing)))
+
+    async def refresh(self, _row: Any) -> Definitions:
+        self.reads += 1
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        entries = [Raw(b'{"name":"%b"}' % name.encode()) for name in self.names]
+        self.listed = from_entries(entries, self.clock.now())
+        return self.listed
+
+    async def seen(self) -> Seen:
+        return (await self.lists.seen([self.row], "tool"))["conn_a"]
+
+    async def settled(self) -> Seen:
+        """What is seen once nothing is read any more."""
+        await self.seen()
+        while (task := self.lists._kept["conn_a", "tool"].task) is not None:
+            await asyncio.wait([task])
+        return self.lists.known([self.row], "tool")["conn_a"]
+
+
+@pytest.fixture
+async def child() -> Any:
+    made = Child(FakeClock())
+    yield made
+    await made.lists.close()
+
+
+def names(seen: Seen) -> list[str] | None:
+    return None if seen.entries is None else [one.name for one in seen.entries]
+
+
+async def test_a_list_is_read_once_for_all_and_again_when_it_is_old(child: Child) -> None:
+    """Meanwhile the old one is served, and nobody waits."""
+    first, second = await asyncio.gather(child.seen(), child.seen())
+    assert (names(first), names(second), child.reads) == (["one"], ["one"], 1)
+    child.clock.advance(FRESH - 1)
+    await child.settled()
+    assert child.reads == 1
+    child.clock.advance(2)
+    child.names = ["one", "two"]
+    assert names(await child.seen()) == ["one"]
+    assert names(await child.settled()) == ["one", "two"]
+    assert (child.reads, child.told) == (2, [("conn_a", "tool")])
+
+
+async def test_a_list_that_is_said_to_be_another_is_waited_for(child: Child) -> None:
+    await child.seen()
+    child.names = ["new"]
+    child.lists.expire("conn_a", "tool")
+    assert names(await child.seen()) == ["new"]
+
+
+async def test_a_child_that_sleeps_is_not_woken_for_a_list_that_is_known(child: Child) -> None:
+    await child.seen()
+    child.sleeps = True
+    child.clock.advance(2 * DAY)
+    assert names(await child.settled()) == ["one"]
+    assert child.reads == 1
+
+
+async def test_a_failing_child_is_served_from_its_last_list_for_a_day(child: Child) -> None:
+    """With the reason, and without being asked all the time."""
+    listed_at = (await child.seen()).listed_at
+    child.clock.advance(FRESH + 1)
+    child.error = UpstreamFailed("it is down")
+    seen = await child.settled()
+    assert (names(seen), seen.reason, seen.listed_at) == (["one"], "it is down", listed_at)
+    await child.settled()
+    assert child.reads == 2
+    child.clock.advance(RETRY + 1)
+    await child.settled()
+    assert child.reads == 3
+    child.clock.advance(DAY)
+    assert names(await child.settled()) is None
+    child.clock.advance(RETRY + 1)
+    child.error = None
+    seen = await child.settled()
+    assert (names(seen), seen.reason) == (["one"], None)
+
+
+async def test_a_child_that_is_known_to_fail_is_marked_at_once(child: Child) -> None:
+    """Whatever found it out."""
+    await child.seen()
+    child.state = SimpleNamespace(state="failing", reason="a call failed")
+    seen = await child.seen()
+    assert (names(seen), seen.reason) == (["one"], "a call failed")
+
+
+async def test_a_child_that_hung_is_not_waited_for_again(child: Child) -> None:
+    child.error = UpstreamTimeout("it hangs")
+    assert names(await child.seen()) is None
+    child.clock.advance(RETRY + 1)
+    child.gate.clear()
+    async with asyncio.timeout(30):
+        seen = await child.seen()
+    assert (seen.entries, seen.reason) == (None, "it hangs")
+    child.error = None
+    child.gate.set()
+    assert names(await child.settled()) == ["one"]
+    assert child.reads == 2
+
+
+async def test_what_is_removed_is_forgotten(child: Child) -> None:
+    await child.seen()
+    child.lists.forget_others(["conn_b"])
+    assert not child.lists._kept
+
+
+async def test_a_connection_that_was_edited_begins_anew(child: Child) -> None:
+    await child.seen()
+    child.row = SimpleNamespace(id="conn_a", name="a", revision="2", transport="http")
+    child.listed, child.error = None, UpstreamFailed("other")
+    assert (await child.seen()).entries is None
