@@ -6,7 +6,7 @@ _meshctl() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case "$word" in
-            --after|--allow|--args|--at|--bodies|--call|--connection|--count|--cron|--cwd|--data|--describe|--description|--env|--env-file|--event|--expires|--file|--filter|--for|--header|--hide|--id|--idle|--instructions|--keep|--key|--limit|--lines|--misfire|--mode|--name|--naming|--ordered-by|--org|--overlap|--owner|--pin|--port|--prompts|--publisher|--remove-env|--remove-header|--rename|--reset|--resources|--revoke|--role|--signature|--since|--source|--state|--subject|--subscription|--time|--to|--tools|--transport|--trust|--type|--tz|--url|--webhook) skip=1 ;;
+            --after|--allow|--args|--at|--bodies|--call|--connection|--count|--cron|--cwd|--data|--describe|--description|--env|--env-file|--event|--expires|--file|--filter|--for|--header|--hide|--id|--idle|--instructions|--keep|--key|--limit|--lines|--misfire|--mode|--name|--naming|--ordered-by|--org|--overlap|--owner|--pin|--port|--prompts|--publisher|--remove-env|--remove-header|--rename|--reset|--resources|--revoke|--role|--secret|--signature|--since|--source|--state|--subject|--subscription|--time|--to|--tools|--transport|--trust|--type|--tz|--url|--webhook) skip=1 ;;
             -*) ;;
             *)
                 place=$((place + 1))
@@ -117,10 +117,10 @@ _meshctl() {
         'schedule run') depth=2 options='--help' names='' ;;
         'webhook list') depth=2 options='--limit --help' names='' ;;
         'webhook show') depth=2 options='--help' names='' ;;
-        'webhook add') depth=2 options='--signature --from-stdin --type --help' names='' ;;
+        'webhook add') depth=2 options='--signature --from-stdin --secret --type --help' names='' ;;
         'webhook pause') depth=2 options='--help' names='' ;;
         'webhook resume') depth=2 options='--help' names='' ;;
-        'webhook rotate') depth=2 options='--from-stdin --keep --help' names='' ;;
+        'webhook rotate') depth=2 options='--from-stdin --secret --keep --help' names='' ;;
         'webhook remove') depth=2 options='--help' names='' ;;
         'client list') depth=2 options='--help' names='' ;;
         'client install') depth=2 options='--key --file --help' names='' ;;

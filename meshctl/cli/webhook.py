@@ -13,9 +13,14 @@ from meshd.wire.calls import webhook
 from meshd.wire.errors import Usage
 
 Name = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Name or id of an inbound webhook.")]
+HOW = "give the secret as --secret @FILE, --secret env:NAME or with --from-stdin"
 Signature = Literal["github", "stripe", "slack", "standard"]
 FromStdin = Annotated[
     bool, typer.Option("--from-stdin", help="Read the sender's signing secret from stdin.")
+]
+
+SecretAt = Annotated[
+    str | None, typer.Option("--secret", metavar="@FILE|env:NAME", help="Where the secret stands.")
 ]
 
 
@@ -47,6 +52,7 @@ def add(
     *,
     signature: Annotated[Signature, typer.Option(help="How the sender signs.")],
     from_stdin: FromStdin = False,
+    secret: SecretAt = None,
     type_: Annotated[
         str | None,
         typer.Option("--type", metavar="TYPE", help="Of its events; else NAME.EVENT."),
@@ -54,12 +60,12 @@ def add(
 ) -> None:
     """Take the events of another service, at a URL that it is given.
 
-    The secret is the one that the service signs with; without --from-stdin a terminal asks for it.
+    The secret is the one that the service signs with; if it is not said where, a terminal asks.
     What comes in is published with the rights of who made the webhook.
     """
     me = Ctx.of(ctx)
     asks = wire.WebhookNew(
-        name=name, signature=signature, signing=_signing(me, from_stdin), type=type_
+        name=name, signature=signature, signing=_signing(me, from_stdin, secret), type=type_
     )
     made = me.call(webhook.ADD, asks)
     me.out.done(made, render.made(made))
@@ -84,13 +90,15 @@ def rotate(
     name: Name,
     *,
     from_stdin: FromStdin = False,
+    secret: SecretAt = None,
     keep: Annotated[
         str, typer.Option(metavar="DURATION", help="So long the secret before counts as well.")
     ] = "24h",
 ) -> None:
     """Give it another secret; the one before counts for a while."""
     me = Ctx.of(ctx)
-    asks = wire.WebhookRotate(webhook=name, signing=_signing(me, from_stdin), keep=keep)
+    signing = _signing(me, from_stdin, secret)
+    asks = wire.WebhookRotate(webhook=name, signing=signing, keep=keep)
     turned = me.call(webhook.ROTATE, asks)
     me.out.done(turned, f'webhook "{turned["name"]}" has another secret')
 
@@ -103,9 +111,13 @@ def remove(ctx: typer.Context, name: Name) -> None:
     me.out.done(gone, f'removed webhook "{gone["name"]}"')
 
 
-def _signing(me: Ctx, from_stdin: bool) -> str:
-    if from_stdin:
-        return ask.resolve_value(me, "@-", name="signing secret")
+def _signing(me: Ctx, from_stdin: bool, secret: str | None) -> str:
+    if from_stdin and secret is not None:
+        raise Usage("--secret and --from-stdin exclude each other")
+    if secret is not None and not secret.startswith(("@", "env:")):
+        raise Usage("a secret does not belong on a command line", next=HOW)
+    if from_stdin or secret is not None:
+        return ask.resolve_value(me, secret or "@-", name="signing secret")
     if not sys.stdin.isatty():
-        raise Usage("say --from-stdin, and give the signing secret there")
+        raise Usage("a signing secret is needed", next=HOW)
     return ask.secret("signing secret")

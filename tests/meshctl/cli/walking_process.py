@@ -63,6 +63,19 @@ LINES = {
     "subscription rotate-secret": "hears",
     "subscription remove": "hears --yes",
     "delivery show": "DELIVERY",
+    "schedule add": "nightly --type report.due --cron @daily",
+    "schedule show": "nightly",
+    "schedule pause": "nightly",
+    "schedule resume": "nightly",
+    "schedule next": "nightly",
+    "schedule run": "nightly",
+    "schedule remove": "nightly --yes",
+    "webhook add": "github --signature github --secret env:HOME",
+    "webhook show": "github",
+    "webhook pause": "github",
+    "webhook resume": "github",
+    "webhook rotate": "github --secret env:HOME",
+    "webhook remove": "github --yes",
     "org show": "team",
     "org create": "team",
     "org use": "default",
@@ -82,13 +95,14 @@ LINES = {
 }
 """What follows the words of a command. One that is not here runs with nothing behind it."""
 LATER = (
-    "virtual detach", "virtual remove", "org remove", "subscription remove", "connection remove",
-    "key revoke", "daemon stop", "db migrate", "db restore", "db move",
+    "virtual detach", "virtual remove", "org remove", "subscription remove", "schedule remove",
+    "webhook remove", "connection remove", "key revoke", "daemon stop", "db migrate", "db restore",
+    "db move",
 )  # fmt: skip
 """They take away what others need, or need it taken away."""
 FIRST = (
     "quickstart", "key add", "connection add", "org create", "virtual create", "subscription add",
-    "event publish",
+    "event publish", "schedule add", "webhook add",
 )  # fmt: skip
 
 

@@ -253,3 +253,16 @@ def test_what_is_no_webhook_is_refused(shared_daemon: Daemon, wrong: dict[str, s
     answer = shared_daemon.ask("POST", "/v1/webhooks", body)
     assert answer.status == 400
     assert body["signing"].encode() not in answer.body
+
+
+def test_a_secret_is_said_by_reference_alone(shared_daemon: Daemon) -> None:
+    """Nothing on a command line is a secret for long."""
+    add = ("webhook", "add", "by-reference", "--signature", "standard")
+    refused = meshctl(shared_daemon, *add, "--secret", SECRET)
+    assert (refused.code, SECRET in refused.err) == (2, False)
+    assert meshctl(shared_daemon, *add).code == 2
+    assert meshctl(shared_daemon, *add, "--secret", "env:HOOK_SECRET", HOOK_SECRET=SECRET).code == 0
+    path = shared_daemon.control("GET", "/v1/webhooks/by-reference")["url"].removeprefix(
+        shared_daemon.url
+    )
+    assert signed(shared_daemon, path, b"{}").status == 202
