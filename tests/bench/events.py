@@ -2,16 +2,21 @@
 
 Durable publishes a second from 16 publishers over the API, beside a handler of aiohttp that only
 stores the row; from publish to delivery when idle; deliveries a second to a subscriber that takes
-batches; matching 1,000 subscriptions. The test server of Postgres does
+batches; matching 1,000 subscriptions. `--procrastinate PYTHON` names an interpreter that has that
+package and adds its deferred jobs a second on the same Postgres. The test server of Postgres does
 not sync; `--dsn` names one that does.
 """
 
 import argparse
+import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from statistics import median
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from meshd.bus.match import read_filters
@@ -24,11 +29,10 @@ from tests.bench.measure import Meter
 from tests.bench.server import started
 from tests.support.daemon import Daemon
 from tests.support.postgres import running
-from tests.support.upstream import Seen, answer, tool, upstream
-from tests.support.upstream import result as rpc_result
 
 PUBLISHERS = 16
 BODY = json.dumps({"type": "order.made", "data": {"no": 17, "text": "a hundred bytes or so" * 4}})
+TASK = Path(__file__).with_name("procrastinate_task.py")
 HEADERS = {"Content-Type": "application/json"}
 
 
@@ -38,8 +42,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=5, help="the median of so many is shown")
     parser.add_argument("--backlog", type=int, default=4000, help="events that are delivered")
+    parser.add_argument("--deliveries", action="store_true", help="leave publishing out")
     parser.add_argument("--dsn", help="a Postgres server to use")
     parser.add_argument("--only", choices=("sqlite", "postgres"))
+    parser.add_argument("--procrastinate", metavar="PYTHON")
     asked = parser.parse_args()
     for kind in (asked.only,) if asked.only else ("sqlite", "postgres"):
         with ExitStack() as stack:
@@ -49,9 +55,12 @@ def main() -> None:
                 dsn = asked.dsn or stack.enter_context(server.schema())
             floor = stack.enter_context(started("published"))
             daemon = stack.enter_context(_daemon(dsn))
-            _publishes(daemon, floor.url, floor.pid, asked.seconds, asked.rounds, kind)
+            if not asked.deliveries:
+                _publishes(daemon, floor.url, floor.pid, asked.seconds, asked.rounds, kind)
             _latency(daemon, kind)
-            _deliveries(daemon, asked.backlog, kind)
+            _deliveries(daemon, asked.backlog, asked.rounds, kind)
+            if kind == "postgres" and asked.procrastinate:
+                _beside(asked.procrastinate, dsn)
     matched = _matching(1000)
     print(f"matching 1,000 subscriptions: {matched:.3f} ms (at most 1 ms)")
 
@@ -102,56 +111,89 @@ def _publishes(
         )
 
 
-def _latency(daemon: Daemon, kind: str, times: int = 50) -> None:
+def _latency(daemon: Daemon, kind: str, times: int = 100) -> None:
     """From a publish's start to the receiver's having it, one at a time."""
-    with upstream() as receiver:
-        heard: list[float] = []
-
-        def take(seen: Seen, wire: object) -> None:
-            heard.append(time.perf_counter())
-            answer(b"", status="204 No Content")(seen, wire)  # type: ignore[arg-type]
-
-        receiver.replies[""] = take
-        body = {"types": ["lat.*"], "webhook": receiver.url, "name": "latency"}
+    key = daemon.add_key("idle", "self/event.publish")
+    one = Asked(
+        f"{daemon.url}/v1/events", HEADERS | {"Authorization": f"Bearer {key}"},
+        b'{"type":"lat.one"}', b'"evt_',
+    )  # fmt: skip
+    with started("receiving") as receiver:
+        here = receiver.url.removesuffix("mcp")
+        body = {"types": ["lat.*"], "webhook": here, "name": "latency"}
         daemon.control("POST", "/v1/webhook-subscriptions", body)
-        waits = []
-        for number in range(times):
-            began = time.perf_counter()
-            daemon.control("POST", "/v1/events", {"type": "lat.one"})
-            while len(heard) <= number:
-                time.sleep(0.0005)
-            waits.append((heard[number] - began) * 1000)
+        waits = asyncio.run(_waits(one, Asked(f"{here}next", {}, b"", b""), times))
         daemon.control("DELETE", "/v1/subscriptions/latency")
     print(
         f"{kind}: publish to delivery, idle, p50: {median(waits):.1f} ms (at most 20)", flush=True
     )
 
 
-def _deliveries(daemon: Daemon, count: int, kind: str) -> None:
-    """A backlog of a paused subscription, from its resumption to the last delivery."""
-    with upstream() as target:
-        target.replies["tools/list"] = rpc_result({"tools": [tool("ON_EVENTS")]})
-        said = {"content": [], "structuredContent": {"success": True}}
-        target.replies["tools/call"] = rpc_result(said)
+async def _waits(one: Asked, following: Asked, times: int) -> list[float]:
+    """Milliseconds of each."""
+    publisher, watcher = await load.open_link(one), await load.open_link(following)
+    waits = []
+    for _ in range(times):
+        came = asyncio.create_task(load.exchange(watcher, following.sent("GET")))
+        await asyncio.sleep(0.02)  # what ended before is written, and the watcher waits
+        began = time.perf_counter()
+        await load.exchange(publisher, one.sent())
+        await came
+        waits.append((time.perf_counter() - began) * 1000)
+    publisher[1].close()
+    watcher[1].close()
+    return waits
+
+
+def _deliveries(daemon: Daemon, count: int, rounds: int, kind: str) -> None:
+    """To a subscriber of batches that keeps its first answer back until all are published.
+
+    Alone: from its answering to the last one's being written. Together: beside their publishing.
+    """
+    key = daemon.add_key("filler", "self/event.publish")
+    one = Asked(
+        f"{daemon.url}/v1/events", HEADERS | {"Authorization": f"Bearer {key}"},
+        b'{"type":"batch.one","data":1}', b'"evt_',
+    )  # fmt: skip
+    with started("receiving") as target:
         daemon.connect_http("batches", target.url)
         body = {"types": ["batch.*"], "connection": "batches", "name": "batches"}
         daemon.control("POST", "/v1/subscriptions", body)
-        key = daemon.add_key("filler", "self/event.publish")
-        one = Asked(
-            f"{daemon.url}/v1/events", HEADERS | {"Authorization": f"Bearer {key}"},
-            b'{"type":"batch.one","data":1}', b'"evt_',
-        )  # fmt: skip
-        began = time.perf_counter()
-        done = load.exactly(one, PUBLISHERS, count)
-        assert done.calls == count
-        while (left := _waiting(daemon)) > 0:
-            assert left <= count
-            time.sleep(0.02)
-        took = time.perf_counter() - began
-    print(
-        f"{kind}: published, delivered in batches and written, each second: {count / took:.0f}",
-        flush=True,
-    )
+        found: dict[str, list[tuple[float, float]]] = {"alone": [], "while published": []}
+        for _ in range(rounds):
+            for way, all_of_them in found.items():
+                all_of_them.append(_drained(daemon, target.url, one, count, way == "alone"))
+    for way, all_of_them in found.items():
+        rate, cost = (median(column) for column in zip(*all_of_them, strict=True))
+        budget = " (at least 2,000)" if way == "alone" else ""
+        print(
+            f"{kind}: delivered in batches and written, each second, {way}: {rate:.0f}{budget},"
+            f" {cost:.3f} ms CPU each",
+            flush=True,
+        )
+
+
+def _drained(
+    daemon: Daemon, target: str, one: Asked, count: int, alone: bool
+) -> tuple[float, float]:
+    """Deliveries a second, and the milliseconds of CPU for each."""
+    before = _came(target)
+    if alone:
+        urlopen(Request(target, method="PUT"))
+    meter, began = Meter(daemon.pid), time.perf_counter()
+    done = load.exactly(one, PUBLISHERS, count)
+    assert done.calls == count
+    if alone:
+        meter, began = Meter(daemon.pid), time.perf_counter()
+        urlopen(Request(target, method="DELETE"))
+    while _came(target) < before + count or _waiting(daemon):
+        time.sleep(0.02)
+    return count / (time.perf_counter() - began), meter.ms_per(count) or 0
+
+
+def _came(target: str) -> int:
+    with urlopen(target) as answer:
+        return int(json.load(answer)["came"])
 
 
 def _waiting(daemon: Daemon) -> int:
@@ -181,6 +223,11 @@ def _matching(count: int, times: int = 200) -> float:
     for _ in range(times):
         fan_out.deliveries("org_1", event)
     return (time.perf_counter() - began) * 1000 / times
+
+
+def _beside(python: str, dsn: str | None) -> None:
+    done = subprocess.run([python, TASK, dsn or ""], capture_output=True, text=True, check=True)
+    print(f"postgres: {done.stdout.strip()}")
 
 
 if __name__ == "__main__":

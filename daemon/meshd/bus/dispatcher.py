@@ -103,14 +103,19 @@ class Dispatcher:
         self._tasks.start("loop", self._run())
 
     async def _run(self) -> None:
-        await self._queue.release_orphans()
+        released = False
         while not self._stopping:
             self._wakes.clear()
             wait = POLL
             try:
+                if not released:
+                    await self._queue.release_orphans()
+                    released = True
                 wait = await self.pump()
             except (StoreError, MeshError) as error:
                 log.warning("deliveries could not be claimed: %s", error)
+            except Exception:
+                log.exception("deliveries could not be claimed")  # the next round may do better
             await asyncio.sleep(GAP)
             try:
                 async with asyncio.timeout(wait):
@@ -264,11 +269,13 @@ def _batches(claims: list[Claim], *, together: bool) -> list[list[Claim]]:
     """What is tried at once. What may have ended a daemon goes alone, and takes nothing along."""
     alone = [[one] for one in claims if not together or one.crashes > 1]
     batches: list[list[Claim]] = []
-    size = 0
+    size, ids = 0, set[str]()
     for one in (one for one in claims if together and one.crashes <= 1):
         size += len(one.event["data"])
-        if not batches or size > BATCH_SIZE:
+        # Results come by id, and an id is unique within its source alone.
+        if not batches or size > BATCH_SIZE or one.event["id"] in ids:
             batches.append([])
-            size = len(one.event["data"])
+            size, ids = len(one.event["data"]), set()
         batches[-1].append(one)
+        ids.add(one.event["id"])
     return [*alone, *batches]

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from meshd.bus.retry import Next, Outcome
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.core.redact import redact_text
@@ -83,6 +85,7 @@ class Queue:
                 row["crashes"], row["deferred_since"], events[row["event_seq"]],
             )
             for row in sorted(rows, key=lambda row: int(row["event_seq"]))
+            if row["event_seq"] in events  # else its org was removed meanwhile, and the row is gone
         ]  # fmt: skip
 
     async def extend(self, claims: Sequence[Claim]) -> None:
@@ -103,10 +106,11 @@ class Queue:
 
         Whoever claimed such a delivery since decides on it: nothing is written again.
         """
+        attempts = [_attempt(one) for one in ended]
         held, *_ = await self._db.org(ended[0].claim.org).write(
             Step("delivery.held", {"ids": json.dumps([one.claim.id for one in ended])}),
-            Step("delivery.end", rows=[self._end(one) for one in ended]),
-            Step("delivery.attempted", rows=[self._attempt(one) for one in ended]),
+            _ending([self._end(one) for one in ended]),
+            Step("delivery.attempted", {"ended": _array(attempts), "daemon": self._owner}),
         )
         fences = {row["id"]: row["fence"] for row in held}
         return sum(fences.get(one.claim.id) != one.claim.fence for one in ended)
@@ -114,16 +118,16 @@ class Queue:
     async def release(self, claims: Sequence[Claim]) -> None:
         """Give back what was not tried to its end; the attempt does not count."""
         now = self._clock.now()
-        by_org: dict[str, list[Step]] = {}
+        by_org: dict[str, list[dict[str, Any]]] = {}
         for claim in claims:
             row = {
                 "id": claim.id, "fence": claim.fence, "state": "ready", "available_at": now,
                 "attempt": claim.attempt - 1, "deferred_since": claim.deferred_since,
                 "error": None, "ended_at": None,
             }  # fmt: skip
-            by_org.setdefault(claim.org, []).append(Step("delivery.end", row))
-        for org, steps in by_org.items():
-            await self._db.org(org).write(*steps)
+            by_org.setdefault(claim.org, []).append(row)
+        for org, rows in by_org.items():
+            await self._db.org(org).write(_ending(rows))
 
     def _end(self, ended: Ended) -> dict[str, Any]:
         claim, then = ended.claim, ended.next
@@ -134,14 +138,22 @@ class Queue:
             "ended_at": None if then.state == "ready" else self._clock.now(),
         }  # fmt: skip
 
-    def _attempt(self, ended: Ended) -> dict[str, Any]:
-        claim, outcome = ended.claim, ended.outcome
-        return {
-            "id": claim.id, "fence": claim.fence, "attempt": claim.attempt,
-            "daemon": self._owner, "started_at": ended.started_at,
-            "duration_us": ended.duration_us, "outcome": outcome.kind,
-            "status": outcome.status, "error": _error(outcome),
-        }  # fmt: skip
+
+def _attempt(ended: Ended) -> dict[str, Any]:
+    claim, outcome = ended.claim, ended.outcome
+    return {
+        "id": claim.id, "fence": claim.fence, "attempt": claim.attempt,
+        "started_at": ended.started_at, "duration_us": ended.duration_us,
+        "outcome": outcome.kind, "status": outcome.status, "error": _error(outcome),
+    }  # fmt: skip
+
+
+def _ending(rows: Sequence[Mapping[str, Any]]) -> Step:
+    return Step("delivery.end", {"ended": _array(rows)})
+
+
+def _array(rows: Sequence[Mapping[str, Any]]) -> str:
+    return msgspec.json.encode(rows).decode()
 
 
 def _error(outcome: Outcome) -> str | None:

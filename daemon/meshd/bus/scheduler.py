@@ -48,6 +48,8 @@ class Scheduler:
                 wait = min(await self._fire_due(), POLL)
             except (StoreError, MeshError) as error:
                 log.warning("schedules could not be fired: %s", error)
+            except Exception:
+                log.exception("schedules could not be fired")  # the next round may do better
             try:
                 async with asyncio.timeout(wait):
                     await self._wakes.wait()

@@ -42,7 +42,7 @@ from meshd.wire.tool import ToolCall, ToolRef
             calls.key.ADD,
             KeyAdd(name="ci", allow=UNSET),
             "/v1/keys",
-            {"name": "ci", "role": None, "read_only": False, "expires": None},
+            {"name": "ci", "role": None, "read_only": False, "expires": None, "connection": None},
         ),
         (
             calls.key.EDIT,
@@ -79,7 +79,7 @@ def test_every_path_can_be_filled():
     for row in CALLS:
         named = {
             "connection", "key", "tool", "call", "org", "event", "subscription", "delivery",
-            "virtual", "child",
+            "virtual", "child", "schedule", "webhook",
         }  # fmt: skip
         fields = named & set(row.asks.__struct_fields__)
         path = row.path

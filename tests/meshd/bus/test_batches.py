@@ -7,7 +7,9 @@ from meshd.bus.queue import Claim
 
 
 def claim(number: int, size: int, crashes: int = 1) -> Claim:
-    return Claim(str(number), "org", "sub", 1, 1, crashes, None, {"data": "x" * size})
+    return Claim(
+        str(number), "org", "sub", 1, 1, crashes, None, {"id": str(number), "data": "x" * size}
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,11 @@ def test_batches_are_bounded_by_their_size(
 def test_what_may_have_ended_a_daemon_goes_alone() -> None:
     made = _batches([claim(0, 1), claim(1, 1, crashes=2), claim(2, 1)], together=True)
     assert [[one.id for one in batch] for batch in made] == [["1"], ["0", "2"]]
+
+
+def test_an_id_is_in_a_batch_once() -> None:
+    """Results come by id, and another source may have the same one."""
+    twins = [claim(0, 1), claim(1, 1), claim(2, 1)]
+    twins[1].event["id"] = "0"
+    made = _batches(twins, together=True)
+    assert [[one.id for one in batch] for batch in made] == [["0"], ["1", "2"]]

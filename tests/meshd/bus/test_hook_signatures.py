@@ -150,7 +150,7 @@ def test_either_of_two_secrets_is_right() -> None:
 def test_what_we_sign_ourselves_is_right(body: bytes, name: str, now: int) -> None:
     """Outgoing and incoming webhooks agree on the standard."""
     secret = signing.new_secret()
-    headers = signing.headers(secret, name, now, body)
+    headers = signing.headers([secret], name, now, body)
     verify("standard", [secret], headers, body, now)
     with pytest.raises(BadSignature):
         verify("standard", [secret], headers, body + b"x", now)

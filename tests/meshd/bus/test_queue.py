@@ -11,6 +11,7 @@ import pytest
 
 from meshd.bus.queue import Ended, Queue
 from meshd.bus.retry import Next, Outcome
+from meshd.store.db import StoreUnavailable
 from meshd.wire.subscription import WebhookAdd
 from tests.support.bus import Bus
 from tests.support.floors import floors
@@ -134,3 +135,39 @@ def _go(racers: list["subprocess.Popen[str]"]) -> list["subprocess.Popen[str]"]:
         racer.stdin.write("go\n")
         racer.stdin.flush()
     return racers
+
+
+async def test_an_org_that_is_removed_while_its_events_are_claimed_ends_nothing(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was claimed is gone with it; the others are served on."""
+    queue, house = bus.dispatcher._queue, bus.house
+    org = house.owner.org
+    scoped = house.scoped.org(org)
+
+    async def none(*_name: object, **_values: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr(type(scoped), "all", none)
+    assert await queue.claim(org, {subscription(bus): EVENTS}) == []
+
+
+async def test_the_loop_outlives_whatever_goes_wrong_in_a_round(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the only one that delivers, for every org."""
+    rounds = asyncio.Queue[None]()
+    failures = iter([KeyError("x"), StoreUnavailable("away")])
+
+    async def pump() -> float:
+        rounds.put_nowait(None)
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return 0.0
+
+    monkeypatch.setattr(bus.dispatcher, "pump", pump)
+    bus.dispatcher.start()
+    for _ in range(3):
+        bus.dispatcher.wake()
+        await asyncio.wait_for(rounds.get(), 60)
+    await bus.dispatcher.stop()

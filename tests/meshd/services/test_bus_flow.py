@@ -113,6 +113,18 @@ async def test_a_key_holds_back_its_own_alone_and_a_dead_head_nobody(bus: Bus) -
     assert tried.index("x1") < tried.index("x2")
 
 
+async def test_what_is_published_for_later_holds_its_key_back_for_nobody(bus: Bus) -> None:
+    """Anybody who may publish could else stop a key for years."""
+    tried = scripted(bus, {})
+    await hook(bus, ordered_by="subject")
+    await bus.publish("a", id="later", subject="a", deliver_at="9999-01-01T00:00:00Z")
+    for number in ("1", "2"):
+        await bus.publish("a", id=number, subject="a")
+    for _ in range(3):
+        await bus.turn()
+    assert tried == ["1", "2"]
+
+
 async def test_without_an_order_a_failing_event_holds_back_nothing(bus: Bus) -> None:
     tried = scripted(bus, {"1": Outcome("failed")})
     await hook(bus)

@@ -22,13 +22,18 @@ def adapter(decision: Decision) -> VirtualAdapter:
     route = Route("conn_a", "own", (Step("vir_a", "a_own"),))
 
     async def reach(_target: Any, _thing: Any, name: str) -> Reached:
-        return Reached(Exposed(name, {}, route), row, decision, row)
+        return Reached(Exposed(name, {}, route), row, decision, row, repeatable=False)
 
     async def upstream(_row: Any) -> Any:
         raise AssertionError("it was asked")
 
     target: Any = SimpleNamespace(who=key_principal(), mode="passthrough", era="handshake")
-    stand_in: Any = SimpleNamespace(reach=reach, adapter=upstream)
+
+    async def recovered(_row: Any, send: Any, *, repeatable: bool) -> Any:
+        assert not repeatable
+        return await send()
+
+    stand_in: Any = SimpleNamespace(reach=reach, adapter=upstream, recovered=recovered)
     return VirtualAdapter(target, stand_in, stand_in, stand_in, stand_in, stand_in)
 
 

@@ -43,8 +43,9 @@ ROWS = [
         "at": 1, "order_key": None,
     }),
     Step("delivery.attempted", {
-        **dict.fromkeys(("fence", "attempt", "started_at", "duration_us"), 1),
-        "id": "dlv", "daemon": "run", "outcome": "delivered", "status": None, "error": None,
+        "daemon": "run",
+        "ended": '[{"id": "dlv", "fence": 1, "attempt": 1, "started_at": 1, "duration_us": 1,'
+        ' "outcome": "delivered", "status": null, "error": null}]',
     }),
     Step("approval.put", {"connection_id": "conn", "fingerprints": "{}", "tools": b"[]"}),
     Step("delivery.cancel_of", {"subscription": "sub", "now": 1}),

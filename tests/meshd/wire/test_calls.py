@@ -49,6 +49,7 @@ def test_reading_calls_are_gets_and_streams_too(call: Call) -> None:
     """A read-only key may make a call exactly if its method is GET."""
     reads = call.name.rpartition(".")[2] in {
         "list", "show", "tail", "status", "whoami", "verify", "stats", "dead_list", "diff", "next",
+        "read",
     }  # fmt: skip
     assert (call.method == "GET") == reads
     assert not call.streams or call.method == "GET"
@@ -63,7 +64,7 @@ def test_a_call_that_answers_with_a_secret_says_so(call: Call) -> None:
 
 @ROWS
 def test_what_concerns_the_instance_needs_an_instance_admin(call: Call) -> None:
-    ours = call.name.startswith(("daemon.", "db.", "vault."))
+    ours = call.name.startswith(("daemon.", "db.", "vault.", "metrics."))
     ours = ours or call.name == "org.create" or call.name.endswith("_stdio")
     assert (call.right == "instance") == ours
     alone = call.name.startswith(("daemon.", "db.")) or call.name == "vault.unlock"

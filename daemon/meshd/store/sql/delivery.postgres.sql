@@ -7,6 +7,7 @@ WITH due AS MATERIALIZED (
           SELECT 1 FROM deliveries AS earlier
           WHERE earlier.subscription_id = one.subscription_id AND earlier.order_key = one.order_key
             AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
+            AND (earlier.fence > 0 OR earlier.available_at <= :now)
       ))
     ORDER BY available_at, event_seq LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -32,3 +33,29 @@ SELECT id, fence FROM deliveries
 WHERE org_id = :org_id AND state = 'inflight'
   AND id IN (SELECT jsonb_array_elements_text(CAST(CAST(:ids AS TEXT) AS JSONB)))
 ORDER BY id FOR UPDATE
+
+-- name: delivery.end
+-- As everywhere.
+UPDATE deliveries
+SET state = given.state, available_at = given.available_at, attempt = given.attempt, crashes = 0,
+    lease_owner = NULL, deferred_since = given.deferred_since, error = given.error,
+    ended_at = given.ended_at
+FROM jsonb_to_recordset(CAST(CAST(:ended AS TEXT) AS JSONB)) AS given (
+    id TEXT, fence BIGINT, state TEXT, available_at BIGINT, attempt BIGINT, deferred_since BIGINT,
+    error TEXT, ended_at BIGINT
+)
+WHERE deliveries.org_id = :org_id AND deliveries.id = given.id
+  AND deliveries.fence = given.fence AND deliveries.state = 'inflight'
+
+-- name: delivery.attempted
+-- As everywhere.
+INSERT INTO delivery_attempts (delivery_id, fence, org_id, attempt, daemon, started_at,
+                               duration_us, outcome, status, error)
+SELECT deliveries.id, given.fence, org_id, given.attempt, :daemon, given.started_at,
+       given.duration_us, given.outcome, given.status, given.error
+FROM jsonb_to_recordset(CAST(CAST(:ended AS TEXT) AS JSONB)) AS given (
+    id TEXT, fence BIGINT, attempt BIGINT, started_at BIGINT, duration_us BIGINT, outcome TEXT,
+    status BIGINT, error TEXT
+) JOIN deliveries ON deliveries.id = given.id
+WHERE org_id = :org_id
+ON CONFLICT (delivery_id, fence) DO NOTHING

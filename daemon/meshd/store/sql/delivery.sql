@@ -28,17 +28,20 @@ FROM found WHERE subscription_id IS NOT NULL
 -- name: delivery.claim
 -- Take what is due for one subscription, also what somebody had and let its lease run out. The
 -- attempt counts from here: what kills the daemon each time is not tried for ever. What has a key
--- waits until nothing earlier with the same key waits or is being tried.
+-- waits until nothing earlier with the same key waits or is being tried; what was published for later
+-- and was never tried holds nobody up. The signs keep SQLite from going through all that the org has
+-- instead of those few.
 UPDATE deliveries
 SET state = 'inflight', attempt = attempt + 1, crashes = crashes + 1, fence = fence + 1,
     lease_owner = :lease_owner, available_at = :until
-WHERE org_id = :org_id AND id IN (
+WHERE +org_id = :org_id AND id IN (
     SELECT id FROM deliveries AS one
-    WHERE org_id = :org_id AND subscription_id = :subscription AND available_at <= :now
+    WHERE +org_id = :org_id AND subscription_id = :subscription AND available_at <= :now
       AND (order_key IS NULL OR NOT EXISTS (
           SELECT 1 FROM deliveries AS earlier
           WHERE earlier.subscription_id = one.subscription_id AND earlier.order_key = one.order_key
             AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
+            AND (earlier.fence > 0 OR earlier.available_at <= :now)
       ))
     ORDER BY available_at, event_seq LIMIT :limit
 )
@@ -51,16 +54,25 @@ WHERE org_id = :org_id AND id = :id AND fence = :fence AND state = 'inflight'
 RETURNING id
 
 -- name: delivery.end
--- The way out of inflight, for who holds the lease alone.
+-- The way out of inflight, for who holds the lease alone: `ended` is a JSON array of objects.
 UPDATE deliveries
-SET state = :state, available_at = :available_at, attempt = :attempt, crashes = 0,
-    lease_owner = NULL, deferred_since = :deferred_since, error = :error, ended_at = :ended_at
-WHERE org_id = :org_id AND id = :id AND fence = :fence AND state = 'inflight'
+SET state = given.state, available_at = given.available_at, attempt = given.attempt, crashes = 0,
+    lease_owner = NULL, deferred_since = given.deferred_since, error = given.error,
+    ended_at = given.ended_at
+FROM (
+    SELECT json_extract(value, '$.id') AS id, json_extract(value, '$.fence') AS fence, json_extract(value, '$.state') AS state,
+           json_extract(value, '$.available_at') AS available_at, json_extract(value, '$.attempt') AS attempt,
+           json_extract(value, '$.deferred_since') AS deferred_since, json_extract(value, '$.error') AS error,
+           json_extract(value, '$.ended_at') AS ended_at
+    FROM json_each(:ended)
+) AS given
+WHERE +deliveries.org_id = :org_id AND deliveries.id = given.id
+  AND deliveries.fence = given.fence AND +deliveries.state = 'inflight'
 
 -- name: delivery.held
--- Which of some deliveries, a JSON array of ids, are inflight, and by whose claim.
+-- Which of some deliveries, a JSON array of ids, are inflight, and by whose claim; the signs as above.
 SELECT id, fence FROM deliveries
-WHERE org_id = :org_id AND state = 'inflight' AND id IN (SELECT value FROM json_each(:ids))
+WHERE +org_id = :org_id AND +state = 'inflight' AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: delivery.orphans
 -- What a daemon of this file had when it was killed: nobody else can have it.
@@ -68,11 +80,14 @@ UPDATE deliveries SET available_at = :now WHERE state = 'inflight' AND lease_own
 RETURNING id
 
 -- name: delivery.attempted
--- How one attempt went.
+-- How attempts went: `ended` is a JSON array of objects.
 INSERT INTO delivery_attempts (delivery_id, fence, org_id, attempt, daemon, started_at,
                                duration_us, outcome, status, error)
-SELECT id, :fence, org_id, :attempt, :daemon, :started_at, :duration_us, :outcome, :status, :error
-FROM deliveries WHERE org_id = :org_id AND id = :id
+SELECT deliveries.id, json_extract(value, '$.fence'), org_id, json_extract(value, '$.attempt'), :daemon,
+       json_extract(value, '$.started_at'), json_extract(value, '$.duration_us'), json_extract(value, '$.outcome'), json_extract(value, '$.status'),
+       json_extract(value, '$.error')
+FROM json_each(:ended) JOIN deliveries ON deliveries.id = json_extract(value, '$.id')
+WHERE +org_id = :org_id
 ON CONFLICT (delivery_id, fence) DO NOTHING
 
 -- name: delivery.cancel_of
@@ -90,7 +105,7 @@ RETURNING id
 -- name: delivery.ack
 -- What waits of one event for some subscriptions, whose target says by itself that it is done.
 UPDATE deliveries SET state = 'done', available_at = NULL, ended_at = :now, error = NULL
-WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
+WHERE +org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
   AND subscription_id IN (SELECT value FROM json_each(:subscriptions))
 RETURNING id
 

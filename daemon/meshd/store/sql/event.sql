@@ -43,11 +43,12 @@ SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, da
 FROM events WHERE org_id = :org_id AND (id = :event OR own_id = :event) ORDER BY seq DESC LIMIT 10
 
 -- name: event.some
--- The events of deliveries that were claimed; `seqs` is a JSON array.
+-- The events of deliveries that were claimed; `seqs` is a JSON array. The sign keeps SQLite from
+-- going through all that the org has.
 SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,
        extensions, encoded, data
 FROM events
-WHERE org_id = :org_id AND seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
+WHERE +org_id = :org_id AND seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
 
 -- name: event.before_time
 -- The cursor just before a moment.

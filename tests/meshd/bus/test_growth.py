@@ -1,0 +1,63 @@
+"""What a delivery costs does not grow with what an org has kept: counted in SQLite's own steps."""
+
+import json
+import sqlite3
+from typing import Any
+
+import pytest
+
+from tests.support import simulation
+from tests.support.simulation import ORG, QUERIES
+
+BATCH = 20
+IDS = json.dumps([f"dlv_{number}" for number in range(BATCH)])
+ENDED = json.dumps([
+    {"id": f"dlv_{number}", "fence": 0, "state": "done", "attempt": 1, "started_at": 1,
+     "duration_us": 1, "outcome": "delivered", "ended_at": 1}
+    for number in range(BATCH)
+])  # fmt: skip
+GIVEN: dict[str, dict[str, Any]] = {
+    "delivery.due": {},
+    "delivery.claim": {
+        "subscription": "sub_0", "now": 10, "until": 20, "lease_owner": "run", "limit": BATCH,
+    },
+    "delivery.held": {"ids": IDS},
+    "delivery.end": {"ended": ENDED},
+    "delivery.attempted": {"ended": ENDED, "daemon": "run"},
+    "delivery.ack": {"event_seq": 1, "subscriptions": '["sub_0"]', "now": 1},
+    "event.some": {"seqs": json.dumps(list(range(1, BATCH + 1)))},
+}  # fmt: skip
+
+
+def steps(query: str, kept: int) -> int:
+    """How many a query takes beside so many deliveries that are done."""
+    link = sqlite3.connect(":memory:", isolation_level=None)
+    simulation._template().backup(link)
+    for number in range(BATCH + kept):
+        waits = number < BATCH
+        link.execute(
+            "INSERT INTO events (org_id, id, type, source, time, data) VALUES (?, ?, 't', '/', 0, '')",
+            (ORG, f"evt_{number}"),
+        )
+        link.execute(
+            "INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, state,"
+            " available_at, created_at) VALUES (?, ?, ?, 'sub_0', 's', ?, ?, 0)",
+            (f"dlv_{number}", ORG, number + 1, *(("inflight", 1) if waits else ("done", None))),
+        )
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+
+    found = QUERIES.query(query)
+    link.set_progress_handler(step, 1)
+    link.execute(found.sql, found.bind({"org_id": ORG, **GIVEN[query]})).fetchall()
+    link.close()
+    return count
+
+
+@pytest.mark.parametrize("query", GIVEN)
+def test_what_is_done_is_not_looked_at(query: str) -> None:
+    few, many = steps(query, 200), steps(query, 2000)
+    assert many < few * 1.1
