@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from tests.bench import load, nginx, report
+from tests.bench import load, many, nginx, report
 from tests.bench.client import Client
 from tests.bench.server import ROOT, started
 from tests.bench.traffic import came
@@ -104,3 +104,12 @@ def test_a_move_is_counted_on_both_sides(dsn):
     assert row[1:3] == ["200", "200"]
     assert row[3] == row[4]
     assert row[5] == "3"
+
+
+def test_a_virtual_mcp_bears_a_hung_upstream_and_a_flapping_one():
+    """`python -m tests.bench.many`, small."""
+    found = many.measured(lists=20, calls=40, upstreams=5)
+    assert found.cold_named == ["hung"]
+    assert found.tools == 2 * 4
+    assert (len(found.warm_ms), found.warm_unnamed) == (20, 0)
+    assert (len(found.call_ms), found.wrong) == (40, 0)

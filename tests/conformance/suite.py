@@ -41,7 +41,7 @@ class Outcome:
 
 
 def expected(era: str, upstream: str) -> set[str]:
-    """The scenarios of a pair that are known to fail."""
+    """The scenarios of a pair that are known to fail; see `clients` for the pairs of that kind."""
     lines = [line for line in EXPECTED.read_text().splitlines() if not line.startswith("#")]
     told = [line.partition(":")[0].split() for line in lines if line]
     return {scenario for *pair, scenario in told if pair == [era, upstream]}
@@ -59,7 +59,7 @@ async def run(
             await _said(tools, out, url, "--scenario", name, "--spec-version", era)
             for name in scenarios
         ]
-        return _single(dict(zip(scenarios, parts, strict=True)))
+        return single(dict(zip(scenarios, parts, strict=True)))
 
 
 async def _said(tools: NodeTools, out: Path, url: str, *words: str) -> str:
@@ -79,8 +79,8 @@ def _read(said: str) -> Outcome:
     return Outcome(found, frozenset(_UNSCORED.findall(unscored)), said)
 
 
-def _single(said: dict[str, str]) -> Outcome:
-    """One scenario prints its checks instead of a summary."""
+def single(said: dict[str, str]) -> Outcome:
+    """What single scenarios said: each prints its checks instead of a summary."""
     found = {}
     for name, text in said.items():
         passed = re.search(r"Passed: (\d+)/(\d+), (\d+) failed", text)

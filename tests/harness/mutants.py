@@ -15,7 +15,10 @@ from tests.support.mutant import mutant
 from tests.support.upstream import upstream
 
 MIB = 1024 * 1024
-PATHS = ("/mcp/stdio", "/mcp/http", "/v1/keys", "/v1/connections")
+PATHS = (
+    "/mcp/stdio", "/mcp/http", "/mcp", "/mcp/both", "/mcp/self", "/v1/keys", "/v1/connections",
+)  # fmt: skip
+"""And the path of a webhook, of a publisher, and that which a stream of HTTP+SSE names."""
 GROWTH = 20
 """MiB by which the daemon may grow."""
 WARM = 200

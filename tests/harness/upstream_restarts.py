@@ -14,6 +14,7 @@ import aiohttp
 
 from meshd.proxy.circuit import RESTART
 from tests.harness.calling import Caller
+from tests.harness.child_restarts import restart_child
 from tests.harness.outcome import Outcome, percentile
 from tests.harness.restarting import ERAS, Restarting
 from tests.support.daemon import Daemon
@@ -28,7 +29,7 @@ BACK = 0.1
 
 
 def run(seed: int, *, full: bool) -> Outcome:
-    """20 restarts of each kind under 100 calls a second; the short form 4 under 40.
+    """20 restarts of each kind under 100 calls a second; the short form 4 under 40, or 3 kills.
 
     The seed changes nothing here.
     """
@@ -37,6 +38,7 @@ def run(seed: int, *, full: bool) -> Outcome:
         daemon.start()
         for era in ERAS:
             asyncio.run(_Run(daemon, era, found).run(*((20, RATE) if full else (4, 40)), full=full))
+        restart_child(daemon, found, *((20, RATE) if full else (3, 40)), full=full)
     finally:
         daemon.remove()
     return found

@@ -60,7 +60,7 @@ def test_a_row_that_is_changed_is_told_apart_by_its_org(dialect):
         query = queries.query(name)
         verb = query.sql.lstrip().split()[0]
         if query.reach == "org" and verb in {"UPDATE", "DELETE"}:
-            assert re.search(r"WHERE\s+(org_id|id) = :org_id", query.sql), name
+            assert re.search(r"WHERE\s+\+?(?:\w+\.)?(org_id|id) = :org_id", query.sql), name
 
 
 def test_every_exception_is_needed():

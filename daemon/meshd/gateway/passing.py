@@ -10,6 +10,7 @@ from aiohttp import web
 
 from meshd.gateway import answers
 from meshd.gateway.apart import SessionsApart
+from meshd.gateway.continued import Continued
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.lists import filtered_event, needs_filter, shaped, whole_tool_list
 from meshd.gateway.pacing import LateStream, Paced
@@ -17,9 +18,10 @@ from meshd.gateway.relay import Ear, Events, is_reply
 from meshd.gateway.revived import Revived
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
-from meshd.protocol.envelope import relayed
-from meshd.protocol.members import members
+from meshd.protocol.envelope import headers_for, relayed
+from meshd.protocol.members import members, text
 from meshd.protocol.translation import is_refused_for_era
+from meshd.protocol.versions import HANDSHAKE
 from meshd.proxy.http import MAX_BODY, SESSION, Response
 from meshd.proxy.http_stateless import speaks_stateless
 from meshd.services.directory import ConnectionRow
@@ -37,8 +39,8 @@ TOOLS_CHANGED = b"notifications/tools/list_changed"
 PASSED_STATUS = frozenset({400, 404, 405})
 """Upstream refusals that mean the same to the client; others are the gateway's to explain."""
 
-MAX_REFUSAL = 4096
-"""Bytes in which a refusal says that it is one."""
+_FIRST = headers_for("initialize", {})
+"""Names the method to a server of the stateless era, which may turn out to speak this one too."""
 
 
 class OtherEra(Exception):
@@ -202,8 +204,9 @@ class HttpPassing:
         """The upstream's answer; where it forgot the session, to the same in another session."""
         upstream, session = self._upstreams.http(exchange.row), exchange.session
         known = self._revived.present(session)
+        more = _FIRST if exchange.message.method == "initialize" else exchange.headers
         response = await upstream.post(
-            exchange.body, session=known, version=exchange.version, more=exchange.headers
+            exchange.body, session=known, version=exchange.version, more=more
         )
         if response.status != 404 or session is None or known is None:
             return response
@@ -267,10 +270,15 @@ class HttpPassing:
         ends = time.monotonic() + CALL_CEILING
         events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
         asked = unanswered = exchange.message.is_request
+        whole = Continued(
+            response, events, f'"{exchange.row.name}"',
+            partial(self._upstreams.http, exchange.row),
+            self._revived.present(exchange.session), exchange.version,
+        )  # fmt: skip
         ear = Ear(TOOLS_CHANGED)
         try:
             try:
-                async for chunk in Paced(response.chunks()):
+                async for chunk in Paced(whole):
                     if time.monotonic() > ends:
                         late = f'"{exchange.row.name}" did not end within {CALL_CEILING:g} s'
                         raise UpstreamTimeout(late)
@@ -301,6 +309,8 @@ class HttpPassing:
             if unanswered:
                 record(exchange, None, "the client went away")
             raise
+        finally:
+            whole.release()
         ended = await answer.end()
         exchange.watch.answered = time.perf_counter()
         return ended
@@ -310,7 +320,10 @@ def _is_of_other_era(exchange: Exchange, status: int, body: bytes) -> bool:
     """Whether an answer looks like one of the other era's; the upstream is asked then."""
     if exchange.envelope is None and exchange.message.method == "initialize":
         # No server of this era refuses that; those of the other have many ways to.
-        return status in PASSED_STATUS or (status == 200 and b'"error"' in body[:MAX_REFUSAL])
+        if status != 200:
+            return status in PASSED_STATUS
+        said = members(members(body).get("result", b""))
+        return text(said.get("protocolVersion")) not in HANDSHAKE
     if status not in PASSED_STATUS:
         return False
     return is_refused_for_era(body) if exchange.envelope is None else not speaks_stateless(body)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshd.protocol import sse
+from meshd.proxy.http_resume import Place
 
 # Two line ends. One that is cut after a CR takes a following LF for the next event's beginning,
 # where it says nothing.
@@ -85,9 +86,20 @@ class Events:
 
     def __init__(self, ident: bytes, shape: Shape) -> None:
         self.answer: bytes | None = None
+        self.place = Place()
+        """Where the stream may be taken up again, should it end before the answer."""
         self._ident = ident
         self._shape = shape
         self._open = bytearray()
+
+    @property
+    def owed(self) -> bool:
+        """Whether an answer is to come, and the server said where its stream goes on."""
+        return self.answer is None and self.place.last is not None
+
+    def part(self) -> None:
+        """The stream ended: what it did not end of an event comes again."""
+        self._open.clear()
 
     def feed(self, chunk: bytes) -> bytes:
         """What of the stream may go to the client now.
@@ -111,6 +123,7 @@ class Events:
                 out.append(event + blank[0] if shaped is data else sse.with_data(event, shaped))
                 out.append(bytes(self._open[start:]))
                 return b"".join(out)
+            self.place.note(event)
             out.append(event + blank[0])
         del self._open[:start]
         if len(self._open) > sse.MAX_EVENT:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from meshd.protocol.members import UNREADABLE, members
+from meshd.protocol.members import UNREADABLE, joined, members
 from meshd.protocol.strict import check_members
 
 PREFIX = "Mcp-Param-"
@@ -58,14 +58,32 @@ def marked(schema: bytes) -> Sequence[Marked]:
 
     Clients leave out a tool with marks that are not valid, so nobody sends headers for it.
     """
+    return _valid_marks(schema) or ()
+
+
+def without_mismarked(listed: bytes) -> bytes:
+    """A `tools/list` result without the tools whose marks are not valid."""
+    if _MARK.encode() not in listed:
+        return listed
+    found = members(listed)
+    try:
+        tools = msgspec.json.decode(found.get("tools", b"[]"), type=list[Raw])
+    except UNREADABLE:
+        return listed
+    kept = [t for t in tools if _valid_marks(bytes(members(t).get("inputSchema", b""))) is not None]
+    return joined({**found, "tools": kept})
+
+
+def _valid_marks(schema: bytes) -> tuple[Marked, ...] | None:
+    """Every mark, or None where one of them is not valid."""
     if _MARK.encode() not in schema:
         return ()
     try:
         found = tuple(_marks(msgspec.json.decode(schema), ()))
     except (*UNREADABLE, ValueError):
-        return ()
+        return None
     names = {mark.header.lower() for mark in found}
-    return found if len(names) == len(found) else ()
+    return found if len(names) == len(found) else None
 
 
 def _marks(schema: Any, path: tuple[str, ...]) -> Iterator[Marked]:

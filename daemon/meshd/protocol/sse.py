@@ -54,12 +54,17 @@ def data_of(event: bytes) -> bytes:
 
 def name_of(event: bytes) -> str:
     """The event's name; `message` where it has none."""
-    name = b""
+    return (field_of(event, b"event") or b"").decode(errors="replace") or "message"
+
+
+def field_of(event: bytes, name: bytes) -> bytes | None:
+    """The value of the last field of that name; None where there is none."""
+    found = None
     for line in event.splitlines():
         field, _, value = line.partition(b":")
-        if field == b"event":
-            name = value.removeprefix(b" ")
-    return name.decode(errors="replace") or "message"
+        if field == name:
+            found = value.removeprefix(b" ")
+    return found
 
 
 def with_data(event: bytes, data: bytes) -> bytes:

@@ -123,10 +123,10 @@ def served_discovery(said: bytes) -> bytes:
     return joined({**defaults, **found, **ours})
 
 
-def speaks_ours(said: bytes) -> bool:
-    """Whether a `server/discover` result names a version that is known here."""
+def speaks_ours(said: bytes, member: str = "supportedVersions") -> bool:
+    """Whether a `server/discover` result, or another object, lists a version that is known here."""
     try:
-        spoken = msgspec.json.decode(members(said).get("supportedVersions", b"[]"), type=list[str])
+        spoken = msgspec.json.decode(members(said).get(member, b"[]"), type=list[str])
     except UNREADABLE:
         return False
     return any(version in STATELESS for version in spoken)

@@ -10,6 +10,8 @@ LONGEST_WAIT = 60.0
 """Seconds between starts that fail: the first, doubled each time, up to the longest."""
 STEADY = 60.0
 """Seconds a server has to live for its end to count as an accident, not as another failed start."""
+SERVED = FIRST_WAIT
+"""The same for one that answered: starting those at once is no faster than waiting once."""
 
 
 class Backoff:
@@ -26,9 +28,16 @@ class Backoff:
         self._faults += 1
         self._remember(error, self._clock())
 
-    def died(self, error: MeshError, *, born: float, at: float) -> None:
-        """A started server ended. The first end in a row is forgiven: it is replaced at once."""
-        if at - born >= STEADY:
+    def died(
+        self, error: MeshError, *, born: float, at: float, ready: float, answered: bool
+    ) -> None:
+        """A started server ended. The first end in a row is forgiven: it is replaced at once.
+
+        It was `born`, was `ready` for requests, and `answered` one or not. One that answered counts
+        as well that served for a second, and for no less than its start took.
+        """
+        served = answered and at - ready >= max(SERVED, ready - born)
+        if served or at - born >= STEADY:
             self._faults = 0
         self._faults += 1
         self._remember(error, at)

@@ -1,6 +1,6 @@
 """The JSON-RPC messages of one HTTP answer, whether it is JSON or an event stream."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import msgspec
@@ -13,8 +13,10 @@ from meshd.wire.errors import UpstreamFailed
 EVENT_STREAM = "text/event-stream"
 
 
-async def messages(response: Response, shown: str) -> AsyncGenerator[tuple[Message, bytes], None]:
-    """Each message, read and raw, as it comes.
+async def messages(
+    response: Response, shown: str, note: Callable[[bytes], None] | None = None
+) -> AsyncGenerator[tuple[Message, bytes], None]:
+    """Each message, read and raw, as it comes; `note` is shown every event of a stream.
 
     Raises:
         UpstreamFailed, UpstreamTimeout: it breaks off, or what comes is no JSON-RPC.
@@ -24,6 +26,8 @@ async def messages(response: Response, shown: str) -> AsyncGenerator[tuple[Messa
         return
     async with aclosing(events(response, shown)) as found:
         async for event in found:
+            if note is not None:
+                note(event)
             if data := sse.data_of(event):
                 yield read(data, shown)
 

@@ -19,6 +19,7 @@ from meshd.protocol.jsonrpc import Message, Reply
 from meshd.proxy.adapter import OURSELVES
 from meshd.proxy.http import SESSION, HttpUpstream, Response
 from meshd.proxy.http_messages import EVENT_STREAM, messages, reply_of, sentence_of
+from meshd.proxy.http_resume import Place
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 CALL_DEADLINE = 300.0
@@ -237,20 +238,25 @@ class HttpSession:
         self, ident: int, body: bytes, opened: _Opened, attend: Attend | None
     ) -> tuple[Reply, str | None]:
         response = await self._upstream.post(body, session=opened.session, version=opened.version)
+        place = Place()
         try:
             self._check(response, opened)
             given = self._given(response)
             asking = replace(opened, session=given) if opened is _NONE_YET else opened
-            async with aclosing(messages(response, self._shown)) as found:
-                async for message, raw in found:
-                    if not message.method and bytes(message.id) == b"%d" % ident:
-                        return reply_of(message), given
-                    dealt = attend is not None and await attend(message, raw)
-                    if message.is_request and not dealt:
-                        await self._decline(message, asking)
-            if response.content_type == EVENT_STREAM:
-                raise UpstreamFailed.gone(f"{self._shown} closed the stream without an answer")
-            raise UpstreamFailed(f"{self._shown} answered something else than was asked")
+            while True:
+                async with aclosing(messages(response, self._shown, place.note)) as found:
+                    async for message, raw in found:
+                        if not message.method and bytes(message.id) == b"%d" % ident:
+                            return reply_of(message), given
+                        dealt = attend is not None and await attend(message, raw)
+                        if message.is_request and not dealt:
+                            await self._decline(message, asking)
+                if response.content_type != EVENT_STREAM:
+                    raise UpstreamFailed(f"{self._shown} answered something else than was asked")
+                response.release()
+                response = await place.rest(
+                    self._upstream, self._shown, asking.session, asking.version
+                )
         finally:
             response.release()
 

@@ -12,7 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from meshd.protocol import jsonrpc, versions
-from meshd.protocol.envelope import STATELESS_CODES, enveloped, headers_for
+from meshd.protocol.envelope import (
+    STATELESS_CODES,
+    UNSUPPORTED_VERSION,
+    enveloped,
+    headers_for,
+)
+from meshd.protocol.header_values import without_mismarked
 from meshd.protocol.jsonrpc import Reply
 from meshd.protocol.members import members
 from meshd.protocol.translation import code_of, speaks_ours
@@ -65,7 +71,7 @@ class StatelessHttp:
             async with asyncio.timeout(CALL_CEILING):
                 response = await self._post(ident, method, params, asker)
                 try:
-                    return await self._answer(response, ident, hear)
+                    return await self._answer(response, ident, method, hear)
                 finally:
                     response.release()
         except TimeoutError:
@@ -98,7 +104,7 @@ class StatelessHttp:
             session=None, version=versions.LATEST_STATELESS, more=lines,
         )  # fmt: skip
 
-    async def _answer(self, response: Response, ident: int, hear: Hear) -> Reply:
+    async def _answer(self, response: Response, ident: int, method: str, hear: Hear) -> Reply:
         if response.status in {400, 404, 405} and response.content_type != EVENT_STREAM:
             body = await response.read(MAX_BODY)
             if not speaks_stateless(body):
@@ -108,7 +114,7 @@ class StatelessHttp:
         async with aclosing(messages(response, self._shown)) as found:
             async for message, raw in found:
                 if not message.method and bytes(message.id) == b"%d" % ident:
-                    return reply_of(message)
+                    return _accepted(method, reply_of(message))
                 if message.method and not message.is_request:
                     hear(raw)
         raise UpstreamFailed.gone(f"{self._shown} ended without an answer")
@@ -119,6 +125,13 @@ class StatelessHttp:
             raise NeedsLogin(f"{self._shown} refused the credentials (HTTP {status})")
         if status != 200:
             raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
+
+
+def _accepted(method: str, reply: Reply) -> Reply:
+    """An answer as a client of this era takes it: tools with marks that are not valid are none."""
+    if method != "tools/list" or reply.result is None:
+        return reply
+    return Reply(without_mismarked(reply.result), None)
 
 
 def speaks_stateless(body: bytes) -> bool:
@@ -136,12 +149,11 @@ async def discovered(upstream: HttpUpstream, shown: str) -> bytes | None:
         UpstreamFailed, UpstreamTimeout: it cannot be reached.
         NeedsLogin: it refused our credentials.
     """
-    body = jsonrpc.request(0, "server/discover", enveloped({}, OURSELVES))
-    response = await upstream.post(
-        body, session=None, version=versions.LATEST_STATELESS,
-        more=headers_for("server/discover", {}),
-    )  # fmt: skip
+    response = await _discover(upstream)
     try:
+        if response.status == 400 and _names_ours(await response.read(MAX_BODY)):
+            response.release()
+            response = await _discover(upstream)
         if response.status in {401, 403}:
             raise NeedsLogin(f"{shown} refused the credentials (HTTP {response.status})")
         if response.status != 200:
@@ -156,3 +168,18 @@ async def discovered(upstream: HttpUpstream, shown: str) -> bytes | None:
     finally:
         response.release()
     return None
+
+
+async def _discover(upstream: HttpUpstream) -> Response:
+    return await upstream.post(
+        jsonrpc.request(0, "server/discover", enveloped({}, OURSELVES)),
+        session=None, version=versions.LATEST_STATELESS, more=headers_for("server/discover", {}),
+    )  # fmt: skip
+
+
+def _names_ours(refusal: bytes) -> bool:
+    """Whether a server refused the version of a request, and names that very one as known to it."""
+    error = bytes(members(refusal).get("error", b""))
+    if code_of(error) != UNSUPPORTED_VERSION:
+        return False
+    return speaks_ours(bytes(members(error).get("data", b"")), "supported")

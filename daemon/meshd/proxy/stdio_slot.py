@@ -87,6 +87,9 @@ class Slot:
         self.idle = 0.0
         """Seconds without use after which it is stopped; 0 is never."""
         self.starts = 0
+        self._clock = clock
+        self._ready = 0.0
+        self._greeted = 0
         self.last_exit: str | None = None
 
     @property
@@ -106,12 +109,16 @@ class Slot:
         self.welcome = upstream.initialize_result
         self.probe = upstream.probed
         self.starts += 1
+        self._ready, self._greeted = self._clock(), upstream.talk.answered
 
     def bury(self) -> None:
         """Note the end of a server that ended by itself."""
         dead = self.upstream
         if dead is not None and dead.reason is not None and dead.ended_at is not None:
-            self.backoff.died(dead.reason, born=dead.child.started_at, at=dead.ended_at)
+            self.backoff.died(
+                dead.reason, born=dead.child.started_at, at=dead.ended_at, ready=self._ready,
+                answered=dead.talk.answered > self._greeted,
+            )  # fmt: skip
             self.note_exit(dead.reason)
             self.dead, self.upstream = dead, None
 

@@ -77,6 +77,8 @@ class StdioTalk:
         """Why the conversation ended; None while it lasts."""
         self.asked = 0
         """Requests so far, also the number of the last one."""
+        self.answered = 0
+        """Those that were answered, with a result or an error."""
         self.skipped = 0
         """Lines that were no messages."""
         self.first_skipped = b""
@@ -300,6 +302,7 @@ class StdioTalk:
         call = self._calls.get(bytes(message.id))
         if call is None:
             return  # cancelled or too late
+        self.answered += 1
         error = bytes(message.error)
         if error not in {b"", b"null"}:
             call.settle(Reply(None, error))

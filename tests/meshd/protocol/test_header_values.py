@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd.protocol.header_values import decoded, disagreement, encoded, marked, repeated
+from meshd.protocol.header_values import (
+    decoded,
+    disagreement,
+    encoded,
+    marked,
+    repeated,
+    without_mismarked,
+)
 from meshd.protocol.jsonrpc import BadMessage
 
 SCHEMA = {
@@ -110,3 +117,16 @@ def test_a_repeated_argument_on_the_way() -> None:
     """Who compares only one of them has compared nothing."""
     with pytest.raises(BadMessage, match="repeated"):
         disagreement(MARKS, b'{"region":"eu","region":"us"}', lambda _: ["us"])
+
+
+def test_tools_whose_marks_are_not_valid_are_left_out_of_a_list():
+    """One malformed definition hides itself alone; everything else keeps its bytes."""
+    good = (
+        b'{"name": "a", "inputSchema": {"properties": {"r": {"type":"string","x-mcp-header":"R"}}}}'
+    )
+    bad = b'{"name":"b","inputSchema":{"properties":{"r":{"type":"number","x-mcp-header":"R"}}}}'
+    plain = b'{"name":"c", "inputSchema":{}}'
+    listed = b'{"tools":[%b,%b,%b],"nextCursor":"more"}' % (good, bad, plain)
+    assert without_mismarked(listed) == b'{"tools":[%b,%b],"nextCursor":"more"}' % (good, plain)
+    unmarked = b'{ "tools": [%b] }' % plain
+    assert without_mismarked(unmarked) is unmarked

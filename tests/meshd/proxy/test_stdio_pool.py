@@ -169,8 +169,34 @@ def test_backoff_counts_from_the_death(clock):
     """Who asks long after it need not wait."""
     backoff = Backoff(clock)
     for at in (990, 995):
-        backoff.died(UpstreamFailed("no"), born=980, at=at)
+        backoff.died(UpstreamFailed("no"), born=980, at=at, ready=980, answered=False)
     backoff.check()
+
+
+@pytest.mark.parametrize(
+    ("start", "life", "answered", "at_once"),
+    [
+        (0.1, 1.0, True, True),
+        (0.1, 0.9, True, False),  # a crash loop that answers once in each life
+        (0.1, 50, False, False),
+        (0.1, 60, False, True),
+        (5, 4, True, False),  # it would be starting most of the time
+        (5, 5, True, True),
+    ],
+)
+def test_who_served_is_started_again_at_once(clock, start, life, answered, at_once):
+    """However often it ends; others wait from the second time on."""
+    backoff = Backoff(clock)
+    waited = []
+    for _ in range(20):
+        born = clock.now
+        ready = born + start
+        clock.now = ready + life
+        error = UpstreamFailed("ended")
+        backoff.died(error, born=born, at=clock.now, ready=ready, answered=answered)
+        waited.append(backoff.left if backoff.waits else 0)
+        clock.now += waited[-1]
+    assert any(waited) is not at_once
 
 
 async def test_drop_ends_the_child(pool, tmp_path):
