@@ -35,6 +35,11 @@ def test_a_call_made_elsewhere_appears(daemon: Daemon) -> None:
         terminal.press("Escape")
         terminal.sees("/ filter")
 
+        terminal.press("b")
+        terminal.sees("Dead letters ─ 0", "nothing was given up", "mesh.connection.added")
+        terminal.press("b")
+        terminal.sees("Calls ─ following")
+
         daemon.kill()
         terminal.sees("○ meshd", "r asks now", "add")
         daemon.start()
