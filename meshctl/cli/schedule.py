@@ -90,7 +90,7 @@ def remove(ctx: typer.Context, name: Name) -> None:
     """Remove a schedule; what it fired is still delivered."""
     me = Ctx.of(ctx)
     ask.confirm(me, f'remove schedule "{name}"?')
-    gone = me.call(schedule.REMOVE, wire.ScheduleRef(name))
+    gone = me.call(schedule.REMOVE, wire.ScheduleRemove(schedule=name))
     me.out.done(gone, f'removed schedule "{gone["name"]}"')
 
 

@@ -349,7 +349,8 @@ is dead, and kept for 30 days:
   meshctl delivery show ID                  each attempt
   meshctl event dead retry ID               or --all
   meshctl event replay ID                   deliver one event to everybody again
-  meshctl event stats"""
+  meshctl event stats
+  meshctl tui                               b turns to the bus; a, d and p retry, drop and replay"""
 
 _JSON = """\
 --json answers in JSON on stdout, exactly as the API has it. Fields are only ever added. Lists are

@@ -10,6 +10,8 @@ from meshctl.render.safe import safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meshctl.render.columns import Item, Pairs, Table
     from meshctl.render.look import Look
 
@@ -74,6 +76,18 @@ def scheduled(item: Item) -> str:
 def counted(n: int) -> str:
     """So many deliveries, in words."""
     return "1 delivery" if n == 1 else f"{n} deliveries"
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """`12 ready, 2 dead`; `none` when there are none."""
+    return ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "none"
+
+
+def standing(item: Item) -> str:
+    """How deliveries stand, in a line: how many in each state, and how long the oldest waits."""
+    oldest = item.get("oldest_waiting_s")
+    waits = "" if oldest is None else f", oldest waits {oldest:.0f} s"
+    return tally(item["states"]) + waits
 
 
 def stats(item: Item) -> Pairs:

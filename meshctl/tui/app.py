@@ -4,27 +4,31 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 from textual.app import App
 from textual.message import Message
 
 from meshctl.render import connection as render
+from meshctl.render import event as render_event
 from meshctl.render import when
 from meshctl.render.columns import Item
 from meshctl.render.lines import aligned
 from meshctl.render.look import Look
 from meshctl.render.safe import safe
-from meshctl.tui.actions import SCREEN, bindings, help_lines
+from meshctl.tui.actions import BUS, SCREEN, bindings, help_lines, holds
 from meshctl.tui.board import Board
 from meshctl.tui.dialogs.confirm import Confirm
 from meshctl.tui.dialogs.sheet import Sheet
 from meshctl.tui.feed import Feed
 from meshctl.tui.kinds import Kind
-from meshctl.tui.messages import Facts, Lost, Said, Stands
+from meshctl.tui.messages import BusFacts, Facts, Lost, Said, Stands
 from meshctl.tui.widgets.tail import Tail
-from meshd.wire.calls import connection
+from meshd.wire.calls import connection, event
 from meshd.wire.calls.row import Call
 from meshd.wire.connection import ConnectionRef
+from meshd.wire.delivery import DeadChoice
 from meshd.wire.errors import MeshError
+from meshd.wire.event import EventRef
 
 PAINT_SECONDS = 0.1
 """What arrives within this time is shown with one paint."""
@@ -82,6 +86,10 @@ class Dashboard(App[None]):
         """How things stand."""
         self.board.know(message)
 
+    def on_bus_facts(self, message: BusFacts) -> None:
+        """How the bus stands."""
+        self.board.know_bus(message)
+
     def on_arrived(self) -> None:
         """Gather what arrives for a moment: an inbox rings again once it was emptied."""
         self.set_timer(PAINT_SECONDS, self._gather)
@@ -97,6 +105,16 @@ class Dashboard(App[None]):
     def on_said(self, message: Said) -> None:
         """A sentence of a thread."""
         self.board.say(safe(message.text))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """Whether a key means anything in the view that is shown."""
+        del parameters
+        return holds(action, self.board.view)
+
+    def action_turn(self) -> None:
+        """Show the other view."""
+        self.board.turn()
+        self.feed.watch_bus(self.board.view == BUS)
 
     def action_move(self, lines: int) -> None:
         """Select another line."""
@@ -163,6 +181,40 @@ class Dashboard(App[None]):
         if item is not None:
             self._do(self._test(item["name"]))
 
+    def action_retry(self) -> None:
+        """Try the selected dead letter again."""
+        item = self.board.dead_letter
+        if item is None:
+            self.board.say("select a dead letter first")
+        else:
+            choice = DeadChoice(delivery=item["id"])
+            self._do(self._repair(event.DEAD_RETRY, choice, f"trying {item['id']} again"))
+
+    def action_drop(self) -> None:
+        """Drop the selected dead letter once that is confirmed."""
+        item = self.board.dead_letter
+        if item is None:
+            self.board.say("select a dead letter first")
+        else:
+            choice = DeadChoice(delivery=item["id"])
+            self._confirm(
+                f"drop {item['id']}?",
+                f"{item['subscription']} does not get this event any more.",
+                lambda: self._repair(event.DEAD_DROP, choice, f"dropping {item['id']}"),
+            )
+
+    def action_replay(self) -> None:
+        """Deliver the selected event again once that is confirmed."""
+        name = self.board.chosen_event
+        if name is None:
+            self.board.say("select an event or a delivery first")
+        else:
+            self._confirm(
+                f"deliver {name} again?",
+                "Every subscription that it went to gets it once more.",
+                lambda: self._repair(event.REPLAY, EventRef(name), f"replaying {name}"),
+            )
+
     def action_switch(self) -> None:
         """Enable the selected connection; disable it once that is confirmed."""
         item = self.board.connections.selected
@@ -173,12 +225,10 @@ class Dashboard(App[None]):
             self._do(self._change(connection.ENABLE, name, f"enabling {name}"))
             return
 
-        def decide(sure: bool | None) -> None:
-            if sure:
-                self._do(self._change(connection.DISABLE, name, f"disabling {name}"))
-
-        self.push_screen(
-            Confirm(f"disable {name}?", "Its clients get errors until it is enabled again."), decide
+        self._confirm(
+            f"disable {name}?",
+            "Its clients get errors until it is enabled again.",
+            lambda: self._change(connection.DISABLE, name, f"disabling {name}"),
         )
 
     def _gather(self) -> None:
@@ -194,6 +244,17 @@ class Dashboard(App[None]):
     def _copy(self, text: str) -> None:
         self.copy_to_clipboard(text)
         self.board.say(f"copied {safe(text)}")
+
+    def _confirm(
+        self, question: str, consequence: str, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Do it if the answer is yes."""
+
+        def decide(sure: bool | None) -> None:
+            if sure:
+                self._do(work())
+
+        self.push_screen(Confirm(safe(question), safe(consequence)), decide)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         """Let it go on beside the screen; its error is a sentence."""
@@ -224,6 +285,12 @@ class Dashboard(App[None]):
     async def _change(self, row: Call, name: str, doing: str) -> None:
         self.board.say(safe(doing) + self.look().ellipsis)
         self._told(await self.feed.ask(row, ConnectionRef(name)))
+
+    async def _repair(self, row: Call, asks: Struct, doing: str) -> None:
+        self.board.say(safe(doing) + self.look().ellipsis)
+        changed = await self.feed.ask(row, asks)
+        self.board.say(safe(f"{doing}: {render_event.counted(len(changed['deliveries']))}"))
+        self.feed.refresh()
 
     def _told(self, item: Item, *more: str) -> None:
         """What a connection is like after something was done with it."""

@@ -10,12 +10,14 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from meshctl.render.event import standing, tally
 from meshctl.render.look import Look
 from meshctl.render.status import connections as count
 from meshctl.render.when import instant
 from meshctl.tui import lines
-from meshctl.tui.kinds import CALLS, CONNECTIONS, EVENTS
-from meshctl.tui.messages import Facts, Lost
+from meshctl.tui.actions import BUS, MAIN
+from meshctl.tui.kinds import CALLS, CONNECTIONS, DEAD, DELIVERIES, EVENTS, SUBSCRIPTIONS
+from meshctl.tui.messages import BusFacts, Facts, Lost
 from meshctl.tui.numbers import Window
 from meshctl.tui.widgets.line import Line
 from meshctl.tui.widgets.rows import Rows
@@ -28,7 +30,10 @@ SAID_SECONDS = 6.0
 
 
 class Board(Screen[None]):
-    """Header, connections beside the numbers, calls, events, problem, keys."""
+    """Header, connections beside the numbers, calls, events, problem, keys.
+
+    In the other view dead letters beside the subscriptions, and deliveries, stand above the events.
+    """
 
     # Classes by size; app.tcss says what each of them hides.
     HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (80, "-wide")]  # noqa: RUF012 - Textual's
@@ -42,6 +47,8 @@ class Board(Screen[None]):
         self._lost: dict[str, Lost] = {}
         self._window = Window()
         self._said = ("", 0.0)
+        self._dead = 0
+        self.view = MAIN
 
     def compose(self) -> ComposeResult:
         """Everything, before anything is known."""
@@ -49,6 +56,9 @@ class Board(Screen[None]):
         self.connections = Rows(CONNECTIONS, look)
         self.calls = Tail(CALLS, look)
         self.events = Tail(EVENTS, look)
+        self.dead = Rows(DEAD, look)
+        self.deliveries = Rows(DELIVERIES, look)
+        self.subscriptions = Rows(SUBSCRIPTIONS, look)
         self._panel: Rows = self.connections
         self._numbers = Static(id="numbers", classes="panel")
         self._filter = Input(id="filter", compact=True)
@@ -58,10 +68,14 @@ class Board(Screen[None]):
             yield self.connections
             yield self._numbers
         yield self.calls
+        with Horizontal(id="bus"):
+            yield self.dead
+            yield self.subscriptions
+        yield self.deliveries
         yield self.events
         yield Line(self._draw_problem, id="problem")
         yield self._filter
-        yield Line(lines.footer, id="keys")
+        yield Line(lambda width: lines.footer(width, self.view), id="keys")
 
     @property
     def panel(self) -> Rows:
@@ -69,6 +83,27 @@ class Board(Screen[None]):
         if isinstance(self.focused, Rows):
             self._panel = self.focused
         return self._panel
+
+    @property
+    def dead_letter(self) -> Item | None:
+        """The dead delivery that keys act on: the selected one of the panel."""
+        item = self.panel.selected if self.panel in {self.dead, self.deliveries} else None
+        return item if item is not None and item["state"] == "dead" else None
+
+    @property
+    def chosen_event(self) -> str | None:
+        """The event that keys act on: what is selected, or what it is about."""
+        item, name = self.panel.selected, self.panel.kind.event
+        return None if item is None or name is None else name(item)
+
+    def turn(self) -> None:
+        """Show the other view."""
+        self.view = BUS if self.view == MAIN else MAIN
+        self.set_class(self.view == BUS, "-bus")
+        self._panel = self.dead if self.view == BUS else self.connections
+        # What is hidden takes no focus, and it is shown with the next paint.
+        self.call_after_refresh(self._panel.focus)
+        self._repaint("#problem", "#keys")
 
     def on_mount(self) -> None:
         """Begin with the connections; the clock goes on by itself."""
@@ -78,9 +113,8 @@ class Board(Screen[None]):
 
     def tick(self) -> None:
         """Draw what changes with time alone."""
-        self.connections.look_again(self._look())
-        self.calls.look_again(self._look())
-        self.events.look_again(self._look())
+        for panel in self.query(Rows):
+            panel.look_again(self._look())
         self._draw_numbers()
         self._repaint("#header", "#banner", "#problem")
 
@@ -92,6 +126,17 @@ class Board(Screen[None]):
         self.connections.caption(count(facts.status["connections"]))
         self._draw_numbers()
         self._repaint("#header", "#problem")
+
+    def know_bus(self, facts: BusFacts) -> None:
+        """Show how the bus stands."""
+        self._dead = facts.stats["states"]["dead"]
+        self.dead.replace(facts.dead)
+        self.dead.caption(str(self._dead))
+        self.deliveries.replace(facts.deliveries)
+        self.deliveries.caption(standing(facts.stats))
+        self.subscriptions.replace(facts.subscriptions)
+        self.subscriptions.border_subtitle = Content(tally(facts.stats["subscriptions"]))
+        self._repaint("#problem")
 
     def arrived(self, calls: Sequence[Item], happened: Sequence[Item]) -> None:
         """Show calls and events that came in, oldest first."""
@@ -148,6 +193,10 @@ class Board(Screen[None]):
         """What to press depends on what is selected."""
         self._repaint("#problem")
 
+    def on_descendant_focus(self) -> None:
+        """And on the panel."""
+        self._repaint("#problem")
+
     def on_resize(self) -> None:
         """The numbers move between their column and the edge of the calls."""
         self.call_after_refresh(self._draw_numbers)
@@ -182,6 +231,8 @@ class Board(Screen[None]):
         text, until = self._said
         if text and monotonic() < until:
             return lines.cut(Content(f" {text}"), width, look)
+        if self.view == BUS:
+            return lines.dead_letters(self._dead, self.dead_letter, look, width)
         connections = self.connections
         return lines.problem(connections.items, connections.selected, self._status, look, width)
 

@@ -19,11 +19,12 @@ from textual.message import Message
 
 from meshctl.render.when import instant
 from meshctl.tui.inbox import Inbox, Item
-from meshctl.tui.messages import Arrived, Facts, Lost, Stands
+from meshctl.tui.messages import Arrived, BusFacts, Facts, Lost, Stands
 from meshctl.tui.numbers import WINDOW_SECONDS
 from meshd.wire.call import RecordList, RecordTail
-from meshd.wire.calls import call, connection, daemon, event
+from meshd.wire.calls import call, connection, daemon, delivery, event, subscription
 from meshd.wire.calls.row import Call
+from meshd.wire.delivery import DeadList, DeliveryList
 from meshd.wire.errors import DaemonDown, Internal, MeshError
 from meshd.wire.event import EventTail
 
@@ -34,6 +35,9 @@ PATIENCE_SECONDS = 180.0
 
 RECENT = 500
 """Calls that are fetched before the stream begins."""
+
+BUS_ROWS = 100
+"""Newest dead letters that are fetched, and newest deliveries."""
 
 
 class Asker(Protocol):
@@ -80,6 +84,7 @@ class Feed:
         self._post = post
         self._round = 0
         self._closed = False
+        self._bus_watched = False
         self._turned = Condition()
         self.calls = Inbox()
         self.events = Inbox()
@@ -105,6 +110,12 @@ class Feed:
         with self._turned:
             self._round += 1
             self._turned.notify_all()
+
+    def watch_bus(self, on: bool) -> None:
+        """Ask how the bus stands as well, or not any more: it costs the daemon a count."""
+        self._bus_watched = on
+        if on:
+            self.refresh()
 
     def ask(self, row: Call, asks: Struct | None = None) -> asyncio.Future[Any]:
         """The answer of one control call, to be awaited on the screen's loop.
@@ -178,7 +189,17 @@ class Feed:
                 works()
                 first = False
             self._tell(Facts(status, connections))
+            if self._bus_watched:
+                self._tell(self._ask_bus())
             self._pause(POLL_SECONDS, seen)
+
+    def _ask_bus(self) -> BusFacts:
+        return BusFacts(
+            self._client.call(event.STATS),
+            self._client.call(event.DEAD_LIST, DeadList(limit=BUS_ROWS)),
+            self._client.call(delivery.LIST, DeliveryList(limit=BUS_ROWS)),
+            self._client.call(subscription.LIST),
+        )
 
     def _follower(self, stream: _Stream, inbox: Inbox) -> Callable[[Callable[[], None]], None]:
         where: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What the three panels hold: columns, cards, commands, and what is said when there is nothing."""
+"""What the panels hold: columns, cards, commands, and what is said when there is nothing."""
 
 import json
 from collections.abc import Callable
@@ -6,17 +6,22 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from meshctl.render import connection, event, record, when
+from meshctl.render import connection, delivery, event, record, subscription, when
 from meshctl.render.columns import Column, Item, Pairs, Table
 from meshctl.render.look import Look
 from meshd.wire.call import RecordRef
 from meshd.wire.calls import call
+from meshd.wire.calls import delivery as delivery_calls
 from meshd.wire.calls.row import Call
+from meshd.wire.delivery import DeliveryRef
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of thing. `detail` is the call that a card needs, where a row does not say enough."""
+    """A kind of thing. `detail` is the call that a card needs, where a row does not say enough.
+
+    `event` names the event that a thing is, or is about.
+    """
 
     name: str
     title: str
@@ -26,6 +31,7 @@ class Kind:
     commands: Callable[[Item], list[str]]
     detail: Callable[[Item], tuple[Call, Struct]] | None = None
     titled: bool = True
+    event: Callable[[Item], str] | None = None
 
 
 def pick(table: Table, *titles: str) -> Table:
@@ -64,6 +70,14 @@ def _event_command(item: Item) -> str:
     return f"meshctl event tail --after {item['meshseq'] - 1} --limit 1 --no-follow --json"
 
 
+def _delivery(item: Item) -> tuple[Call, Struct]:
+    return delivery_calls.SHOW, DeliveryRef(item["id"])
+
+
+def _event_of(item: Item) -> str:
+    return str(item["event"])
+
+
 CONNECTIONS = Kind(
     "connections",
     "Connections",
@@ -89,4 +103,35 @@ EVENTS = Kind(
     _event_card,
     lambda e: [_event_command(e)],
     titled=False,
+    event=lambda e: str(e.get("meshid") or e["id"]),
+)
+DEAD = Kind(
+    "dead",
+    "Dead letters",
+    lambda look: pick(delivery.table(look), "TYPE", "SUBSCRIPTION", "CREATED", "ERROR"),
+    ("nothing was given up",),
+    delivery.card,
+    lambda d: [f"meshctl delivery show {d['id']}", f"meshctl event dead retry {d['id']}"],
+    detail=_delivery,
+    event=_event_of,
+)
+DELIVERIES = Kind(
+    "deliveries",
+    "Deliveries",
+    lambda look: pick(
+        delivery.table(look), "STATE", "TYPE", "SUBSCRIPTION", "ATTEMPT", "CREATED", "ERROR"
+    ),
+    ("no deliveries yet", "next: meshctl subscription add"),
+    delivery.card,
+    lambda d: [f"meshctl delivery show {d['id']}"],
+    detail=_delivery,
+    event=_event_of,
+)
+SUBSCRIPTIONS = Kind(
+    "subscriptions",
+    "Subscriptions",
+    lambda look: pick(subscription.table(look), "NAME", "STATE"),
+    ("no subscriptions yet",),
+    subscription.card,
+    lambda s: [f"meshctl subscription show {s['name']}"],
 )

@@ -74,6 +74,17 @@ def problem(
     return _bad(what, key if named else f"select it, {key}", look, width)
 
 
+def dead_letters(count: int, selected: Item | None, look: Look, width: int) -> Content:
+    """What the bus gave up, and what to press: why the selected one failed."""
+    if not count:
+        return Content()
+    what = f"{count} dead " + ("letter" if count == 1 else "letters")
+    if selected is None:
+        return _bad(what, "select one, a tries it again", look, width)
+    reason = f": {safe(selected['error'])}" if selected.get("error") else ""
+    return _bad(what + reason, "a tries it again", look, width)
+
+
 def numbers(found: Numbers, look: Look, width: int) -> str:
     """One line, for where the column beside the connections has no room; whole parts of it."""
     p95 = dict(_counts(found))["p95"]
@@ -90,9 +101,9 @@ def column(found: Numbers, today: int | None, look: Look) -> Content:
     return Content("\n").join([*lines, Content(_bars(found, look))])
 
 
-def footer(width: int) -> Content:
-    """The keys, as many as fit."""
-    shown = actions.footer(width - 1 + len(GAP))
+def footer(width: int, view: str) -> Content:
+    """The keys of a view, as many as fit."""
+    shown = actions.footer(width - 1 + len(GAP), view)
     keys = [Content.assemble((key, "bold"), f" {word}") for key, word in shown]
     return Content(" ") + Content(GAP).join(keys)
 

@@ -21,6 +21,27 @@ class Facts(Message):
         return isinstance(message, Facts)
 
 
+class BusFacts(Message):
+    """How the bus stands: the answers of `event.stats`, `event.dead_list` and the lists."""
+
+    def __init__(
+        self,
+        stats: Mapping[str, Any],
+        dead: Sequence[Mapping[str, Any]],
+        deliveries: Sequence[Mapping[str, Any]],
+        subscriptions: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self.stats = stats
+        self.dead = dead
+        self.deliveries = deliveries
+        self.subscriptions = subscriptions
+        super().__init__()
+
+    def can_replace(self, message: Message) -> bool:
+        """Of several that wait, the newest is enough."""
+        return isinstance(message, BusFacts)
+
+
 class Arrived(Message):
     """Something waits in an inbox."""
 

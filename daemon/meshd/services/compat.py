@@ -1,8 +1,8 @@
 """The tools by which subscribers of another mesh speak to its bus, each standing for a call.
 
 One table: the tool, the call whose name is the permission, arguments in, result out. Names and
-shapes are those of deco's MCP Mesh (`packages/bindings`, event bus). `EVENT_PUBLISH` needs no row:
-the tool of `event.publish` takes and answers all that it did. There are no other aliases.
+shapes are those of deco's MCP Mesh (`packages/bindings`, event bus). `EVENT_PUBLISH` takes and
+answers all that the tool of `event.publish` would, besides. There are no other aliases.
 """
 
 from collections.abc import Callable
@@ -10,17 +10,36 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from meshd.protocol.jsonrpc import BadMessage, check_depth
 from meshd.protocol.strict import check_members
 from meshd.services.principal import Principal
 from meshd.services.publishing import connection_source, own_connection
-from meshd.wire.calls import event, subscription
+from meshd.services.schedules import PREFIX
+from meshd.wire.calls import event, schedule, subscription
 from meshd.wire.calls.row import Call
+from meshd.wire.connection import Removed
 from meshd.wire.errors import BadRequest
-from meshd.wire.event import Repaired
+from meshd.wire.event import EventPublish, Published, Repaired
 from meshd.wire.subscription import Subscription, Synced
+
+CRON_TYPES = "cron/"
+"""What types begin with that a server is called by at times: `cron/NAME/PATTERN`."""
+
+
+class Publication(EventPublish, forbid_unknown_fields=True, kw_only=True):
+    """An event; `deliverAt` is an instant. With `cron`, one at each slot of the pattern, in UTC.
+
+    With `cron` it has a type, a subject and data alone, and the answer is of the schedule.
+    """
+
+    deliver: str | None = field(default=None, name="deliverAt")
+    cron: str | None = None
+
+
+_PLAIN = EventPublish(type="")
+"""What an event has that nothing but its type was said of."""
 
 
 class EventId(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -106,7 +125,10 @@ class SyncedAll(Struct):
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A row. `into` makes the call's arguments of the tool's, `out` the tool's answer."""
+    """A row. `into` makes the call's arguments of the tool's, `out` the tool's answer.
+
+    Some arguments are for another call than `call`; `instead` has it for those.
+    """
 
     tool: str
     call: Call
@@ -114,6 +136,11 @@ class Adapter:
     answers: type[Struct]
     into: Callable[[Principal, Any], dict[str, Any]]
     out: Callable[[Any, Any], Struct]
+    instead: Callable[[Any], Call | None] = lambda _: None
+
+    def chosen(self, asked: Any) -> Call:
+        """The call that these arguments are for, and whose name is their permission."""
+        return self.instead(asked) or self.call
 
     def read(self, arguments: bytes) -> Any:
         """The tool's arguments.
@@ -131,16 +158,39 @@ class Adapter:
             raise BadRequest(f"{self.tool}: {error}") from None
 
 
+def _publish(_: Principal, asked: Publication) -> dict[str, Any]:
+    said = msgspec.structs.asdict(asked)
+    cron, deliver = said.pop("cron"), said.pop("deliver")
+    when = [one for one in (cron, deliver, asked.deliver_at) if one is not None]
+    if len(when) > 1:
+        raise BadRequest("cron and deliverAt exclude each other")
+    if cron is None:
+        return {**said, "deliver_at": when[0] if when else None}
+    given = {name for name, value in said.items() if value != getattr(_PLAIN, name)}
+    if given - {"type", "subject", "data"}:
+        raise BadRequest("with cron an event has a type, a subject and data alone")
+    return {"type": asked.type, "subject": asked.subject, "data": asked.data, "cron": cron}
+
+
+def _cancel(_: Principal, asked: EventId) -> dict[str, Any]:
+    named = "schedule" if _is_schedule(asked) else "event"
+    return {named: asked.event_id, "mine": True}
+
+
+def _is_schedule(asked: EventId) -> bool:
+    return asked.event_id.startswith(f"{PREFIX}_")
+
+
 def _subscribe(who: Principal, asked: Wanted) -> dict[str, Any]:
     return {**_wish(asked), "connection": own_connection(who), "once": True}
 
 
 def _wish(asked: Wanted) -> dict[str, Any]:
-    return {
-        "types": [asked.event_type],
-        "publisher": asked.publisher,
-        "filter": [] if asked.filter is None else [asked.filter],
-    }
+    filters = [] if asked.filter is None else [asked.filter]
+    if asked.event_type.startswith(CRON_TYPES):
+        # Its * is one of cron's: as a pattern it would hear other schedules of that name too.
+        filters.append(msgspec.json.encode({"exact": {"type": asked.event_type}}).decode())
+    return {"types": [asked.event_type], "publisher": asked.publisher, "filter": filters}
 
 
 def _sync(who: Principal, asked: WantedAll) -> dict[str, Any]:
@@ -160,8 +210,9 @@ def _listed(asked: Of, answer: list[Subscription]) -> Listed:
     return Listed([one for one in shown if of is None or one.connection_id == of])
 
 
-def _ended(asked: EventId, answer: Repaired) -> EventDone:
-    return EventDone(bool(answer.deliveries), asked.event_id)
+def _ended(asked: EventId, answer: Repaired | Removed) -> EventDone:
+    ended = isinstance(answer, Removed) or bool(answer.deliveries)
+    return EventDone(ended, asked.event_id)
 
 
 def _shown(row: Subscription) -> Shown:
@@ -181,6 +232,10 @@ def _bare(source: str | None) -> str | None:
 
 ADAPTERS = (
     Adapter(
+        "EVENT_PUBLISH", event.PUBLISH, Publication, Published, _publish, lambda _, made: made,
+        instead=lambda asked: None if asked.cron is None else schedule.PUBLISH,
+    ),
+    Adapter(
         "EVENT_SUBSCRIBE", subscription.ADD, Wanted, Subscribed,
         _subscribe, lambda _, made: Subscribed(_shown(made)),
     ),
@@ -191,7 +246,7 @@ ADAPTERS = (
     ),
     Adapter(
         "EVENT_CANCEL", event.CANCEL, EventId, EventDone,
-        lambda _, asked: {"event": asked.event_id, "mine": True}, _ended,
+        _cancel, _ended, instead=lambda asked: schedule.REMOVE if _is_schedule(asked) else None,
     ),
     Adapter(
         "EVENT_ACK", event.ACK, EventId, EventDone,

@@ -150,8 +150,12 @@ class Management:
             answer = await self._perform(who, call.name, arguments)
         else:
             asked = adapter.read(arguments)
+            chosen = adapter.chosen(asked)
+            decision = decide_as_tool(who, chosen)
+            if not decision:
+                raise _refusal(who, chosen, decision)
             given = msgspec.json.encode(adapter.into(who, asked))
-            answer = adapter.out(asked, await self._perform(who, call.name, given))
+            answer = adapter.out(asked, await self._perform(who, chosen.name, given))
         said = msgspec.json.encode(answer)
         structured = Raw(said) if said[:1] == b"{" else {schema.LIST: Raw(said)}
         content = [{"type": "text", "text": said.decode()}]

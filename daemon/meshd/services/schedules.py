@@ -22,7 +22,7 @@ from meshd.store.db import ExpectFailed, Row, Step, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.calls.event import PUBLISH
 from meshd.wire.connection import Removed
-from meshd.wire.errors import BadRequest, Conflict, TooLarge
+from meshd.wire.errors import BadRequest, Conflict, Denied, TooLarge
 from meshd.wire.event import EventPublish, Published
 from meshd.wire.ids import new_id
 from meshd.wire.names import check_name
@@ -34,8 +34,11 @@ from meshd.wire.schedule import (
     ScheduleList,
     ScheduleNext,
     SchedulePublish,
+    ScheduleRemove,
 )
 
+PREFIX = "sch"
+"""Of the ids of schedules."""
 MAX_OF_AN_ORG = 1000
 MAX_DATA = 64 * 1024
 """Bytes of what the events of a schedule say."""
@@ -96,7 +99,7 @@ class Schedules:
             Conflict: the name is taken, or there are too many.
         """
         name = check_name(asked.name, "schedule")
-        made = new_id("sch")
+        made = new_id(PREFIX)
         try:
             await self._add(who, asked, made, name, None)
         except UniqueViolation:
@@ -116,7 +119,7 @@ class Schedules:
         digest = hashlib.sha256(
             json.dumps([asked.type, source, pattern, asked.tz]).encode()
         ).hexdigest()
-        made, duplicate = new_id("sch"), False
+        made, duplicate = new_id(PREFIX), False
         whole = ScheduleAdd(
             name=f"cron-{made[-8:]}", type=asked.type, cron=pattern, tz=asked.tz,
             data=asked.data, subject=asked.subject,
@@ -154,9 +157,17 @@ class Schedules:
         if row is not None:
             await self._turn(who, row, "paused", reason, None)
 
-    async def remove(self, who: Principal, name: str) -> Removed:
-        """Remove one; what it fired is delivered all the same. Raises NotFound."""
+    async def remove(self, who: Principal, asked: ScheduleRemove) -> Removed:
+        """Remove one; what it fired is delivered all the same.
+
+        Raises:
+            NotFound: there is no such schedule.
+            Denied: it is not `mine`.
+        """
+        name = asked.schedule
         row = await self.find(who, name)
+        if asked.mine and own_source(read_maker(row)) != own_source(who):
+            raise Denied(f"{who.name} did not make this schedule")
         try:
             await self._db.org(who.org).write(
                 Step("schedule.remove", {"id": row["id"]}, expect=1),

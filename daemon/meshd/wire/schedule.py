@@ -60,6 +60,13 @@ class ScheduleRef(Struct):
     schedule: str
 
 
+class ScheduleRemove(Struct, kw_only=True):
+    """Names one schedule. `mine`: only if it publishes as whoever asks does."""
+
+    schedule: str
+    mine: bool = False
+
+
 class ScheduleList(Struct, kw_only=True):
     """Newest first."""
 

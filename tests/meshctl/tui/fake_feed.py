@@ -7,7 +7,7 @@ from typing import Any
 from textual.message import Message
 
 from meshctl.tui.feed import Feed
-from meshctl.tui.messages import Arrived, Facts, Lost, Stands
+from meshctl.tui.messages import Arrived, BusFacts, Facts, Lost, Stands
 
 
 class FakeFeed(Feed):
@@ -18,6 +18,7 @@ class FakeFeed(Feed):
         self.answers: dict[str, Any] = {}
         self.asked: list[tuple[str, Any]] = []
         self.refreshed = 0
+        self.bus_watched = False
         self.started = asyncio.Event()
 
     def start(self) -> None:
@@ -25,6 +26,9 @@ class FakeFeed(Feed):
 
     def refresh(self) -> None:
         self.refreshed += 1
+
+    def watch_bus(self, on: bool) -> None:
+        self.bus_watched = on
 
     def ask(self, row: Any, asks: Any = None) -> asyncio.Future[Any]:
         self.asked.append((row.name, asks))
@@ -38,6 +42,9 @@ class FakeFeed(Feed):
 
     def bring_facts(self, status: Any, connections: Any) -> None:
         self._post(Facts(status, connections))
+
+    def bring_bus(self, stats: Any, dead: Any, deliveries: Any, subscriptions: Any) -> None:
+        self._post(BusFacts(stats, dead, deliveries, subscriptions))
 
     def bring_calls(self, *items: Any) -> None:
         """May be called from any thread."""

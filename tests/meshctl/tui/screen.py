@@ -90,6 +90,13 @@ class Shown:
         panels = (board.connections, board.calls, board.events)
         await self.until(lambda: all(panel.items for panel in panels))
 
+    async def turn_to_bus(self) -> None:
+        """The other view, with the usual things."""
+        await self.press("b")
+        self.feed.bring_bus(things.STATS, things.DEAD, things.DELIVERIES, things.SUBSCRIPTIONS)
+        await self.sees("Dead letters ─ 2" if not self.app.look().ascii else "Dead letters - 2")
+        await self.until(lambda: self.app.focused is self.app.board.dead)
+
 
 @asynccontextmanager
 async def dashboard(

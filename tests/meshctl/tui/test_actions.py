@@ -4,7 +4,18 @@ from collections import Counter
 
 import pytest
 
-from meshctl.tui.actions import ACTIONS, CONFIRM, SCREEN, SHEET, bindings, footer, help_lines
+from meshctl.tui.actions import (
+    ACTIONS,
+    BUS,
+    CONFIRM,
+    MAIN,
+    SCREEN,
+    SHEET,
+    bindings,
+    footer,
+    help_lines,
+    holds,
+)
 from meshctl.tui.app import Dashboard
 from meshctl.tui.dialogs.confirm import Confirm
 from meshctl.tui.dialogs.sheet import Sheet
@@ -42,16 +53,29 @@ def test_the_help_has_every_key_with_its_text() -> None:
     assert all(action.help in line for action, line in zip(ACTIONS, help_lines(), strict=True))
 
 
+@pytest.mark.parametrize("view", [MAIN, BUS])
 @pytest.mark.parametrize("width", [200, 82, 79, 60, 40])
-def test_the_footer_fits_and_keeps_help_and_quit(width: int) -> None:
+def test_the_footer_fits_and_keeps_help_and_quit(width: int, view: str) -> None:
     """Whole words go, from the right, but those two."""
-    shown = footer(width)
+    shown = footer(width, view)
     assert sum(2 + len(key) + 1 + len(word) for key, word in shown) <= width
     assert shown[-2:] == [("?", "help"), ("q", "quit")]
-    named = [(a.shown, a.word) for a in ACTIONS if a.word][:-2]
+    named = worded(view)[:-2]
     assert shown[:-2] == named[: len(shown) - 2]
 
 
-def test_a_wide_footer_has_every_word() -> None:
-    """All that the table names for it."""
-    assert footer(200) == [(a.shown, a.word) for a in ACTIONS if a.word]
+@pytest.mark.parametrize("view", [MAIN, BUS])
+def test_a_wide_footer_has_every_word(view: str) -> None:
+    """All that the table names for that view."""
+    assert footer(200, view) == worded(view)
+
+
+def worded(view: str) -> list[tuple[str, str]]:
+    return [(a.shown, a.word) for a in ACTIONS if a.word and view in a.views]
+
+
+def test_a_key_of_one_view_means_nothing_in_the_other() -> None:
+    """What acts on a hidden panel would surprise."""
+    assert [(holds(name, MAIN), holds(name, BUS)) for name in ("test", "drop", "help", "quit")] == [
+        (True, False), (False, True), (True, True), (True, True),
+    ]  # fmt: skip

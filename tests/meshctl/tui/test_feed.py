@@ -14,7 +14,7 @@ from meshctl.client.client import Client
 from meshctl.tui import feed
 from meshctl.tui.feed import RECENT, Feed
 from meshctl.tui.inbox import Inbox
-from meshctl.tui.messages import Arrived, Facts, Lost, Stands
+from meshctl.tui.messages import Arrived, BusFacts, Facts, Lost, Stands
 from meshd.wire.calls.connection import TEST
 from meshd.wire.connection import ConnectionRef
 from meshd.wire.errors import DaemonDown, UpstreamFailed
@@ -97,6 +97,38 @@ def test_facts_are_asked_at_once_when_that_is_wished(run, monkeypatch) -> None:
     for _ in range(3):
         running.feed.refresh()
         running.next(Facts)
+
+
+def test_the_bus_is_asked_about_only_while_somebody_watches(run) -> None:
+    """Its counts cost the daemon something."""
+    running = run(event_stats=lambda: {"n": 1}, delivery_list=list, subscription_list=list)
+    running.client.answers["event.dead_list"] = [list]
+    for _ in range(3):
+        running.next(Facts)
+    running.feed.watch_bus(True)
+    assert running.next(BusFacts).stats == {"n": 1}
+    assert running.asked("event.dead_list").limit == feed.BUS_ROWS
+    assert running.asked("delivery.list").limit == feed.BUS_ROWS
+    running.feed.watch_bus(False)
+    running.next(Facts)  # of the round that was under way
+    while not running.posted.empty():
+        running.posted.get()
+    rounds = [running.posted.get(timeout=10) for _ in range(4)]
+    assert sum(isinstance(one, BusFacts) for one in rounds) <= 1
+
+
+def test_a_real_daemon_says_how_its_bus_stands(shared_daemon: Daemon) -> None:
+    """All that the view shows of it."""
+    posted: queue.Queue[Any] = queue.Queue()
+    follower = Feed(Client(shared_daemon.socket), posted.put)
+    follower.watch_bus(True)
+    follower._ask_facts(follower.stop)  # one round
+    facts, found = posted.get_nowait(), posted.get_nowait()
+    assert isinstance(facts, Facts)
+    assert found.stats["states"]["dead"] == len(found.dead) == 0
+    assert set(found.stats["subscriptions"]) == {"active", "paused"}
+    assert isinstance(found.deliveries, list)
+    assert isinstance(found.subscriptions, list)
 
 
 def test_calls_begin_with_what_was_listed(run) -> None:

@@ -60,6 +60,27 @@ async def opened(shown: Shown) -> None:
     await shown.sees("stages", "channel")
 
 
+async def bus(shown: Shown) -> None:
+    """What becomes of events."""
+    await shown.turn_to_bus()
+    await shown.sees("a tries it again", "dead")
+
+
+async def small_bus(shown: Shown) -> None:
+    """Where there is little room the events and the dead letters stay."""
+    await shown.turn_to_bus()
+    await shown.sees("Dead letters", "Events")
+
+
+async def new_bus(shown: Shown) -> None:
+    """Before anybody subscribed."""
+    await shown.press("b")
+    states = dict.fromkeys(things.STATS["states"], 0)
+    stats = {**things.STATS, "states": states, "oldest_waiting_s": None, "subscriptions": {}}
+    shown.feed.bring_bus(stats, [], [], [])
+    await shown.sees("nothing was given up", "no deliveries yet", "no subscriptions yet")
+
+
 async def asked(shown: Shown) -> None:
     """Before something is disabled."""
     await shown.press("e")
@@ -77,6 +98,11 @@ PICTURES: dict[str, tuple[int, int, bool, bool, Callable[[Shown], Awaitable[None
     "lost-80x24": (80, 24, False, True, lost),
     "help-120x36": (120, 36, False, True, keys),
     "call-80x24": (80, 24, False, True, opened),
+    "bus-80x24": (80, 24, False, True, bus),
+    "bus-120x36": (120, 36, False, True, bus),
+    "bus-80x24-ascii": (80, 24, True, True, bus),
+    "bus-44x14": (44, 14, False, True, small_bus),
+    "bus-nothing-80x24": (80, 24, False, True, new_bus),
     "confirm-80x24": (80, 24, False, True, asked),
 }
 """Name: width, height, ASCII only, filled with the usual things, what is done then."""

@@ -30,6 +30,11 @@ def test_a_call_made_elsewhere_appears(daemon: Daemon) -> None:
         assert [len(line) <= 80 for line in screen.splitlines()] == [True] * 24
         assert "\x1b[32m" in terminal.coloured
 
+        terminal.press("b")
+        terminal.sees("Dead letters ─ 0", "nothing was given up", "mesh.connection.added")
+        terminal.press("b")
+        terminal.sees("Calls ─ following")
+
         terminal.press("Tab", "Enter")
         terminal.sees("stages", "upstream", "esc back")
         terminal.press("Escape")

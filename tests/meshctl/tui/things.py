@@ -73,3 +73,41 @@ EVENTS = [
     event(2, "mesh.key.added", "github", ago=800),
     event(3, "mesh.connection.failing", "slack", ago=90),
 ]
+
+
+def delivery(number: int, state: str, *, ago: float = 0.0, **more: Any) -> dict[str, Any]:
+    at = (NOW - timedelta(seconds=ago)).isoformat()
+    return {
+        "id": f"dlv_{number}", "state": state, "event": f"order-{number}", "type": "order.made",
+        "source": "/keys/key_shop", "subscription": "to-erp", "subscription_id": "sub_erp",
+        "attempt": 1, "replays": 0, "error": None, "next_at": None, "created_at": at,
+        "ended_at": None, **more,
+    }  # fmt: skip
+
+
+DEAD = [
+    delivery(4, "dead", ago=300, attempt=20, error="503 from hooks.example"),
+    delivery(2, "dead", ago=4000, attempt=20, subscription="to-audit", error="no route to host"),
+]
+DELIVERIES = [
+    delivery(6, "ready", ago=3, error="429 from upstream"),
+    delivery(5, "done", ago=90),
+    *DEAD,
+]
+
+SUBSCRIPTIONS = [
+    {
+        "id": f"sub_{name}", "name": f"to-{name}", "state": state, "held_back": held,
+        "types": ["order.*"], "target": {"connection": name, "tool": "ON_EVENTS"}, "maker": "ci",
+        "owner": "key_ci", "created_at": "2026-11-11T09:30:00Z",
+    }
+    for name, state, held in [
+        ("erp", "active", False), ("audit", "active", True), ("crm", "paused", False),
+    ]
+]  # fmt: skip
+
+STATS = {
+    "states": {"ready": 1, "inflight": 0, "done": 3402, "dead": 2, "cancelled": 0},
+    "oldest_waiting_s": 3.2, "under_way": 0, "leases_lost": 0,
+    "subscriptions": {"active": 2, "paused": 1}, "held_back": ["to-audit"],
+}  # fmt: skip

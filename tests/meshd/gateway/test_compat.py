@@ -71,8 +71,89 @@ def test_a_server_syncs_its_subscriptions_and_receives_its_events(erp: Daemon) -
     assert (fewer["deleted"], fewer["unchanged"]) == (1, 1)
 
 
+def test_a_server_is_called_at_times(erp: Daemon) -> None:
+    """It subscribes to `cron/NAME/PATTERN` of its own, and publishes that type by that pattern."""
+    key = erp.add_key("erp-cron", *GRANTS, "self/schedule.*", "erp/ON_EVENTS", connection="erp")
+    kind, other = "cron/poll/* * * * * *", "cron/poll/0 0 1 1 * *"
+    synced = ask(erp, "ON_MCP_CONFIGURATION", url=f"{erp.url}/mcp/self", key=key, types=[kind])
+    assert [synced[part] for part in ("created", "unchanged")] == [1, 0]
+    again = ask(erp, "ON_MCP_CONFIGURATION", url=f"{erp.url}/mcp/self", key=key, types=[kind])
+    assert [again[part] for part in ("created", "updated", "unchanged")] == [0, 0, 1]
+
+    wish = {"type": kind, "cron": "* * * * * *", "data": {"n": 1}}
+    made = ask(erp, "ASK", tool="EVENT_PUBLISH", arguments=wish)
+    twice = ask(erp, "ASK", tool="EVENT_PUBLISH", arguments={**wish, "data": {"n": 2}})
+    assert (twice["id"], twice["duplicate"]) == (made["id"], True)
+    foreign = ask(erp, "ASK", tool="EVENT_PUBLISH", arguments={"type": other})
+    until(lambda: [one for one in received(erp) if one["type"] == kind])
+    (first, *_) = [one for one in received(erp) if one["type"] == kind]
+    assert (first["source"], first["data"]) == (made["source"], {"n": 1})
+    assert foreign["deliveries"] == 0, "the * of a cron pattern is no wildcard"
+
+    stranger = erp.add_key("crm-cron", *GRANTS, "self/schedule.*", connection="crm")
+    assert "did not make" in tool(erp, stranger, "EVENT_CANCEL", eventId=made["id"])["error"]
+    gone = ask(erp, "ASK", tool="EVENT_CANCEL", arguments={"eventId": made["id"]})
+    assert gone == {"success": True, "eventId": made["id"]}
+    schedules = {one["id"] for one in erp.control("GET", "/v1/schedules")}
+    assert made["id"] not in schedules
+    ask(erp, "ON_MCP_CONFIGURATION", url=f"{erp.url}/mcp/self", key=key, types=[])
+
+
+def test_an_event_is_delivered_at_its_time_unless_it_is_cancelled(erp: Daemon) -> None:
+    """`deliverAt` puts it off; a time that is past is now."""
+    key = own_key(erp, "erp", "erp-later")
+    url, kind = f"{erp.url}/mcp/self", "note.due"
+    ask(erp, "ON_MCP_CONFIGURATION", url=url, key=key, types=[kind])
+    wish = {"type": kind, "deliverAt": "2100-01-01T00:00:00.000Z"}
+    later = ask(erp, "ASK", tool="EVENT_PUBLISH", arguments=wish)
+    (row,) = erp.control("GET", f"/v1/deliveries?event={later['id']}")
+    assert (row["state"], row["next_at"][:10]) == ("ready", "2100-01-01")
+    gone = ask(erp, "ASK", tool="EVENT_CANCEL", arguments={"eventId": later["id"]})
+    assert gone == {"success": True, "eventId": later["id"]}
+    assert states(erp, later["id"]) == ["cancelled"]
+    past = {"type": kind, "deliverAt": "2020-01-01T00:00:00Z"}
+    now = ask(erp, "ASK", tool="EVENT_PUBLISH", arguments=past)
+    until(lambda: now["id"] in ids(erp))
+    ask(erp, "ON_MCP_CONFIGURATION", url=url, key=key, types=[])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"deliverAt": "2100-01-01T00:00:00Z", "cron": "@daily"}, "exclude each other"),
+        ({"deliverAt": "2100-01-01T00:00:00Z", "deliver_at": "1h"}, "exclude each other"),
+        ({"deliverAt": "tomorrow"}, "neither a duration nor an instant"),
+        ({"cron": "0 0 31 2 *"}, "is no cron pattern"),
+        ({"cron": "@daily", "id": "mine"}, "a type, a subject and data alone"),
+        ({"cron": "@daily", "extensions": {"a": 1}}, "a type, a subject and data alone"),
+        ({"deliver": "1h"}, "EVENT_PUBLISH: "),
+    ],
+)
+def test_a_time_that_is_none_is_refused(
+    erp: Daemon, request: pytest.FixtureRequest, arguments: dict[str, Any], said: str
+) -> None:
+    """And nothing is published."""
+    name = f"times-{request.node.callspec.indices['arguments']}"
+    key = erp.add_key(name, *GRANTS, "self/schedule.*", connection="erp")
+    assert said in tool(erp, key, "EVENT_PUBLISH", type="never.made", **arguments)["error"]
+    assert erp.control("GET", "/v1/events?type=never.made") == []
+
+
+def test_a_schedule_needs_the_grants_of_its_own_calls(erp: Daemon) -> None:
+    """To publish events is not to make schedules, nor to cancel one is to cancel the other."""
+    key = erp.add_key("no-cron", "self/event.*", connection="erp")
+    asked = {"type": "tick", "cron": "@daily"}
+    assert "schedule.publish" in tool(erp, key, "EVENT_PUBLISH", **asked)["error"]
+    assert "schedule.remove" in tool(erp, key, "EVENT_CANCEL", eventId="sch_0")["error"]
+    assert tool(erp, key, "EVENT_PUBLISH", type="tick")["type"] == "tick"
+
+
+def received(daemon: Daemon) -> list[dict[str, Any]]:
+    return list(ask(daemon, "RECEIVED")["events"])
+
+
 def ids(daemon: Daemon) -> set[str]:
-    return {event["id"] for event in ask(daemon, "RECEIVED")["events"]}
+    return {event["id"] for event in received(daemon)}
 
 
 def states(daemon: Daemon, event: str) -> list[str]:

@@ -13,7 +13,7 @@ from meshd.services.principal import Principal
 from meshd.store.db import Step
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, TooLarge
 from meshd.wire.key import KeyEdit
-from meshd.wire.schedule import ScheduleList, ScheduleNext, SchedulePublish
+from meshd.wire.schedule import ScheduleList, ScheduleNext, SchedulePublish, ScheduleRemove
 from meshd.wire.subscription import WebhookAdd
 from tests.support.bus import Bus
 from tests.support.floors import Floors
@@ -178,11 +178,11 @@ async def test_it_is_paused_resumed_and_removed_at_any_time(times: Timetable) ->
     assert resumed.next_at == "2026-11-23T12:11:00.000000Z"
     await times.pass_time(60)
     assert len(await times.ticks()) == 1
-    await times.schedules.remove(owner, "tick")
+    await times.schedules.remove(owner, ScheduleRemove(schedule="tick"))
     await times.pass_time(600)
     assert len(await times.ticks()) == 1
     with pytest.raises(NotFound):
-        await times.schedules.remove(owner, "tick")
+        await times.schedules.remove(owner, ScheduleRemove(schedule="tick"))
 
 
 async def test_a_key_that_may_not_publish_makes_none(times: Timetable) -> None:

@@ -64,7 +64,7 @@ REMOVE = Call(
     "schedule.remove",
     "DELETE",
     "/v1/schedules/{schedule}",
-    s.ScheduleRef,
+    s.ScheduleRemove,
     Removed,
     "org",
     "Remove a schedule; what it fired is still delivered.",
