@@ -19,6 +19,8 @@ from statistics import median
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
+import asyncpg
+
 from meshd.bus.match import read_filters
 from meshd.services.fan_out import FanOut
 from meshd.services.principal import EVERYTHING, Principal
@@ -58,7 +60,7 @@ def main() -> None:
             if not asked.deliveries:
                 _publishes(daemon, floor.url, floor.pid, asked.seconds, asked.rounds, kind)
             _latency(daemon, kind)
-            _deliveries(daemon, asked.backlog, asked.rounds, kind)
+            _deliveries(daemon, asked.backlog, asked.rounds, kind, dsn)
             if kind == "postgres" and asked.procrastinate:
                 _beside(asked.procrastinate, dsn)
     matched = _matching(1000)
@@ -145,7 +147,7 @@ async def _waits(one: Asked, following: Asked, times: int) -> list[float]:
     return waits
 
 
-def _deliveries(daemon: Daemon, count: int, rounds: int, kind: str) -> None:
+def _deliveries(daemon: Daemon, count: int, rounds: int, kind: str, dsn: str | None) -> None:
     """To a subscriber of batches that keeps its first answer back until all are published.
 
     Alone: from its answering to the last one's being written. Together: beside their publishing.
@@ -160,9 +162,12 @@ def _deliveries(daemon: Daemon, count: int, rounds: int, kind: str) -> None:
         body = {"types": ["batch.*"], "connection": "batches", "name": "batches"}
         daemon.control("POST", "/v1/subscriptions", body)
         found: dict[str, list[tuple[float, float]]] = {"alone": [], "while published": []}
+        _drained(daemon, target.url, one, count, alone=False)
+        if dsn is not None:
+            asyncio.run(_analyze(dsn))
         for _ in range(rounds):
             for way, all_of_them in found.items():
-                all_of_them.append(_drained(daemon, target.url, one, count, way == "alone"))
+                all_of_them.append(_drained(daemon, target.url, one, count, alone=way == "alone"))
     for way, all_of_them in found.items():
         rate, cost = (median(column) for column in zip(*all_of_them, strict=True))
         budget = " (at least 2,000)" if way == "alone" else ""
@@ -174,7 +179,7 @@ def _deliveries(daemon: Daemon, count: int, rounds: int, kind: str) -> None:
 
 
 def _drained(
-    daemon: Daemon, target: str, one: Asked, count: int, alone: bool
+    daemon: Daemon, target: str, one: Asked, count: int, *, alone: bool
 ) -> tuple[float, float]:
     """Deliveries a second, and the milliseconds of CPU for each."""
     before = _came(target)
@@ -189,6 +194,15 @@ def _drained(
     while _came(target) < before + count or _waiting(daemon):
         time.sleep(0.02)
     return count / (time.perf_counter() - began), meter.ms_per(count) or 0
+
+
+async def _analyze(dsn: str) -> None:
+    """What a server does by itself within a minute: plans made for empty tables are of no use."""
+    link = await asyncpg.connect(dsn)
+    try:
+        await link.execute("ANALYZE")
+    finally:
+        await link.close()
 
 
 def _came(target: str) -> int:
