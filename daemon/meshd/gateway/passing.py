@@ -268,8 +268,9 @@ class HttpPassing:
         """Stream events back as they come; the one that answers is recorded, lists are filtered."""
         answer = LateStream(exchange.request, answers.SSE_HEADERS | headers)
         ends = time.monotonic() + CALL_CEILING
-        events = Events(bytes(exchange.message.id), lambda data: self._shaped(exchange, data))
-        asked = unanswered = exchange.message.is_request
+        unanswered = exchange.message.is_request
+        ident = bytes(exchange.message.id) if unanswered else b""
+        events = Events(ident, lambda data: self._shaped(exchange, data))
         whole = Continued(
             response, events, f'"{exchange.row.name}"',
             partial(self._upstreams.http, exchange.row),
@@ -284,7 +285,7 @@ class HttpPassing:
                         raise UpstreamTimeout(late)
                     if ear.hears(chunk):
                         self._note_change(exchange.row, exchange.session)
-                    ready = events.feed(chunk) if asked else chunk
+                    ready = events.feed(chunk)
                     if unanswered and events.answer is not None:
                         unanswered = False
                         exchange.watch.upstream = time.perf_counter()

@@ -16,6 +16,8 @@ from meshd.proxy.http_resume import Place
 # where it says nothing.
 _BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LONGEST_BLANK = 4
+_MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which clients drop from the beginning of a stream."""
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Shape = Callable[[bytes], bytes]
@@ -30,6 +32,7 @@ class _Reply(Struct):
 
 
 _decode_reply = msgspec.json.Decoder(_Reply).decode
+_decode_many = msgspec.json.Decoder(list[Raw]).decode
 _decode_id = msgspec.json.Decoder(str | int | float).decode
 
 
@@ -79,9 +82,10 @@ class Ear:
 class Events:
     """The event stream that should answer one request. `answer` is that answer once it came.
 
-    Not a byte of it is lost, unlike with `sse.Splitter`. An event that is still open is held back,
-    so that the client never sees half of one when the stream breaks. Behind the answer nothing is
-    looked at any more.
+    Nothing answers where nothing was asked, with an empty `ident`. Not a byte of it is lost, unlike
+    with `sse.Splitter`, but for responses: a second one, or one to a request that was not made
+    here, would pass unseen by whatever decides about answers. An event that is still open is held
+    back, so that the client never sees half of one when the stream breaks.
     """
 
     def __init__(self, ident: bytes, shape: Shape) -> None:
@@ -107,25 +111,36 @@ class Events:
         Raises:
             EventTooLarge: an event does not end.
         """
-        if self.answer is not None:
-            return chunk
         seen = max(0, len(self._open) - _LONGEST_BLANK)
         self._open += chunk
         out: list[bytes] = []
         start = 0
         for blank in _BLANK.finditer(self._open, seen):
-            event = bytes(self._open[start : blank.start()])
-            data = sse.data_of(event)
+            out.append(self._passed(bytes(self._open[start : blank.start()]), blank[0]))
             start = blank.end()
-            if data and replies_to(data, self._ident):
-                self.answer = data
-                shaped = self._shape(data)
-                out.append(event + blank[0] if shaped is data else sse.with_data(event, shaped))
-                out.append(bytes(self._open[start:]))
-                return b"".join(out)
-            self.place.note(event)
-            out.append(event + blank[0])
         del self._open[:start]
         if len(self._open) > sse.MAX_EVENT:
             raise sse.EventTooLarge
         return b"".join(out)
+
+    def _passed(self, event: bytes, end: bytes) -> bytes:
+        """What of a whole event goes to the client."""
+        data = sse.data_of(event.removeprefix(_MARK))
+        if self.answer is None and self._ident and replies_to(data, self._ident):
+            self.answer = data
+            shaped = self._shape(data)
+            return event + end if shaped is data else sse.with_data(event, shaped)
+        self.place.note(event)
+        return b"" if _answers(data) else event + end
+
+
+def _answers(data: bytes) -> bool:
+    """Whether a client might take it for a response, or for several."""
+    try:
+        one = _decode_reply(data)
+    except UNREADABLE:
+        try:
+            return any(map(_answers, map(bytes, _decode_many(data))))
+        except UNREADABLE:
+            return False
+    return bool(one.result or one.error)

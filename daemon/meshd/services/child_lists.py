@@ -75,6 +75,7 @@ class _Kept:
     """
 
     revision: str
+    edition: int
     stamp: bytes = b""
     entries: tuple[Exposed, ...] | None = None
     definitions: Definitions | None = None
@@ -166,9 +167,12 @@ class ChildLists:
     def _look(self, row: ConnectionRow, thing: Thing) -> _Kept:
         kept = self._kept.get((row.id, thing))
         if kept is None or kept.revision != row.revision:
+            if kept is not None and kept.edition > row.edition:  # whoever holds it is behind
+                return _Kept(row.revision, row.edition, reason="it changed meanwhile",
+                             failed=self._clock.monotonic())  # fmt: skip
             if kept is not None and kept.task is not None:
                 kept.task.cancel()
-            kept = self._kept[row.id, thing] = _Kept(row.revision)
+            kept = self._kept[row.id, thing] = _Kept(row.revision, row.edition)
         if thing == "tool":
             listed = self._tools.approved(row)
             if listed is not None and listed is not kept.definitions:

@@ -80,6 +80,7 @@ class Tools:
         self._known: dict[str, _Known] = {}
         self._asking: Once[Definitions] = Once("tools")
         upstreams.know_schemas(self.schema)
+        upstreams.know_connections(self._configured)
 
     async def load(self) -> None:
         """Read the stored lists; called once at start."""
@@ -104,7 +105,16 @@ class Tools:
     def _keep_stored(self, row: ConnectionRow, stored: Row) -> None:
         at = stored["listed_at"]
         listed = from_stored(bytes(stored["tools"]), at)
-        self._known[row.id] = _Known(row.revision, listed, self._upstreams.tool_changes(row), at)
+        self._keep(row, _Known(row.revision, listed, self._upstreams.tool_changes(row), at))
+
+    def _keep(self, row: ConnectionRow, known: _Known) -> None:
+        """Unless the connection is another by now: its own list is not to give way."""
+        now = self._configured(row.id)
+        if now is not None and now.revision == row.revision:
+            self._known[row.id] = known
+
+    def _configured(self, connection: str) -> ConnectionRow | None:
+        return self._directory.latest.connections.get(connection)
 
     def known(self, row: ConnectionRow) -> Definitions | None:
         """The last list of the connection as it is configured now."""
@@ -179,7 +189,7 @@ class Tools:
             )
             self._events.bell.ring()
         # Not before: what could not be written is found to differ once more, and told of then.
-        self._known[row.id] = _Known(row.revision, listed, said, listed.listed_at)
+        self._keep(row, _Known(row.revision, listed, said, listed.listed_at))
         return listed
 
     def forget(self, row: ConnectionRow) -> Step:

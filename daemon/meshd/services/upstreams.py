@@ -50,6 +50,8 @@ Observer = Callable[[ConnectionRow, str], None]
 """Told which notification of a change an upstream sent."""
 Schemas = Callable[[ConnectionRow, str], bytes]
 """The input schema of a tool, as last listed; empty where it is not known."""
+Present = Callable[[str], ConnectionRow | None]
+"""A connection as it is configured now, by its id; None once it is removed."""
 
 
 class Upstreams:
@@ -73,9 +75,11 @@ class Upstreams:
         self._warming: set[str] = set()
         self._told: dict[str, str] = {}
         self._schema: Schemas = lambda _row, _tool: b""
+        self._present: Present | None = None
         self._composed: Composed | None = None
         self._observers: list[Observer] = []
         self._tasks = TaskGroup("upstreams")
+        self._closing = TaskGroup("upstreams replaced")
 
     def tool_changes(self, row: ConnectionRow) -> int:
         """Another number each time that the upstream says that its tools changed."""
@@ -103,12 +107,17 @@ class Upstreams:
 
         Raises:
             UpstreamFailed: its credentials cannot be opened.
+            Conflict: it is disabled, or configured otherwise by now.
         """
         return self._side(row)[1]
 
     def know_schemas(self, schema: Schemas) -> None:
         """Where the schemas come from that say which arguments go into headers too."""
         self._schema = schema
+
+    def know_connections(self, present: Present) -> None:
+        """Where it is found whether a row is still as the connection is configured."""
+        self._present = present
 
     def eras(self, row: ConnectionRow) -> HttpEras:
         """The HTTP side of a connection in whichever era. Raises as `http`."""
@@ -124,6 +133,7 @@ class Upstreams:
 
         Raises:
             UpstreamFailed: it cannot be started, or its credentials cannot be opened.
+            Conflict: it is disabled, or configured otherwise by now.
         """
         if row.transport == VIRTUAL and self._composed is not None:
             return self._composed(row)
@@ -145,7 +155,9 @@ class Upstreams:
 
         Raises:
             UpstreamFailed: it cannot be started, or not yet again.
+            Conflict: it is disabled, or configured otherwise by now.
         """
+        self._check(row)
         try:
             child = await self._pool.get(
                 row.id, lambda: self._command(row), row.revision, idle=idle_seconds(row)
@@ -202,8 +214,13 @@ class Upstreams:
         """Send to a connection, also when it is just being restarted; see `recovering`."""
 
         async def returned(lost: UpstreamFailed) -> None:
-            if row.transport == "http":  # a child is started anew by whoever asks for it
-                await self.http(row).returned(lost)
+            try:
+                if row.transport == "http":  # a child is started anew by whoever asks for it
+                    await self.http(row).returned(lost)
+                if row.transport != VIRTUAL:
+                    self._check(row)  # `send` may hold on to what was there before an edit
+            except Conflict as error:
+                raise UpstreamFailed(error.message, next=error.next) from None
 
         return await recovered(send, returned, repeatable=repeatable)
 
@@ -301,6 +318,7 @@ class Upstreams:
         for _, _, session in tuple(self._http.values()):
             await session.close()
         self._http.clear()
+        await self._closing.stop()
         await self._pool.close()
 
     def count_children(self) -> Mapping[str, int]:
@@ -329,6 +347,7 @@ class Upstreams:
         return headers
 
     def _side(self, row: ConnectionRow) -> tuple[str, HttpUpstream, HttpEras]:
+        self._check(row)
         known = self._http.get(row.id)
         if known is None or known[0] != row.revision:
             try:
@@ -337,9 +356,23 @@ class Upstreams:
                 raise self._sealed(row, error) from None
             circuit = Circuit(on_return=partial(self._health.reached, row))
             upstream = HttpUpstream(self._client, target, circuit)
+            if known is not None:
+                self._closing.start(row.name, known[2].close())
             known = (row.revision, upstream, HttpEras(upstream, target.shown, self._marks(row)))
             self._http[row.id] = known
         return known
+
+    def _check(self, row: ConnectionRow) -> None:
+        """Refuse what would bring back a connection as it is no more.
+
+        Raises:
+            Conflict: it is disabled, removed, or configured otherwise by now.
+        """
+        now = row if self._present is None else self._present(row.id)
+        if now is None or now.revision != row.revision:
+            raise Conflict(f'"{row.name}" changed meanwhile', next="meshctl connection list")
+        if not now.enabled:
+            raise disabled(now)
 
     def _sealed(self, row: ConnectionRow, error: VaultError) -> UpstreamFailed:
         """What to answer instead; the log has it once for each state of the connection."""

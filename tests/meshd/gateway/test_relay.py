@@ -13,7 +13,7 @@ REPLY = b'{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}'
 ASIDE = b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"id":1}}'
 STREAM = (
     b": hello\r\n\r\nid: 1\r\nretry: 5\r\n\r\nevent: message\ndata: " + ASIDE + b"\n\n\n"
-    b"data: \rid: 2\r\rid: 3\ndata: " + REPLY + b"\n\n: after\n\ndata: " + REPLY + b"\n\ndata: op"
+    b"data: \rid: 2\r\rid: 3\ndata: " + REPLY + b"\n\n: after\n\ndata: " + ASIDE + b"\n\n"
 )
 
 
@@ -30,7 +30,7 @@ def nothing(_: bytes) -> bytes:
 @settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8).map(sorted))
 def test_every_byte_passes_however_it_is_cut(cuts: list[int]) -> None:
-    """Comments, priming events, odd line ends; and half an event once the answer is through."""
+    """Comments, priming events, odd line ends; also once the answer is through."""
     events = Events(b"1", same)
     out = []
     for start, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True):
@@ -46,6 +46,34 @@ def test_half_an_event_waits() -> None:
     assert events.feed(b"data: 1\n\ndata: 2") == b"data: 1\n\n"
     assert events.feed(b"\n") == b""
     assert events.feed(b"\ndata: 3") == b"data: 2\n\n"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        REPLY.replace(b'"id":1', b'"id":2'),
+        REPLY.replace(b'"id":1,', b""),
+        REPLY.replace(b'"id":1', b'"id":2,"method":"a"'),
+        b"[" + ASIDE + b",7," + REPLY + b"]",
+        b'{"id":7,"error":{"code":1}}',
+    ],
+)
+@pytest.mark.parametrize("ident", [b"1", b""], ids=["asked", "told"])
+def test_a_response_to_nothing_asked_does_not_pass(foreign: bytes, ident: bytes) -> None:
+    """Neither before the answer nor behind it, nor where nothing was asked; the rest goes on."""
+    event, aside = b"data: " + foreign + b"\n\n", b"data: " + ASIDE + b"\n\n"
+    events = Events(ident, nothing)
+    assert events.feed(b"\xef\xbb\xbf" + event + aside + event) == aside
+    assert events.answer is None
+    events.feed(b"data: " + REPLY + b"\n\n")
+    assert events.answer == (REPLY if ident else None)
+    assert events.feed(event + aside + event) == aside
+
+
+def test_a_second_answer_does_not_pass() -> None:
+    """It would pass unfiltered."""
+    events, event = Events(b"1", nothing), b"data: " + REPLY + b"\n\n"
+    assert events.feed(event + event) + events.feed(event) == b"data: { }\n\n"
 
 
 def test_the_answer_may_be_shaped() -> None:

@@ -20,7 +20,9 @@ class Child:
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
-        self.row: Any = SimpleNamespace(id="conn_a", name="a", revision="1", transport="http")
+        self.row: Any = SimpleNamespace(
+            id="conn_a", name="a", revision="1", edition=1, transport="http"
+        )
         self.names = ["one"]
         self.error: MeshError | None = None
         self.gate = asyncio.Event()
@@ -148,6 +150,19 @@ async def test_what_is_removed_is_forgotten(child: Child) -> None:
 
 async def test_a_connection_that_was_edited_begins_anew(child: Child) -> None:
     await child.seen()
-    child.row = SimpleNamespace(id="conn_a", name="a", revision="2", transport="http")
+    child.row = SimpleNamespace(id="conn_a", name="a", revision="2", edition=2, transport="http")
     child.listed, child.error = None, UpstreamFailed("other")
     assert (await child.seen()).entries is None
+
+
+async def test_a_row_from_before_an_edit_does_not_bring_back_its_list(child: Child) -> None:
+    """Neither is the newer read cancelled, nor the older upstream asked."""
+    old = child.row
+    child.row = SimpleNamespace(**{**vars(old), "revision": "2", "edition": 2})
+    child.gate.clear()
+    asking = asyncio.ensure_future(child.seen())
+    await asyncio.sleep(0)
+    stale = await child.lists.seen([old], "tool")
+    assert stale["conn_a"].reason == "it changed meanwhile"
+    child.gate.set()
+    assert (names(await asking), child.reads) == (["one"], 1)
