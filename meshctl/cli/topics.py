@@ -232,7 +232,8 @@ A key may do what its grants say, and nothing denies. A grant is one of
   self                     every management call
   self/CALL                one management call, as self/key.list or self/event.*
 
-What answers with a new secret (key.add, key.rotate) has to be named itself: no * covers it. The
+What answers with a new secret (key.add, key.rotate) or speaks for others (event.publish_as) has to
+be named itself: no * covers it. The
 management calls are tools, too, behind the name self: meshctl tool list self. They ask for the
 same grants there; a read-only key sees those that only read.
 
@@ -326,8 +327,8 @@ Calls are no events: meshctl call tail follows those.
 
 Publish one from a shell, or over HTTP as a CloudEvent to /events/ORG with a key that has
 self/event.publish. When the answer comes, the event and its deliveries are on disk. The same --id
-twice is one event. Another --source than your own needs self/event.publish_as; types mesh.* are
-meshctl's.
+twice is one event. Another --source than your own needs self/event.publish_as, which no * covers;
+types mesh.* are meshctl's.
 
   meshctl event publish order.made --data '{"no": 17}' --id order-17
 

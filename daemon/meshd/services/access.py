@@ -239,7 +239,7 @@ def _has_self(permissions: Permissions) -> bool:
 
 def is_exact(call: Call) -> bool:
     """Whether only a grant that names the call gives it, and no pattern."""
-    return call.secret or call.owner_only
+    return call.secret or call.owner_only or call.exact
 
 
 def check_role(role: str | None) -> str | None:

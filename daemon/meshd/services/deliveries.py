@@ -102,20 +102,41 @@ class Deliveries:
         return await self._changed(who, Step("delivery.revive", row))
 
     async def cancel(self, who: Principal, asked: EventCancel) -> Repaired:
-        """Deliver nothing more of an event. Raises as `event`, and Denied if it is not `mine`."""
+        """Deliver nothing more of an event.
+
+        Raises as `event`, and Denied if it is not one's own, where it is to be `mine` or a key
+        asks that speaks for a connection.
+        """
         event = await self._event(who, asked.event)
-        if asked.mine and event["source"] != own_source(who):
-            raise Denied(f"{who.name} did not publish this event")
+        own = own_source(who)
+        if (asked.mine or who.connection is not None) and event["source"] != own:
+            raise Denied(
+                f"{who.name} did not publish this event",
+                facts={"it publishes as": own}, next=f"meshctl event list --source {own}",
+            )  # fmt: skip
         row = {"event_seq": event["seq"], "now": self._clock.now()}
         return await self._changed(who, Step("delivery.cancel", row))
 
     async def ack(self, who: Principal, asked: EventAck) -> Repaired:
-        """Call done what waits of an event for a connection. Raises as `event`."""
-        connection = find_connection(self._directory.view, who.org, asked.connection).id
+        """Call done what waits of an event for a connection's tool ON_EVENTS.
+
+        Raises as `event`, and Denied where a key asks that speaks for another connection.
+        """
+        view = self._directory.view
+        connection = find_connection(view, who.org, asked.connection).id
+        if who.connection not in {None, connection}:
+            own = view.connections.get(who.connection or "")
+            name = own.name if own is not None else "a connection that is gone"
+            raise Denied(
+                f"{who.name} speaks for {name} and ends nothing of another connection's",
+                next=None if own is None else f"meshctl event ack {asked.event} --for {name}",
+            )
         ids = [
             row.id
-            for row in self._directory.view.subscriptions.values()
-            if row.org == who.org and row.target.get("connection") == connection
+            for row in view.subscriptions.values()
+            if row.org == who.org
+            and row.kind == "connection"
+            and row.target["connection"] == connection
         ]
         row = {
             "event_seq": (await self._event(who, asked.event))["seq"], "now": self._clock.now(),

@@ -165,7 +165,7 @@ def own_connection(who: Principal) -> str:
     if who.connection is None:
         raise Denied(
             f"{who.name} is no connection's own key",
-            next="meshctl add-key NAME --for CONNECTION --allow self/event.*",
+            next="meshctl add-key NAME --for CONNECTION --allow self/event.publish",
         )
     return who.connection
 

@@ -140,12 +140,12 @@ class Subscriptions:
         return SubscriptionAdded(secret=secret.reveal(), **structs.asdict(shown))
 
     async def pause(self, who: Principal, name: str) -> Subscription:
-        """Hold back deliveries, and hear nothing new. Raises NotFound."""
-        return await self._turn(who, self._find(who, name), "paused", f"by {who.name}")
+        """Hold back deliveries, and hear nothing new. Raises NotFound, and Denied as `remove`."""
+        return await self._turn(who, self._own_to_change(who, name), "paused", f"by {who.name}")
 
     async def resume(self, who: Principal, name: str) -> Subscription:
-        """Deliver what was held back, and hear again. Raises NotFound, and Conflict: owner gone."""
-        row = self._find(who, name)
+        """Deliver what was held back, and hear again. Raises as `pause`; Conflict: owner gone."""
+        row = self._own_to_change(who, name)
         if (why := maker_gone(self._directory, row.maker, self._clock)) is not None:
             raise Conflict(
                 f"the subscription has nobody to run as: {why}",
@@ -186,7 +186,7 @@ class Subscriptions:
         if asked.owner not in {"me", who.owner}:
             raise Denied("a subscription is taken over by its new owner alone", facts={"say": "me"})
         async with self._directory.changing():
-            row = self._find(who, asked.subscription)
+            row = self._own_to_change(who, asked.subscription)
             if row.kind != "webhook":
                 self._check_tool(who, row.target["connection"], row.target.get("tool", ON_EVENTS))
             elif not row.maker.instance_admin:
@@ -202,7 +202,7 @@ class Subscriptions:
         """
         until = instant(asked.keep, self._clock.now(), ahead=True)
         async with self._directory.changing():
-            row = self._find(who, asked.subscription)
+            row = self._own_to_change(who, asked.subscription)
             if row.kind != "webhook":
                 raise BadRequest("only what is sent to a URL is signed")
             new = signing.new_secret()
@@ -218,11 +218,15 @@ class Subscriptions:
         return SubscriptionAdded(secret=new.reveal(), **structs.asdict(self.show(who, row.id)))
 
     async def remove(self, who: Principal, asked: SubscriptionRemove) -> Removed:
-        """Remove one; what waits for it is cancelled. Raises NotFound; Denied if not `mine`."""
+        """Remove one; what waits for it is cancelled.
+
+        Raises:
+            NotFound: there is none.
+            Denied: it is to be `mine`, or a key asks that speaks for a connection, and it was not
+                made with such a key of that connection.
+        """
         async with self._directory.changing():
-            row = self._find(who, asked.subscription)
-            if asked.mine and row.maker.connection != own_connection(who):
-                raise Denied(f"{who.name} did not make this subscription")
+            row = self._own_to_change(who, asked.subscription, mine=asked.mine)
             await self._write(row.org, self._steps.remove(who, row))
         return Removed(id=row.id, name=row.name)
 
@@ -310,6 +314,16 @@ class Subscriptions:
             and row.target["connection"] == connection
             and row.maker.connection == who.connection
         ]
+
+    def _own_to_change(self, who: Principal, name: str, *, mine: bool = False) -> SubscriptionRow:
+        """One that may be changed: a key that speaks for a connection acts for it alone."""
+        row = self._find(who, name)
+        if (mine or who.connection is not None) and row.maker.connection != own_connection(who):
+            raise Denied(
+                f"{who.name} did not make this subscription, nor another key of its connection",
+                next="meshctl subscription list",
+            )
+        return row
 
     def _find(self, who: Principal, name: str) -> SubscriptionRow:
         return find_subscription(self._directory.view, who.org, name)

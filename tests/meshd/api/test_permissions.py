@@ -6,6 +6,7 @@ from string import Formatter
 
 import pytest
 
+from meshd.services.access import is_exact
 from meshd.wire.calls import CALLS
 from meshd.wire.calls.row import Call
 from tests.support.daemon import Daemon
@@ -68,7 +69,7 @@ def may(call: Call, holder: str) -> bool:
     """What the row's right says about a holder that is known."""
     if call.right == "target":
         return True
-    by_pattern = not (call.secret or call.owner_only)
+    by_pattern = not is_exact(call)
     by_role = call.right == "org" and by_pattern
     return {
         "no self": False,

@@ -11,7 +11,11 @@ from tests.support.daemon import Daemon
 from tests.support.subscriber import subscriber
 from tests.support.wait import until
 
-GRANTS = ("self/event.*", "self/subscription.*")
+GRANTS = (
+    "self/event.publish", "self/event.ack", "self/event.cancel", "self/subscription.add",
+    "self/subscription.list", "self/subscription.sync", "self/subscription.remove",
+)  # fmt: skip
+"""Those that README names, one by one."""
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +204,31 @@ def test_a_sync_leaves_alone_what_others_subscribed(erp: Daemon) -> None:
     erp.control("DELETE", "/v1/subscriptions/by-hand")
 
 
+def test_what_a_connection_says_of_itself_counts_for_nothing(erp: Daemon) -> None:
+    """With the calls themselves, too, a key for one connection ends nothing of another's."""
+    mine = own_key(erp, "erp", "erp-only")
+    more = ("self/subscription.*",)
+    taker = erp.add_key("erp-taker", *GRANTS, *more, "*", connection="erp")
+    theirs = tool(erp, own_key(erp, "crm", "crm-mine"), "EVENT_SUBSCRIBE", eventType="deal.*")
+    path = f"/v1/subscriptions/{theirs['subscription']['id']}"
+    erp.control("POST", f"{path}/pause")
+    event = erp.control("POST", "/v1/events", {"type": "deal.done", "data": 0})["id"]
+    acked = erp.tcp("POST", f"/v1/events/{event}/ack", {"connection": "crm"}, key=mine)
+    assert acked.status == 403
+    assert "speaks for erp" in acked.json()["error"]["message"]
+    assert acked.json()["error"]["next"] == f"meshctl event ack {event} --for erp"
+    cancelled = erp.tcp("POST", f"/v1/events/{event}/cancel", {}, key=mine)
+    assert "event list --source /connections/" in cancelled.json()["error"]["next"]
+    asked = [("DELETE", path, None), ("POST", f"{path}/resume", {}), ("POST", f"{path}/pause", {}),
+             ("PATCH", path, {"owner": "me"})]  # fmt: skip
+    for method, where, body in asked:
+        refused = erp.tcp(method, where, body, key=taker)
+        assert refused.status == 403, (method, where)
+        assert refused.json()["error"]["next"] == "meshctl subscription list"
+    assert erp.tcp("POST", f"/v1/events/{event}/ack", {"connection": "erp"}, key=mine).status == 200
+    erp.control("DELETE", path)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -241,9 +270,9 @@ def test_a_key_for_a_connection_is_shown_and_not_given_away(erp: Daemon) -> None
     assert "for        erp\n" in meshctl(erp, "key", "show", "shown-for").out
     keys = json.loads(meshctl(erp, "key", "list", "--json").out)
     assert {key["name"]: key["connection"] for key in keys}["shown-for"] == "erp"
-    maker = erp.add_key("maker", "*", *GRANTS[:1], "self/key.add")
+    maker = erp.add_key("maker", "*", "self/event.publish_as", "self/key.add")
     assert erp.tcp("POST", "/v1/keys", {"name": "a", "connection": "erp"}, key=maker).status == 200
-    less = erp.add_key("less", "*", "self/event.publish", "self/key.add")
+    less = erp.add_key("less", "*", "self/event.*", "self/key.add")
     refused = erp.tcp("POST", "/v1/keys", {"name": "b", "connection": "erp"}, key=less)
     assert refused.status == 403
     assert erp.ask("POST", "/v1/keys", {"name": "c", "connection": "gone"}).status == 404

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd.core.glob import glob_match
-from meshd.services.access import ROLES, check_role, decide, decide_call, scope_at
+from meshd.services.access import ROLES, check_role, decide, decide_call, is_exact, scope_at
 from meshd.services.principal import Principal
 from meshd.wire.calls import CALLS
 from meshd.wire.errors import BadRequest
@@ -184,26 +184,33 @@ def test_the_person_at_the_socket_may_make_every_call(call) -> None:
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 def test_which_grants_under_self_allow_a_call(call) -> None:
-    """Exactly, by a pattern unless it answers with a secret or is the owner's, and never by another's name."""
+    """Exactly, by a pattern unless it has to be named, and never by another's name."""
     free = call.right == "target"
     noun = call.name.partition(".")[0]
     exactly = key_principal({"self": [call.name]})
     assert decide_call(exactly, call)
     for pattern in ("*", f"{noun}*", f"*{call.name}", f"{call.name}*"):
         assert bool(decide_call(key_principal({"self": [pattern]}), call)) == (
-            free or not (call.secret or call.owner_only)
+            free or not is_exact(call)
         )
     for other in ("nothing", call.name[:-1], call.name.upper(), noun + "."):
         assert bool(decide_call(key_principal({"self": [other]}), call)) == free
     assert bool(decide_call(key_principal({"*": ["*"]}), call)) == free
 
 
+def test_what_has_to_be_named() -> None:
+    """New secrets, what is the owner's, and speaking for others."""
+    named = {call.name for call in CALLS if is_exact(call)}
+    assert named >= {"key.add", "key.rotate", "org.remove", "event.publish_as"}
+    assert not named & {"event.publish", "subscription.add", "subscription.remove"}
+
+
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 @pytest.mark.parametrize("role", list(ROLES))
 def test_which_calls_a_role_allows(call, role: str) -> None:
-    """Nothing of the instance and no new secret; a user's only its own things."""
-    manages = role != "user" and call.right == "org" and not call.secret
-    manages = manages and (role == "owner" or not call.owner_only)
+    """Nothing of the instance and nothing that has to be named; a user's only its own things."""
+    manages = role != "user" and call.right == "org" and not is_exact(call)
+    manages = manages or (role == "owner" and call.owner_only)
     expected = call.right in {"target", "own"} or manages
     assert bool(decide_call(key_principal({}, role=role), call)) == expected
 

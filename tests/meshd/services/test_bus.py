@@ -13,7 +13,7 @@ from meshd.store.db import Step
 from meshd.wire.connection import ConnectionAddStdio
 from meshd.wire.delivery import DeadChoice
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, RateLimited, TooLarge
-from meshd.wire.event import EventCancel, EventList, EventPublish
+from meshd.wire.event import EventAck, EventCancel, EventList, EventPublish
 from meshd.wire.key import KeyAdd, KeyEdit
 from meshd.wire.subscription import SubscriptionAdd, SubscriptionRemove, WebhookAdd
 from tests.support import stdio_server
@@ -273,6 +273,18 @@ async def test_a_stranger_reaches_public_addresses_alone(bus: Bus) -> None:
     assert row.state == "ready"
     assert row.error is not None
     assert "not allowed" in row.error
+
+
+async def test_an_ack_ends_what_is_for_on_events_alone(bus: Bus) -> None:
+    """A tool of the connection that somebody else has called was promised nothing by it."""
+    for name, tool in (("hears", None), ("calls", "echo")):
+        asked = SubscriptionAdd(types=["a"], connection="erp", tool=tool, name=name)
+        await bus.subscriptions.add(bus.house.owner, asked)
+    await bus.publish("a", id="1")
+    done = await bus.deliveries.ack(bus.house.owner, EventAck(event="1", connection="erp"))
+    assert len(done.deliveries) == 1
+    states = {row.subscription: row.state for row in await bus.rows()}
+    assert states == {"hears": "done", "calls": "ready"}
 
 
 async def test_cancelling_and_removing_end_what_waits(bus: Bus) -> None:

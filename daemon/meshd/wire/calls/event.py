@@ -32,6 +32,7 @@ PUBLISH_AS = Call(
     e.Published,
     "org",
     "Publish an event with any source.",
+    exact=True,
 )
 LIST = Call(
     "event.list", "GET", "/v1/events", e.EventList, list[e.EventLine], "org", "List events."

@@ -31,6 +31,7 @@ class Call:
     socket_only: bool = False
     in_org: bool = True
     owner_only: bool = False  # for the role owner, or an exact grant
+    exact: bool = False  # speaks for others: only a grant that names it gives it, no pattern
     secret: bool = False  # the answer holds a new secret: only an exact grant allows it
     destroys: bool = False  # takes something away, although its method does not say so
     idempotent: bool = False  # the same again changes nothing, although its method does not say so
