@@ -12,6 +12,7 @@ from meshd.services import schedules as rules
 from meshd.services.principal import Principal
 from meshd.store.db import Step
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, TooLarge
+from meshd.wire.event import EventCancel
 from meshd.wire.key import KeyEdit
 from meshd.wire.schedule import ScheduleList, ScheduleNext, SchedulePublish, ScheduleRemove
 from meshd.wire.subscription import WebhookAdd
@@ -310,13 +311,17 @@ async def test_publishing_by_cron_twice_is_one_schedule(times: Timetable) -> Non
 
 async def test_another_org_sees_and_changes_nothing(times: Timetable) -> None:
     other = stranger(times)
+
+    async def removed(who: Principal, name: str) -> object:
+        return await times.schedules.remove(who, ScheduleRemove(schedule=name))
+
     made = await times.add("* * * * *")
     await times.bus.house.db.write(
         Step("org.add", {"org_id": "org_other", "id": "org_other", "name": "other", "now": 1})
     )
     assert await times.schedules.all(other, ScheduleList()) == []
     for name in ("tick", made.id, "nothing"):
-        for act in (times.schedules.show, times.schedules.pause, times.schedules.remove):
+        for act in (times.schedules.show, times.schedules.pause, removed):
             with pytest.raises(NotFound):
                 await act(other, name)
     assert (await times.show()).state == "active"
@@ -334,7 +339,10 @@ async def test_an_event_for_later_waits_and_can_be_cancelled(times: Timetable) -
     bus.house.clock.advance(599)
     await bus.turn()
     assert (await bus.rows())[0].attempt == 0
-    assert len((await bus.deliveries.cancel(bus.house.owner, "later")).deliveries) == 1
+    assert (
+        len((await bus.deliveries.cancel(bus.house.owner, EventCancel(event="later"))).deliveries)
+        == 1
+    )
     await bus.publish("tick", deliver_at="2020-01-01T00:00:00Z", id="past")
     assert (await bus.rows(event="past"))[0].next_at == "2026-11-23T12:09:59.000000Z"
     with pytest.raises(BadRequest):
