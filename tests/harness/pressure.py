@@ -19,7 +19,7 @@ GROWTH = 100 * 1024
 """KiB of memory; a gate of the full form."""
 
 
-def run(seed: int, *, full: bool) -> Outcome:  # noqa: ARG001 - nothing is left to chance here
+def run(seed: int, *, full: bool) -> Outcome:
     """Push, and publish an event of another org now and then."""
     found, seconds = Outcome(), 300.0 if full else 2.0
     daemon = Daemon.fresh(MESHCTL_PUBLISH_RATE=str(QUOTA))
