@@ -240,7 +240,11 @@ def _matching(count: int, times: int = 200) -> float:
 
 
 def _beside(python: str, dsn: str | None) -> None:
-    done = subprocess.run([python, TASK, dsn or ""], capture_output=True, text=True, check=True)
+    try:
+        done = subprocess.run([python, TASK, dsn or ""], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"postgres: nothing beside it, {python} cannot run procrastinate: {error}")
+        return
     print(f"postgres: {done.stdout.strip()}")
 
 

@@ -8,6 +8,7 @@ kill_storm   R01  writers of keys and connections while the daemon is killed aga
 busy         R09  another process holds the database's write lock
 event_storm  R01  publishers and a receiver while the daemon is killed again and again
 dedupe       R27  the same event a hundred times at once
+pressure     R28  an org publishes at ten times its quota
 power_cut    --   what is on the disk at each acknowledgement, replayed from the system calls
 bit_flips    R31  one bit of the database or its log flips while no daemon runs
 bad_child    R25  servers that exit, hang, flood stderr, fork and ignore SIGTERM
@@ -17,6 +18,22 @@ floods       S27  idle and half-open connections, and who has a key among them
 upstream_restarts  R17  an upstream goes and comes back under load
 many_clients --   clients with the same request ids, cancels and reconnects over one upstream
 timing       S07  how long answers take that must not tell whether something is there
+
+What is shown by tests of the suite instead, below tests/meshd:
+
+R03  services/test_bus_endurance.py  an hour of a target that is down, and who does not notice
+R04  services/test_bus_flow.py       what each answer of a target means
+R06  bus/test_queue.py               processes that race on one Postgres, no claim twice; how much
+                                     faster several daemons are is not measured
+R11  bus/test_cron.py                slots against an oracle, over changes of clocks and leap days
+R15  services/test_bus_endurance.py  a hint that never comes costs a poll; the snapshot's in
+                                     store/test_postgres_signals.py
+R16  services/test_bus_endurance.py  what a stop cuts off; calls and signals in life/test_drain.py
+R20  bus/test_simulation.py          order by key over crashes, pauses and failures
+R23  life/test_backup.py             events are published while the backup is made
+R26  services/test_bus_endurance.py  many dead deliveries replayed once
+
+R21, a thousand readers of streams of which some do not read, is not shown as a whole.
 """
 
 import argparse
@@ -37,6 +54,7 @@ from tests.harness import (
     mutants,
     other_user,
     power_cut,
+    pressure,
     timing,
     upstream_restarts,
 )
@@ -49,6 +67,7 @@ RUNS: Mapping[str, Run] = {
         kill_storm,
         event_storm,
         dedupe,
+        pressure,
         busy,
         power_cut,
         bit_flips,

@@ -1,17 +1,17 @@
-"""The short form of each run about what an acknowledgement is worth."""
+"""The short form of each run about what an acknowledgement is worth, and what gets none."""
 
 import random
 
 import pytest
 
-from tests.harness import bit_flips, busy, dedupe, event_storm, kill_storm, power_cut
+from tests.harness import bit_flips, busy, dedupe, event_storm, kill_storm, power_cut, pressure
 
 SEED = 20_261_123
 
 
 @pytest.mark.parametrize(
     "harness",
-    [kill_storm, event_storm, dedupe, busy, power_cut, bit_flips],
+    [kill_storm, event_storm, dedupe, pressure, busy, power_cut, bit_flips],
     ids=lambda m: m.__name__.split(".")[-1],
 )
 def test_its_short_form_passes(harness):

@@ -96,6 +96,41 @@ def test_every_key_acknowledged_before_is_in_the_backup(loaded: Daemon, fresh: D
     assert fresh.control("POST", "/v1/connections/example/test", {})["connection"]["tools"]
 
 
+def test_every_event_acknowledged_before_is_in_the_backup(loaded: Daemon, fresh: Daemon) -> None:
+    """With the delivery that it was to have: published meanwhile, each is there whole or not."""
+    body = {"types": ["load"], "webhook": "http://127.0.0.1:9/", "name": "nobody"}
+    loaded.control("POST", "/v1/webhook-subscriptions", body)
+    ending, acknowledged = threading.Event(), list[str]()
+
+    def publish() -> None:
+        while not ending.is_set():
+            event = f"e-{len(acknowledged)}"
+            loaded.control("POST", "/v1/events", {"type": "load", "id": event})
+            acknowledged.append(event)
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        until(lambda: len(acknowledged) >= EACH)
+        before = set(acknowledged)
+        ran = meshctl(loaded, "db", "backup", str(fresh.home / "a.backup"))
+        count = len(acknowledged)
+        until(lambda: len(acknowledged) > count)
+    finally:
+        ending.set()
+        publisher.join()
+    assert ran.code == 0, ran.err
+    ran = meshctl(fresh, "db", "restore", str(fresh.home / "a.backup"))
+    assert ran.code == 0, ran.err
+    (fresh.home / "keys").mkdir(mode=0o700)
+    shutil.copy2(loaded.home / "keys" / "master.key", fresh.home / "keys")
+    fresh.start()
+    restored = {event["id"] for event in fresh.control("GET", "/v1/events?type=load&limit=1000")}
+    assert before <= restored
+    states = fresh.control("GET", "/v1/event-stats")["states"]
+    assert sum(states.values()) == len(restored)
+
+
 def test_a_home_with_a_daemon_is_not_restored_or_moved(daemon: Daemon, tmp_path: Path) -> None:
     """Refused with the pid and the way out; the daemon does not notice."""
     assert meshctl(daemon, "db", "backup", str(tmp_path / "b")).code == 0
