@@ -8,6 +8,7 @@ from meshd.gateway.exchange import Exchange
 from meshd.proxy.adapter import Answer, Asker, Hear
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
+from meshd.services.virtual_rows import VIRTUAL
 
 
 async def asked(
@@ -28,5 +29,7 @@ async def asked(
     async def send() -> Answer:
         return await (await upstreams.adapter(row)).ask(method, params, asker, hear)
 
+    if row.transport == VIRTUAL:  # which asks once more at its child, where it knows whether it may
+        return await send()
     tool = wanted.name if wanted is not None else ""
     return await upstreams.recovered(row, send, repeatable=tools.may_repeat(row, method, tool))

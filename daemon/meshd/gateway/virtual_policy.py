@@ -10,7 +10,7 @@ from meshd.services import smart_tools
 from meshd.services.access import Decision
 from meshd.services.composing import Thing
 from meshd.services.principal import Principal
-from meshd.services.virtual_serving import VirtualServing, VirtualTarget
+from meshd.services.virtual_serving import Judged, VirtualServing, VirtualTarget
 from meshd.vault.seal import Session
 from meshd.wire.errors import BadRequest
 from meshd.wire.virtual import Mode
@@ -69,7 +69,7 @@ def called(wanted: Wish | None, target: VirtualTarget) -> Wish | None:
 async def judge_virtual(
     exchange: Exchange, target: VirtualTarget, virtuals: VirtualServing
 ) -> Decision:
-    """The decision about a request; what it leads to is kept in the exchange.
+    """The decision about a request; what it leads to is kept in the exchange and its target.
 
     What leads nowhere is not decided about: the answer says that there is no such thing.
 
@@ -85,6 +85,7 @@ async def judge_virtual(
     if reached is None and exchange.message.method == "completion/complete":
         reached = await virtuals.reach(target, "template", wanted.name)
     exchange.reached = reached
+    exchange.row = replace(target, judged=Judged(reached))
     if reached is None:
         exchange.wanted = None
         return ALLOWED

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from meshd.core.glob import glob_match
 from meshd.protocol.members import UNREADABLE, joined, members, text
+from meshd.protocol.uri_template import UriTemplate, read_template
 from meshd.services.definitions import Definition, read_tool
 from meshd.services.exposed_names import fitting, prefixed
 from meshd.services.overrides import filled, shown
@@ -27,6 +28,11 @@ LABELS: Mapping[Thing, str] = {
 """The member that names an entry. URIs are kept: a client has them from the child's own texts."""
 MAX_EXPOSED = 20_000
 """Entries of one kind that a virtual MCP has at most; more are withheld."""
+
+
+def is_uri(thing: Thing) -> bool:
+    """Whether such things are named by URIs, or by templates of them."""
+    return LABELS[thing] != "name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +92,35 @@ class Part:
     exposed: Sequence[Exposed]
 
 
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """What is not exposed, since another thing bears the name already."""
-
-    name: str
-    route: Route
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Composed:
-    """What is exposed of one kind, by name and in order."""
+    """What is exposed of one kind, by name and in order.
+
+    `withheld` is what is not, since another thing bears the name already.
+    """
 
     exposed: Mapping[str, Exposed] = field(default_factory=dict)
-    withheld: tuple[Withheld, ...] = ()
+    withheld: tuple[Exposed, ...] = ()
+
+    @cached_property
+    def others(self) -> Mapping[str, list[Exposed]]:
+        """By name: what would be exposed if it were not for the thing that is."""
+        found: dict[str, list[Exposed]] = {}
+        for one in self.withheld:
+            if one.name in self.exposed:
+                found.setdefault(one.name, []).append(one)
+        return found
+
+    @cached_property
+    def templates(self) -> tuple[tuple[UriTemplate, Exposed], ...]:
+        """Of a list of templates: all that can match, those with the most literal text first."""
+        found = [
+            (read, one)
+            for name, first in self.exposed.items()
+            if (read := read_template(name)) is not None
+            for one in (first, *self.others.get(name, ()))
+        ]
+        return tuple(sorted(found, key=lambda each: -each[0].literal))
 
     @property
     def held(self) -> dict[str, Route]:
@@ -135,9 +156,11 @@ def compose(
 ) -> Composed:
     """What a virtual MCP exposes of its children.
 
-    Of two things that want one name, that one has it which had it `before`, else the first: what
-    comes later is withheld, so that no upstream takes another's name. That holds as well while the
-    one before is of a connection that is `absent`: part of it, but without a list at present.
+    Of two things that want one name, that one has it which had it `before`: what comes later is
+    withheld, so that no upstream takes another's name. That holds as well while the one before is
+    of a connection that is `absent`: part of it, but without a list at present. Where none had it,
+    nobody can tell who came later: none has the name. A URI, which nobody can rename, goes to the
+    first of the parts then.
     """
     wanted: dict[str, list[Exposed]] = {}
     for part in parts:
@@ -147,22 +170,22 @@ def compose(
                 made = _exposed(virtual, naming, thing, part, own)
                 wanted.setdefault(made.name, []).append(made)
     exposed: dict[str, Exposed] = {}
-    withheld: list[Withheld] = []
+    withheld: list[Exposed] = []
     for name, those in wanted.items():
         holder = (before or {}).get(name)
-        first = next((one for one in those if _target(one.route) == _target(holder)), those[0])
+        first = next((one for one in those if _target(one.route) == _target(holder)), None)
         taken = holder is not None and holder.connection in absent
-        if len(exposed) < MAX_EXPOSED and not taken:
+        if first is None and (len(those) == 1 or is_uri(thing)):
+            first = those[0]
+        if first is not None and len(exposed) < MAX_EXPOSED and not taken:
             exposed[name] = first
-        withheld += [
-            Withheld(name, one.route) for one in those if exposed.get(name) is not one
-        ]  # fmt: skip
+        withheld += [one for one in those if exposed.get(name) is not one]
     return Composed(exposed, tuple(withheld))
 
 
 def _exposed(virtual: str, naming: Naming, thing: Thing, part: Part, own: Exposed) -> Exposed:
     override = part.selected.overrides.get(own.name) if thing == "tool" else None
-    if LABELS[thing] != "name":
+    if is_uri(thing):
         name, entry = own.name, own.entry
     else:
         given = override.name if override is not None and override.name is not None else own.name

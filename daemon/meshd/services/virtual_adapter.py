@@ -151,7 +151,7 @@ class VirtualAdapter:
         if self._smart:
             asked = smart_tools.inner_call(arguments)
             name, arguments = asked.name, bytes(asked.arguments)
-        reached = await self._virtuals.reach(self._target, "tool", name)
+        reached = await self._reach("tool", name)
         if reached is None:
             return self._error(jsonrpc.INVALID_PARAMS, _unknown("tool", name))
         route = reached.exposed.route
@@ -179,7 +179,7 @@ class VirtualAdapter:
         asker: Asker, hear: Hear,
     ) -> Answer:  # fmt: skip
         """A request about the one thing that a member of its params names."""
-        reached = await self._virtuals.reach(self._target, thing, name)
+        reached = await self._reach(thing, name)
         if reached is None:
             code = jsonrpc.INVALID_PARAMS
             if thing == "resource" and self._target.era == "handshake":
@@ -193,13 +193,26 @@ class VirtualAdapter:
         thing: Thing = "prompt" if "name" in ref else "template"
         label = "name" if thing == "prompt" else "uri"
         name = text(ref.get(label)) or ""
-        reached = await self._virtuals.reach(self._target, thing, name)
+        reached = await self._reach(thing, name)
         if reached is None and thing == "template":
-            reached = await self._virtuals.reach(self._target, "resource", name)
+            reached = await self._reach("resource", name)
         if reached is None:
             return self._error(jsonrpc.INVALID_PARAMS, _unknown(thing, name))
         inside = {**params, "ref": raw({**ref, label: raw(reached.exposed.route.name)})}
         return await self._forward(reached, "completion/complete", inside, asker, hear)
+
+    async def _reach(self, thing: Thing, name: str) -> Reached | None:
+        """Where a name leads, as it is decided now; nowhere else than it led when it was judged.
+
+        The record is of what was judged, and a client may have been asked something since.
+        """
+        judged = self._target.judged
+        if judged is not None and judged.reached is None:
+            return None
+        reached = await self._virtuals.reach(self._target, thing, name)
+        if reached is None or judged is None or judged.reached is None:
+            return reached
+        return reached if reached.exposed.route == judged.reached.exposed.route else None
 
     async def _forward(
         self, reached: Reached, method: str, params: Mapping[str, Raw], asker: Asker, hear: Hear

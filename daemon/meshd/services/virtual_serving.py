@@ -5,22 +5,22 @@ Decisions are `access.decide`'s; how clients are answered is not told here.
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from meshd.core.clock import Clock
-from meshd.protocol.uri_template import matches
 from meshd.protocol.versions import Era
 from meshd.services.access import Decision, Kind, Way, decide, permission_set, scope_at
 from meshd.services.child_lists import ChildLists, Seen
-from meshd.services.composing import Composed, Exposed, Route, Step, Thing, Withheld
+from meshd.services.composing import Composed, Exposed, Thing, is_uri
 from meshd.services.directory import ConnectionRow, Directory, View
 from meshd.services.principal import Principal
 from meshd.services.recovering import TOOL
 from meshd.services.tools import Tools
+from meshd.services.virtual_lookup import chosen, of_template
 from meshd.services.virtual_rows import VIRTUAL, VirtualRow
 from meshd.services.virtual_tree import DEFAULT, Held, Node, compose_tree, grown, grown_default
-from meshd.wire.errors import Denied, NotFound, Unauthenticated, Unavailable
+from meshd.wire.errors import Conflict, Denied, NotFound, Unauthenticated, Unavailable
 from meshd.wire.virtual import Mode
 
 MAX_ALLOWED = 128
@@ -39,6 +39,7 @@ class VirtualTarget(ConnectionRow):
     mode: Mode = field(kw_only=True, default=PASSTHROUGH)
     era: Era = field(kw_only=True, default="handshake")
     instructions: str | None = field(kw_only=True, default=None)
+    judged: "Judged | None" = field(kw_only=True, default=None, compare=False)
 
 
 class Reached(NamedTuple):
@@ -54,13 +55,19 @@ class Reached(NamedTuple):
     repeatable: bool
 
 
+class Judged(NamedTuple):
+    """Where the one request that a target is for was found to lead: None for nowhere."""
+
+    reached: Reached | None
+
+
 @dataclass(slots=True)
 class Allowed:
     """What one permission set sees of one kind, and whatever is made of it once."""
 
     composed: Composed
     exposed: tuple[Exposed, ...]
-    withheld: tuple[Withheld, ...] = ()
+    withheld: tuple[Exposed, ...] = ()
     made: dict[Hashable, Any] = field(default_factory=dict)
 
 
@@ -79,7 +86,7 @@ class VirtualServing:
         self._clock = clock
         self._composed: OrderedDict[tuple[str, str, Thing], _Kept] = OrderedDict()
         self._allowed: OrderedDict[Hashable, Allowed] = OrderedDict()
-        self._held: Held = {}
+        self._held: dict[str, Held] = {}
         self._grown_of: View | None = None
         self._grown: dict[tuple[str, str], Node] = {}
 
@@ -139,16 +146,21 @@ class VirtualServing:
         key = (target.org, target.id, thing, permission_set(target.who), bounds)
         kept = self._allowed.get(key)
         if kept is None or kept.composed is not composed:
-            kind: Kind = "resource" if thing == "template" else thing
-            exposed = tuple(
-                one
-                for one in composed.exposed.values()
-                if self._decide(target.who, kind, one, makers, reads_only=one.read_only)
-            )
+            kind = _kind(thing)
+
+            def may(one: Exposed) -> bool:
+                decision = self._decide(target.who, kind, one, makers, reads_only=one.read_only)
+                return bool(decision)
+
+            exposed = tuple(chosen(composed, thing, may))
+            shown = set(map(id, exposed))
+            listed = composed.exposed.values() if thing == "template" else ()
+            everything = (*composed.withheld, *filter(may, listed))
             withheld = tuple(
                 one
-                for one in composed.withheld
-                if decide(
+                for one in everything
+                if id(one) not in shown
+                and decide(
                     target.who, one.route.connection, kind, one.route.name, reads_only=lambda: True
                 )
             )
@@ -159,28 +171,38 @@ class VirtualServing:
         return kept, seen
 
     async def reach(self, target: VirtualTarget, thing: Thing, name: str) -> Reached | None:
-        """Where a name leads; None where it leads nowhere.
+        """Where a name leads; None where it leads nowhere. Decided by what is so after any wait.
 
         Raises:
-            Unauthenticated: its key was revoked while the tool's annotation was asked for.
+            Unauthenticated: its key was revoked while somebody was asked for a list.
+            NotFound, Denied, Unavailable: likewise, the virtual MCP is not there for it any more.
+            Conflict: the connection changed while it was asked for the tool's annotation.
             UpstreamFailed and the like: that annotation cannot be had.
         """
-        found = await self._found(target, thing, name)
+        found = self._known(target, thing, name)
+        for one in () if found is not None else _listed(thing):
+            await self._lists.seen(_concerning(target), one)
+            target = self._still(target)
+            if (found := self._known(target, thing, name)) is not None:
+                break
         if found is None:
             return None
         row = target.node.connections()[found.route.connection]
-        who, makers = target.who, self._makers(target.node)
-        kind: Kind = "resource" if thing == "template" else thing
+        makers = self._makers(target.node)
         reads_only = found.read_only
-        bounded = [who, *(scope for scopes, _ in makers.values() for scope in scopes)]
+        bounded = [target.who, *(scope for scopes, _ in makers.values() for scope in scopes)]
         asks = thing == "tool" and (row.pinned or any(one.read_only for one in bounded))
-        if asks and self._decide(who, kind, found, makers, reads_only=True):
+        if asks and self._decide(target.who, "tool", found, makers, reads_only=True):
             reads_only = await self._tools.reads_only(row, found.route.name)
-            if (present := who.present()) is None:
-                raise Unauthenticated
-            who, makers = present, self._makers(target.node)
+            target = self._still(target)
+            now = self._known(target, thing, name)
+            if now is None:
+                return None
+            if now.route != found.route or self._revision(target, row) != row.revision:
+                raise Conflict(f'"{row.name}" changed meanwhile')
+            found, makers = now, self._makers(target.node)
         decision = self._decide(
-            who, kind, found, makers, reads_only=reads_only,
+            target.who, _kind(thing), found, makers, reads_only=reads_only,
             approved=lambda: thing != "tool" or self._tools.stands(row, found.route.name),
         )  # fmt: skip
         below = decision.below or target.id == DEFAULT
@@ -202,7 +224,11 @@ class VirtualServing:
         if view is not self._grown_of:
             self._grown_of, self._grown = view, {}
             self._lists.forget_others(view.connections)
-            self._held = {key: held for key, held in self._held.items() if key[0] in view.virtuals}
+            there = view.virtuals.keys() | {DEFAULT}
+            self._held = {
+                org: {key: names for key, names in held.items() if key[0] in there}
+                for org, held in self._held.items()
+            }
         node = self._grown.get(key)
         if node is None:
             node = grown(view, row) if row is not None else grown_default(view, org)
@@ -219,17 +245,30 @@ class VirtualServing:
             instructions=row.instructions if row else None,
         )  # fmt: skip
 
-    async def _found(self, target: VirtualTarget, thing: Thing, name: str) -> Exposed | None:
-        """By what is known, or else by what can be had soon: a known name waits for nobody."""
-        things: tuple[Thing, ...] = ("resource", "template") if thing == "resource" else (thing,)
-        for one in things:
-            if (found := _looked_up(self._compose(target, one), thing, one, name)) is not None:
-                return found
-        for one in things:
-            await self._lists.seen(_concerning(target), one)
-            if (found := _looked_up(self._compose(target, one), thing, one, name)) is not None:
-                return found
-        return None
+    def _still(self, target: VirtualTarget) -> VirtualTarget:
+        """The target as it stands after a wait. Raises as `find`, and Unauthenticated."""
+        if (present := target.who.present()) is None:
+            raise Unauthenticated
+        return replace(target, who=present, node=self.find(present, target.id).node)
+
+    def _revision(self, target: VirtualTarget, row: ConnectionRow) -> str:
+        return target.node.connections()[row.id].revision
+
+    def _known(self, target: VirtualTarget, thing: Thing, name: str) -> Exposed | None:
+        """Where a name leads by what is known now; of several, to what its principal may use."""
+        composed, makers = self._compose(target, thing), self._makers(target.node)
+        kind = _kind(thing)
+
+        def may(one: Exposed) -> bool:
+            return bool(self._decide(target.who, kind, one, makers, reads_only=one.read_only))
+
+        if (first := composed.exposed.get(name)) is not None:
+            if not is_uri(thing):
+                return first
+            return next(filter(may, (first, *composed.others.get(name, ()))), first)
+        if thing != "resource":
+            return None
+        return of_template(self._compose(target, "template"), name, may)
 
     def _compose(self, target: VirtualTarget, thing: Thing) -> Composed:
         """Of everything that is known, whomever it concerns: names depend on no principal."""
@@ -239,14 +278,14 @@ class VirtualServing:
         stamps = tuple(seen[ident].stamp if ident in lists else b"" for ident in seen)
         kept = self._composed.get(key)
         if kept is None or kept[1] != stamps or kept[0] != target.node:
-            made = compose_tree(target.node, thing, lists, self._held)
+            made = compose_tree(target.node, thing, lists, self._held.setdefault(target.org, {}))
             kept = self._composed[key] = (target.node, stamps, made)
         elif kept[0] is not target.node:
             kept = self._composed[key] = (target.node, *kept[1:])
         self._composed.move_to_end(key)
         if len(self._composed) > MAX_COMPOSED:
-            (_, ident, least), _ = self._composed.popitem(last=False)
-            self._held.pop((ident, least), None)
+            (org, ident, least), _ = self._composed.popitem(last=False)
+            self._held[org].pop((ident, least), None)
         return kept[2]
 
     def _makers(self, node: Node) -> _Makers:
@@ -300,13 +339,10 @@ def _concerning(target: VirtualTarget) -> list[ConnectionRow]:
     return [row for ident, row in rows.items() if scope_at(who, ident).any]
 
 
-def _looked_up(composed: Composed, thing: Thing, listed: Thing, name: str) -> Exposed | None:
-    """The thing of that name; a resource also by a template that its URI can come of."""
-    if listed == thing:
-        return composed.exposed.get(name)
-    for template in composed.exposed.values():
-        if matches(template.name, name):
-            route = template.route
-            steps = tuple(Step(step.virtual, name) for step in route.steps)
-            return Exposed(name, template.entry, Route(route.connection, name, steps))
-    return None
+def _kind(thing: Thing) -> Kind:
+    return "resource" if thing == "template" else thing
+
+
+def _listed(thing: Thing) -> tuple[Thing, ...]:
+    """The lists that may tell of such a thing."""
+    return ("resource", "template") if thing == "resource" else (thing,)

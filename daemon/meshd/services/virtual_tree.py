@@ -5,8 +5,9 @@ What is disabled, gone, of another org, or would lead round in a circle is no pa
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from meshd.services.composing import Composed, Exposed, Part, Route, Thing, compose
+from meshd.services.composing import Composed, Exposed, Part, Route, Thing, compose, is_uri
 from meshd.services.directory import ConnectionRow, View
 from meshd.services.principal import Principal
 from meshd.services.virtual_rows import ChildRow, VirtualRow
@@ -18,7 +19,7 @@ DEFAULT = "/mcp"
 """The id of an org's default virtual MCP, which nobody made and no grant names; no name either."""
 
 Held = MutableMapping[tuple[str, Thing], Mapping[str, Route]]
-"""By virtual MCP and kind: which thing bears each name."""
+"""By virtual MCP of one org and kind: which thing bears each name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +94,29 @@ def compose_tree(
 ) -> Composed:
     """What it exposes, from what each of its connections lists; `held` is brought up to date."""
     parts = []
-    for branch in node.branches:
+    for branch in _in_turn(node, thing):
         if isinstance(branch.child, Node):
             inner = compose_tree(branch.child, thing, lists, held)
             exposed: Sequence[Exposed] = [*inner.exposed.values()]
+            if is_uri(thing):  # each may be the only one that somebody may use
+                exposed = [*exposed, *chain.from_iterable(inner.others.values())]
         else:
             exposed = lists.get(branch.child.id, ())
         parts.append(Part(branch.child.name, branch.selected, exposed))
-    if node.id == DEFAULT:  # its names cannot meet
-        return compose(node.id, node.naming, thing, parts)
     before = held.get((node.id, thing), {})
     absent = node.connections().keys() - lists.keys()
     made = compose(node.id, node.naming, thing, parts, before, absent)
     kept = {name: route for name, route in before.items() if route.connection in absent}
     held[node.id, thing] = {**kept, **made.held}
     return made
+
+
+def _in_turn(node: Node, thing: Thing) -> Sequence[Branch]:
+    """The children in order; who came first is the first to have a URI."""
+    if node.id != DEFAULT or not is_uri(thing):
+        return node.branches
+    return sorted(node.branches, key=_age)
+
+
+def _age(branch: Branch) -> int:
+    return branch.child.created_at if isinstance(branch.child, ConnectionRow) else 0

@@ -2,7 +2,13 @@
 
 import pytest
 
-from meshd.protocol.uri_template import matches
+from meshd.protocol.uri_template import MAX_STEPS, Budget, read_template
+
+
+def matches(template: str, uri: str) -> bool:
+    """By a lookup of its own."""
+    read = read_template(template)
+    return read is not None and read.matches(uri, Budget())
 
 
 @pytest.mark.parametrize(
@@ -25,13 +31,40 @@ from meshd.protocol.uri_template import matches
         ("a://b{?q,r}", "a://b?q#r", False),
         ("a://b{", "a://b{", True),
         ("other://{x}", "file:///a", False),
-        ("a" * 9000, "a" * 9000, False),
+        ("file:///{+path}.md", "file:///.md", True),
+        ("file:///a{x}a", "file:///a", False),
+        ("{+all}", "file:///a", True),
+        ("a{x}{+y}{?z}b", "a/?#b", True),
+        ("a{x}{?z}b", "a#b", False),
+        ("{+a}" * 500 + "!", "a" * 100 + "!", False),
+        ("{+a}" * 200 + "!", "a" * 100 + "!", True),
+        ("{a}-" * 16, "-" * 16, True),
+        ("{a}-" * 17, "-" * 17, False),
+        ("a" * 1025, "a" * 1025, False),
+        ("a{x}", "a" * 2049, False),
     ],
 )
 def test_matches(template: str, uri: str, does: bool) -> None:
     assert matches(template, uri) is does
 
 
-def test_a_hostile_template_costs_little() -> None:
-    """One that a backtracking matcher would try for longer than anybody waits."""
-    assert not matches("{a}a" * 200 + "!", "a" * 4000)
+def test_a_lookup_costs_what_its_budget_is() -> None:
+    """However many templates it looks through; then nothing matches any more."""
+    hostile, mine = read_template("a{b}" * 16 + "!"), read_template("file:///{name}")
+    assert hostile is not None
+    assert mine is not None
+    budget = Budget()
+    tried = 0
+    while budget.steps > 0:
+        assert not hostile.matches("a" * 1000 + "/" + "a" * 1000 + "!", budget)
+        tried += 1
+    assert tried < MAX_STEPS / 1000
+    assert not mine.matches("file:///a", budget)
+    assert mine.matches("file:///a", Budget())
+
+
+def test_one_that_begins_with_an_expression_is_open() -> None:
+    """And what it says literally is what it is judged by."""
+    read = [read_template(one) for one in ("{+all}", "{a}://b", "a://{b}", "a://b")]
+    assert [one.is_open for one in read if one] == [True, True, False, False]
+    assert [one.literal for one in read if one] == [0, 4, 4, 5]

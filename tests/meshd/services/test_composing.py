@@ -105,11 +105,31 @@ def test_arguments_pass_untouched_where_nothing_is_kept_from_callers() -> None:
     assert one.route.arguments(b'{ "a":1, "a":2}') == b'{ "a":1, "a":2}'
 
 
-def test_of_two_that_want_a_name_the_first_has_it_and_the_other_is_shown_as_withheld() -> None:
+def test_of_two_that_want_a_name_neither_has_it_while_nobody_knows_who_was_first() -> None:
+    """After a restart, whoever came later must not have it; both are shown as withheld."""
     one, two = part("a", "echo", "own"), part("b", "echo")
     found = composed(one, two, naming="plain")
-    assert routes(found)["echo"] == ("conn_a", "echo")
-    assert [(w.name, w.route.connection) for w in found.withheld] == [("echo", "conn_b")]
+    assert routes(found) == {"own": ("conn_a", "own")}
+    assert [(w.name, w.route.connection) for w in found.withheld] == [
+        ("echo", "conn_a"), ("echo", "conn_b"),
+    ]  # fmt: skip
+
+
+def uris(connection: str, thing: Thing, *names: str) -> Part:
+    """A child with resources, or templates, of these URIs."""
+    label = {"resource": "uri", "template": "uriTemplate"}[thing]
+    own = of_connection(connection, thing, [Raw(json.dumps({label: name})) for name in names])
+    return Part(connection, ChildRow(connection), own)
+
+
+def test_a_uri_stays_with_its_holder_and_goes_to_the_first_part_where_there_is_none() -> None:
+    """The others are known still, for whoever may use no other."""
+    a, b = uris("conn_a", "resource", "u://1"), uris("conn_b", "resource", "u://1")
+    found = compose("/mcp", "prefixed", "resource", [a, b])
+    assert found.exposed["u://1"].route.connection == "conn_a"
+    assert [one.route.connection for one in found.others["u://1"]] == ["conn_b"]
+    after = compose("/mcp", "prefixed", "resource", [b, a], found.held)
+    assert after.exposed["u://1"].route.connection == "conn_a"
 
 
 def test_who_had_a_name_before_keeps_it() -> None:

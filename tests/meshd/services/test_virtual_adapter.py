@@ -11,12 +11,12 @@ from meshd.proxy.adapter import Asker, unheard
 from meshd.services.access import Decision
 from meshd.services.composing import Exposed, Route, Step
 from meshd.services.virtual_adapter import VirtualAdapter
-from meshd.services.virtual_serving import Reached
+from meshd.services.virtual_serving import Judged, Reached
 from meshd.wire.errors import Denied
 from tests.support.principals import key_principal
 
 
-def adapter(decision: Decision) -> VirtualAdapter:
+def adapter(decision: Decision, judged: Judged | None = None) -> VirtualAdapter:
     """One at which every name leads to the same connection, with the same decision."""
     row: Any = SimpleNamespace(id="conn_a", name="a", transport="http")
     route = Route("conn_a", "own", (Step("vir_a", "a_own"),))
@@ -27,12 +27,12 @@ def adapter(decision: Decision) -> VirtualAdapter:
     async def upstream(_row: Any) -> Any:
         raise AssertionError("it was asked")
 
-    target: Any = SimpleNamespace(who=key_principal(), mode="passthrough", era="handshake")
-
-    async def recovered(_row: Any, send: Any, *, repeatable: bool) -> Any:
-        assert not repeatable
+    async def recovered(_row: Any, send: Any, **_more: Any) -> Any:
         return await send()
 
+    target: Any = SimpleNamespace(
+        who=key_principal(), mode="passthrough", era="handshake", judged=judged
+    )
     stand_in: Any = SimpleNamespace(reach=reach, adapter=upstream, recovered=recovered)
     return VirtualAdapter(target, stand_in, stand_in, stand_in, stand_in, stand_in)
 
@@ -55,3 +55,16 @@ async def test_what_is_not_allowed_is_not_asked(method: str, params: dict[str, R
     assert refused.value.next == "meshctl key edit laptop --allow a/own"
     with pytest.raises(AssertionError, match="it was asked"):
         await adapter(Decision(True, "granted")).ask(method, params, Asker("key_laptop"), unheard)
+
+
+@pytest.mark.parametrize("method", ["tools/call", "prompts/get", "resources/read"])
+@pytest.mark.parametrize("judged", [None, "other"])
+async def test_what_was_not_judged_is_not_asked(method: str, judged: str | None) -> None:
+    """A name that led nowhere then, or elsewhere, would be called without its record."""
+    row: Any = SimpleNamespace(id="conn_a", name="a", transport="http")
+    yes, route = Decision(True, "granted"), Route("conn_b", "own", (Step("vir_a", "a_own"),))
+    before = Reached(Exposed("a_own", {}, route), row, yes, row, False) if judged else None
+    params = {"name": raw("a_own"), "uri": raw("a_own")}
+    asker = Asker("key_laptop")
+    answer = await adapter(yes, Judged(before)).ask(method, params, asker, unheard)
+    assert b"Unknown" in (answer.reply.error or b"")
