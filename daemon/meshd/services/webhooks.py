@@ -21,7 +21,7 @@ from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.limits import check_limit
 from meshd.services.lookup import unknown
-from meshd.services.makers import check_publishes
+from meshd.services.makers import check_maker_afresh
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.rate_limit import Bucket
@@ -202,7 +202,7 @@ class Webhooks:
             RateLimited: the org publishes too much.
         """
         try:
-            check_publishes(self._directory, row.maker, self._clock.now())
+            await check_maker_afresh(self._directory, row.maker, PUBLISH)
         except Denied as error:
             await self._turn(the_daemon(row.org), row, "paused", error.message)
             raise NotFound("nothing is here") from None

@@ -12,6 +12,7 @@ from meshd.services import schedules as rules
 from meshd.services.principal import Principal
 from meshd.store.db import Step
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, TooLarge
+from meshd.wire.event import EventCancel
 from meshd.wire.key import KeyEdit
 from meshd.wire.schedule import ScheduleList, ScheduleNext, SchedulePublish
 from meshd.wire.subscription import WebhookAdd
@@ -213,6 +214,20 @@ async def test_it_pauses_when_its_maker_may_no_longer(times: Timetable, loss: st
     }  # fmt: skip
 
 
+async def test_a_daemon_that_is_behind_looks_again_before_it_pauses(times: Timetable) -> None:
+    """Another daemon gave the key back what it needs, or more time."""
+    house = times.bus.house
+    key = await house.key(allow=["self/event.publish"])
+    await times.add("0 * * * *", who=key)
+    house.clock.advance(3600)
+    await house.directory.refresh()
+    house.directory._view = replace(house.directory.view, keys={})
+    house.directory._revision -= 1
+    await times.firing.fire_due()
+    assert (await times.show()).state == "active"
+    assert len(await times.ticks()) == 1
+
+
 async def test_a_wider_key_of_later_gives_it_nothing(times: Timetable) -> None:
     """What was stored is the maker's scope of then."""
     house = times.bus.house
@@ -334,7 +349,10 @@ async def test_an_event_for_later_waits_and_can_be_cancelled(times: Timetable) -
     bus.house.clock.advance(599)
     await bus.turn()
     assert (await bus.rows())[0].attempt == 0
-    assert len((await bus.deliveries.cancel(bus.house.owner, "later")).deliveries) == 1
+    assert (
+        len((await bus.deliveries.cancel(bus.house.owner, EventCancel(event="later"))).deliveries)
+        == 1
+    )
     await bus.publish("tick", deliver_at="2020-01-01T00:00:00Z", id="past")
     assert (await bus.rows(event="past"))[0].next_at == "2026-11-23T12:09:59.000000Z"
     with pytest.raises(BadRequest):
