@@ -5,7 +5,7 @@ from meshd.services.directory import Directory
 from meshd.services.principal import Principal
 from meshd.services.refusals import denied_call
 from meshd.wire.calls.row import Call
-from meshd.wire.errors import Denied
+from meshd.wire.errors import Conflict, Denied
 
 
 def key_gone(directory: Directory, maker: Principal) -> str | None:
@@ -44,3 +44,28 @@ async def check_maker_afresh(directory: Directory, maker: Principal, call: Call)
     except Denied:
         await directory.refresh()
         check_maker(directory, maker, call)
+
+
+async def check_goes_on(directory: Directory, maker: Principal, call: Call, edit: str) -> None:
+    """As `check_maker_afresh`, for what somebody resumes; `edit` is the command that changes it.
+
+    Raises:
+        Conflict: it would pause again.
+    """
+    try:
+        await check_maker_afresh(directory, maker, call)
+    except Denied as error:
+        raise Conflict(
+            f"it has nobody to run as: {error.message}", next=f"{edit} --owner me"
+        ) from None
+
+
+def check_taker(directory: Directory, who: Principal, owner: str, call: Call) -> None:
+    """Pass whoever takes something over for themselves, and may make the call that it makes.
+
+    Raises:
+        Denied: they may not, or it is for somebody else, who alone can take it.
+    """
+    if owner not in {"me", who.owner}:
+        raise Denied("it is taken over by its new owner alone", facts={"say": "me"})
+    check_maker(directory, who, call)

@@ -60,6 +60,13 @@ class ScheduleRef(Struct):
     schedule: str
 
 
+class ScheduleEdit(Struct, kw_only=True):
+    """Gives it another owner: `me`, or the id of whoever asks. It runs with their rights then."""
+
+    schedule: str
+    owner: str
+
+
 class ScheduleList(Struct, kw_only=True):
     """Newest first."""
 
