@@ -28,8 +28,8 @@ _meshctl() {
         'event ') words='tail publish list show retry replay cancel ack stats dead' ;;
         'subscription ') words='list show add pause resume sync edit rotate-secret remove test' ;;
         'delivery ') words='list show' ;;
-        'schedule ') words='list show add pause resume remove next run' ;;
-        'webhook ') words='list show add pause resume rotate remove' ;;
+        'schedule ') words='list show add pause resume edit remove next run' ;;
+        'webhook ') words='list show add pause resume rotate edit remove' ;;
         'client ') words='list install uninstall' ;;
         'vault ') words='status verify unlock' ;;
         'config ') words='list get' ;;
@@ -112,6 +112,7 @@ _meshctl() {
         'schedule add') depth=2 options='--type --cron --tz --data --subject --misfire --overlap --help' names='' ;;
         'schedule pause') depth=2 options='--help' names='' ;;
         'schedule resume') depth=2 options='--help' names='' ;;
+        'schedule edit') depth=2 options='--owner --help' names='' ;;
         'schedule remove') depth=2 options='--help' names='' ;;
         'schedule next') depth=2 options='--count --help' names='' ;;
         'schedule run') depth=2 options='--help' names='' ;;
@@ -121,6 +122,7 @@ _meshctl() {
         'webhook pause') depth=2 options='--help' names='' ;;
         'webhook resume') depth=2 options='--help' names='' ;;
         'webhook rotate') depth=2 options='--from-stdin --secret --keep --help' names='' ;;
+        'webhook edit') depth=2 options='--owner --help' names='' ;;
         'webhook remove') depth=2 options='--help' names='' ;;
         'client list') depth=2 options='--help' names='' ;;
         'client install') depth=2 options='--key --file --help' names='' ;;

@@ -86,6 +86,20 @@ def resume(ctx: typer.Context, name: Name) -> None:
     me.out.done(turned, f'resumed schedule "{turned["name"]}"')
 
 
+def edit(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    owner: Annotated[
+        str, typer.Option("--owner", metavar="WHO", help="me: it runs with your rights then.")
+    ],
+) -> None:
+    """Take a schedule over, as when its owner is gone; it goes on."""
+    me = Ctx.of(ctx)
+    edited = me.call(schedule.EDIT, wire.ScheduleEdit(schedule=name, owner=owner))
+    me.out.done(edited, f'schedule "{edited["name"]}" is yours')
+
+
 def remove(ctx: typer.Context, name: Name) -> None:
     """Remove a schedule; what it fired is still delivered."""
     me = Ctx.of(ctx)

@@ -454,7 +454,8 @@ in an event mesh.schedule.missed.
 If what was fired before is not delivered yet, --overlap allow (the default) fires all the same,
 skip passes the slot over, and queue lets one wait, which stands for those that come meanwhile.
 
-When its maker may not publish any more, a schedule pauses with the reason. A paused one makes up
+When its maker may not publish any more, a schedule pauses with the reason, until somebody takes it
+over with schedule edit NAME --owner me; it runs with their rights then. A paused one makes up
 for nothing; resumed, it goes on with the next slot from then.
 
 To publish once at a later time: meshctl event publish TYPE --at 10m, and event cancel ID.
@@ -476,7 +477,8 @@ and id as well: more than five minutes off is refused.
 
 The answer is 202 once the event and its deliveries are on disk, 401 for a wrong signature, 404 for
 a webhook that is paused or not there, 429 with Retry-After for too much; a body has up to 256 KiB.
-Events are published with the rights of who made the webhook.
+Events are published with the rights of who made the webhook; when these are gone, it pauses until
+somebody takes it over with webhook edit NAME --owner me.
 
 webhook rotate gives it another secret; the one before counts for another day (--keep 2h).
 The daemon has to be reached from outside: BASE_URL says by which name (meshctl help environment).

@@ -310,6 +310,11 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("schedule resume", f"{_CLI}.schedule:resume", "Go on with the next slot from now."),
     Row(
+        "schedule edit",
+        f"{_CLI}.schedule:edit",
+        "Take a schedule over, as when its owner is gone; it goes on.",
+    ),
+    Row(
         "schedule remove",
         f"{_CLI}.schedule:remove",
         "Remove a schedule; what it fired is still delivered.",
@@ -337,6 +342,11 @@ ROWS: tuple[Row, ...] = (
         "webhook rotate",
         f"{_CLI}.webhook:rotate",
         "Give it another secret; the one before counts for a while.",
+    ),
+    Row(
+        "webhook edit",
+        f"{_CLI}.webhook:edit",
+        "Take an inbound webhook over, as when its owner is gone; it takes events again.",
     ),
     Row(
         "webhook remove",

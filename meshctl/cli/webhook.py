@@ -103,6 +103,20 @@ def rotate(
     me.out.done(turned, f'webhook "{turned["name"]}" has another secret')
 
 
+def edit(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    owner: Annotated[
+        str, typer.Option("--owner", metavar="WHO", help="me: it runs with your rights then.")
+    ],
+) -> None:
+    """Take an inbound webhook over, as when its owner is gone; it takes events again."""
+    me = Ctx.of(ctx)
+    edited = me.call(webhook.EDIT, wire.WebhookEdit(webhook=name, owner=owner))
+    me.out.done(edited, f'webhook "{edited["name"]}" is yours')
+
+
 def remove(ctx: typer.Context, name: Name) -> None:
     """Remove an inbound webhook; nothing comes in at its URL any more."""
     me = Ctx.of(ctx)

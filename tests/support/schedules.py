@@ -24,7 +24,7 @@ class Timetable:
     def over(cls, bus: Bus, db: Any = None) -> "Timetable":
         """`db` stands for the database where something happens on the way to it."""
         house = bus.house
-        schedules = Schedules(house.scoped, house.events, house.clock)
+        schedules = Schedules(house.scoped, house.directory, house.events, house.clock)
         firing = Firing(
             db or house.scoped, house.directory, house.events, bus.publishing, schedules.stop,
             house.clock,

@@ -23,6 +23,7 @@ def handlers(schedules: Schedules, firing: Firing) -> Mapping[str, Handler]:
         "schedule.publish": schedules.publish,
         "schedule.pause": lambda who, asked: schedules.pause(who, asked.schedule),
         "schedule.resume": lambda who, asked: schedules.resume(who, asked.schedule),
+        "schedule.edit": schedules.edit,
         "schedule.remove": schedules.remove,
         "schedule.next": schedules.next,
         "schedule.run": run,

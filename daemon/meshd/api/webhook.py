@@ -15,5 +15,6 @@ def handlers(webhooks: Webhooks) -> Mapping[str, Handler]:
         "webhook.pause": lambda who, asked: webhooks.pause(who, asked.webhook),
         "webhook.resume": lambda who, asked: webhooks.resume(who, asked.webhook),
         "webhook.rotate": webhooks.rotate,
+        "webhook.edit": webhooks.edit,
         "webhook.remove": lambda who, asked: webhooks.remove(who, asked.webhook),
     }

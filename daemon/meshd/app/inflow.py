@@ -37,7 +37,7 @@ def open_inflow(
     clock: Clock,
 ) -> Inflow:
     """Open it; nothing runs yet."""
-    schedules = Schedules(db, events, clock)
+    schedules = Schedules(db, directory, events, clock)
     firing = Firing(db, directory, events, publishing, schedules.stop, clock)
     scheduler = Scheduler(firing.fire_due)
     schedules.bell.on_ring(scheduler.wake)

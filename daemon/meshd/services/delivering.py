@@ -18,12 +18,14 @@ from meshd.services.answered import events_answer, http_outcome, tool_error
 from meshd.services.cloud_event import cloud_event
 from meshd.services.directory import Directory
 from meshd.services.lookup import find_connection
+from meshd.services.makers import check_maker_afresh, key_gone
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow
 from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.vault.errors import VaultError
+from meshd.wire.calls.subscription import ADD_WEBHOOK
 from meshd.wire.errors import Denied, MeshError, NotFound, Unauthenticated
 from meshd.wire.tool import ToolCall
 
@@ -100,7 +102,7 @@ class Delivering:
             Denied, NotFound and the like: it may not be called, or there was no answer.
         """
         maker = row.maker
-        if (why := maker_gone(self._directory, maker, self._clock)) is not None:
+        if (why := maker_gone(self._directory, maker)) is not None:
             raise Unauthenticated(why)
         present = self._directory.key_now(maker.id) if maker.kind == "key" else None
         if present is not None:
@@ -116,8 +118,12 @@ class Delivering:
 
     async def _send(self, row: SubscriptionRow, claim: Claim) -> Outcome:
         maker = row.maker
-        if (why := maker_gone(self._directory, maker, self._clock)) is not None:
+        if (why := maker_gone(self._directory, maker)) is not None:
             return Outcome("refused", why)
+        try:
+            await check_maker_afresh(self._directory, maker, ADD_WEBHOOK)
+        except Denied as error:
+            return Outcome("refused", error.message)
         body = msgspec.json.encode(cloud_event(claim.event))
         try:
             url, secrets = self._seals.url(row), self._seals.secrets(row, self._clock.now())
@@ -137,10 +143,7 @@ class Delivering:
         return http_outcome(answer.status, answer.retry_after, self._clock.now())
 
 
-def maker_gone(directory: Directory, maker: Principal, clock: Clock) -> str | None:
-    """Why nothing can run as this maker any more; None where it can."""
-    if maker.kind != "key":
-        return None
-    if directory.key_now(maker.id) is None or maker.expired(clock.now()):
-        return f"owner gone: the key {maker.name} was revoked or has expired"
-    return None
+def maker_gone(directory: Directory, maker: Principal) -> str | None:
+    """Why a subscription of this maker pauses; None where it has one still."""
+    why = key_gone(directory, maker)
+    return None if why is None else f"owner gone: {why}"

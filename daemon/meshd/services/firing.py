@@ -15,12 +15,13 @@ from meshd.bus.slots import Plan, plan
 from meshd.core.clock import MICROSECONDS, Clock, iso
 from meshd.services.directory import Directory
 from meshd.services.events import Events
-from meshd.services.makers import check_publishes
+from meshd.services.makers import check_maker_afresh
 from meshd.services.principal import the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.subscription_rows import read_maker
 from meshd.store.db import ExpectFailed, Row, Step, StoreError, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
+from meshd.wire.calls.event import PUBLISH
 from meshd.wire.errors import Denied, MeshError, RateLimited, StorageFull
 from meshd.wire.event import EventPublish, Published
 
@@ -85,7 +86,7 @@ class Firing:
             RateLimited, StorageFull: the org publishes too much, or the disk is full.
         """
         now = self._clock.now()
-        check_publishes(self._directory, read_maker(row), now)
+        await check_maker_afresh(self._directory, read_maker(row), PUBLISH)
         slot = now | 1  # slots are whole seconds, so this is none
         fired = self._event(row, slot, 0)
         event = fired.params["id"]
@@ -117,7 +118,7 @@ class Firing:
         try:
             cron = Cron(row["cron"], row["zone"])
             planned = plan(cron, slot, now, row["misfire"], queued=bool(row["queued"]))
-            check_publishes(self._directory, read_maker(row), now)
+            await check_maker_afresh(self._directory, read_maker(row), PUBLISH)
         except (BadCron, BadZone) as error:
             await self._stop(row["org_id"], row["id"], str(error))
             return True

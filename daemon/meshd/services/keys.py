@@ -160,7 +160,10 @@ class Keys:
             return self.show(who, key.id)
 
     async def rotate(self, who: Principal, name: str) -> KeyAdded:
-        """A new secret; the one before stops at once. Raises NotFound, Denied, Conflict."""
+        """A new secret; the one before stops at once. It lives no longer than a new key may.
+
+        Raises NotFound, Denied, Conflict.
+        """
         async with self._directory.changing():
             before = find_key(self._directory.view, who.org, name)
             key = before.principal
@@ -168,6 +171,7 @@ class Keys:
             minted = apikey.mint("s")
             row = {
                 "id": key.id, "org_id": who.org, "edition": before.edition,
+                "expires_at": self.lifetimes.shortened(key.expires_at, self._clock.now()),
                 **_secret_columns(minted),
             }  # fmt: skip
             await self._write(

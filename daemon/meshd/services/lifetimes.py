@@ -25,6 +25,12 @@ class Lifetimes:
         span = self.default or self.most
         return None if span is None else now + span
 
+    def shortened(self, expires: int | None, now: int) -> int | None:
+        """When a key that gets a new secret expires: as before, unless that is too late now."""
+        if self.most is None or (expires is not None and expires <= now + self.most):
+            return expires
+        return now + self.most
+
     def checked(self, text: str | None, now: int, command: str) -> int | None:
         """The moment that `text` says; None for never.
 

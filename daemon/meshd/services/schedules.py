@@ -11,9 +11,11 @@ from meshd.bus.cron import BadCron, BadZone, Cron
 from meshd.core.clock import Clock, iso, iso_or_none
 from meshd.services.access import decide_call
 from meshd.services.cloud_event import check_event
+from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
 from meshd.services.limits import MAX_LIMIT, check_limit
 from meshd.services.lookup import unknown
+from meshd.services.makers import check_goes_on, check_maker_afresh, check_taker
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import own_source
 from meshd.services.refusals import denied_call
@@ -31,6 +33,7 @@ from meshd.wire.schedule import (
     Schedule,
     ScheduleAdd,
     ScheduleDetail,
+    ScheduleEdit,
     ScheduleList,
     ScheduleNext,
     SchedulePublish,
@@ -49,9 +52,12 @@ SHOWN = 20
 class Schedules:
     """The rules of schedules. The `bell` rings when one is made or changed."""
 
-    def __init__(self, db: ScopedDatabase, events: Events, clock: Clock) -> None:
+    def __init__(
+        self, db: ScopedDatabase, directory: Directory, events: Events, clock: Clock
+    ) -> None:
         self.bell = Bell()
         self._db = db
+        self._directory = directory
         self._events = events
         self._clock = clock
 
@@ -111,7 +117,8 @@ class Schedules:
     async def publish(self, who: Principal, asked: SchedulePublish) -> Published:
         """A schedule by what it publishes: one for each type, source, pattern and zone.
 
-        What is there already stays as it is. The answer has the schedule's id and its next slot.
+        What is there already stays as it is; if it rests, or its maker may not publish any more,
+        it goes on as whoever asks. The answer has the schedule's id and its next slot.
         Raises as `add`.
         """
         pattern, source = " ".join(asked.cron.split()), own_source(who)
@@ -128,9 +135,10 @@ class Schedules:
             await self._add(who, whole, made, whole.name, digest)
         except UniqueViolation:
             duplicate = True
-        row = await self._db.org(who.org).one("schedule.published", published=digest)
-        if row is None:
-            raise Conflict("the schedule was removed meanwhile", next="meshctl schedule list")
+        row = await self._published(who, digest)
+        if duplicate and not await self._goes_on(row):
+            await self._take_over(who, row, digest)
+            row, duplicate = await self._published(who, digest), False
         return Published(
             id=row["id"], type=asked.type, source=source,
             time=iso(row["next_at"] or cron.next(self._clock.now())), deliveries=0,
@@ -144,10 +152,29 @@ class Schedules:
         return Schedule(**_columns(await self.find(who, row["id"])))
 
     async def resume(self, who: Principal, name: str) -> Schedule:
-        """Go on with the next slot from now. Raises NotFound, BadRequest where it never comes."""
+        """Go on with the next slot from now.
+
+        Raises NotFound, BadRequest where it never comes, and Conflict where its maker may not
+        publish any more.
+        """
         row = await self.find(who, name)
+        edit = f"meshctl schedule edit {row['name']}"
+        await check_goes_on(self._directory, read_maker(row), PUBLISH, edit)
         following = _cron(row["cron"], row["zone"]).next(self._clock.now())
         await self._turn(who, row, "active", None, following)
+        return Schedule(**_columns(await self.find(who, row["id"])))
+
+    async def edit(self, who: Principal, asked: ScheduleEdit) -> Schedule:
+        """Give it another owner, who can only be whoever asks; it goes on.
+
+        Raises:
+            NotFound: there is none.
+            Denied: it is for somebody else, or the one who asks may not publish.
+        """
+        check_taker(self._directory, who, asked.owner, PUBLISH)
+        row = await self.find(who, asked.schedule)
+        same = own_source(read_maker(row)) == own_source(who)
+        await self._take_over(who, row, row["published"] if same else None)
         return Schedule(**_columns(await self.find(who, row["id"])))
 
     async def stop(self, org: str, schedule: str, reason: str) -> None:
@@ -209,6 +236,37 @@ class Schedules:
             "now": now,
         }  # fmt: skip
         await db.write(Step("schedule.add", row), self._event(who, "added", row))
+        self._tell()
+
+    async def _published(self, who: Principal, digest: str) -> Row:
+        row = await self._db.org(who.org).one("schedule.published", published=digest)
+        if row is None:
+            raise Conflict("the schedule was removed meanwhile", next="meshctl schedule list")
+        return row
+
+    async def _goes_on(self, row: Row) -> bool:
+        """Whether it fires at its next slot, as far as can be told now."""
+        if row["state"] == "paused":
+            return False
+        try:
+            await check_maker_afresh(self._directory, read_maker(row), PUBLISH)
+        except Denied:
+            return False
+        return True
+
+    async def _take_over(self, who: Principal, row: Row, published: str | None) -> None:
+        """From now on it is `who`'s, and goes on with the next slot. `published`: see `publish`."""
+        taken = {
+            "id": row["id"], "maker": stored_maker(who), "owner_id": who.owner,
+            "published": published,
+            "next_at": _cron(row["cron"], row["zone"]).next(self._clock.now()),
+        }  # fmt: skip
+        try:
+            await self._db.org(who.org).write(
+                Step("schedule.take_over", taken, expect=1), self._event(who, "edited", row)
+            )
+        except ExpectFailed:
+            raise Conflict("it was removed meanwhile", next="meshctl schedule list") from None
         self._tell()
 
     async def _turn(

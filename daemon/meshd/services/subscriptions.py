@@ -18,6 +18,7 @@ from meshd.services.delivering import ON_EVENTS, maker_gone
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.lookup import find_connection, find_key, find_subscription
+from meshd.services.makers import check_maker
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing, connection_source, own_connection
 from meshd.services.refusals import denied
@@ -35,6 +36,7 @@ from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.db import ExpectFailed, Step, StoreError, UniqueViolation
 from meshd.store.scoped import ScopedDatabase
 from meshd.vault.errors import VaultError
+from meshd.wire.calls.subscription import ADD_WEBHOOK
 from meshd.wire.connection import Removed
 from meshd.wire.errors import BadRequest, Conflict, Denied, MeshError, NotFound, Unavailable
 from meshd.wire.event import Published
@@ -146,7 +148,7 @@ class Subscriptions:
     async def resume(self, who: Principal, name: str) -> Subscription:
         """Deliver what was held back, and hear again. Raises as `pause`; Conflict: owner gone."""
         row = self._own_to_change(who, name)
-        if (why := maker_gone(self._directory, row.maker, self._clock)) is not None:
+        if (why := maker_gone(self._directory, row.maker)) is not None:
             raise Conflict(
                 f"the subscription has nobody to run as: {why}",
                 next=f"meshctl subscription edit {row.name} --owner me",
@@ -170,7 +172,7 @@ class Subscriptions:
         """Pause what is without its maker now."""
         for row in list(self._directory.latest.subscriptions.values()):
             try:
-                why = maker_gone(self._directory, row.maker, self._clock)
+                why = maker_gone(self._directory, row.maker)
                 if row.active and why is not None:
                     await self.stop(row.id, why)
             except (StoreError, MeshError) as error:
@@ -181,7 +183,7 @@ class Subscriptions:
 
         Raises:
             NotFound: there is none. Denied: it is for somebody else, who alone can take it, or the
-            one who asks may not call its tool.
+            one who asks may not call its tool or make webhooks.
         """
         if asked.owner not in {"me", who.owner}:
             raise Denied("a subscription is taken over by its new owner alone", facts={"say": "me"})
@@ -189,8 +191,10 @@ class Subscriptions:
             row = self._own_to_change(who, asked.subscription)
             if row.kind != "webhook":
                 self._check_tool(who, row.target["connection"], row.target.get("tool", ON_EVENTS))
-            elif not row.maker.instance_admin:
-                who = replace(who, instance_admin=False)  # nobody of them named the URL
+            else:
+                check_maker(self._directory, who, ADD_WEBHOOK)
+                if not row.maker.instance_admin:
+                    who = replace(who, instance_admin=False)  # nobody of them named the URL
             await self._write(who.org, self._steps.take_over(who, row, as_wanted(row)))
         return self.show(who, row.id)
 

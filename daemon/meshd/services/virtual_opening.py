@@ -40,7 +40,7 @@ async def open_virtuals(
 ) -> AsyncIterator[OpenVirtuals]:
     """Serve virtual MCPs until the block is left."""
     lists = ChildLists(upstreams, tools, health, clock)
-    serving = VirtualServing(directory, tools, lists, clock)
+    serving = VirtualServing(directory, tools, lists)
     hearing = Hearing(upstreams, lists, serving, directory)
 
     def composed(row: ConnectionRow) -> Adapter:

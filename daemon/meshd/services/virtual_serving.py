@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from meshd.core.clock import Clock
 from meshd.protocol.versions import Era
 from meshd.services.access import Decision, Kind, Way, decide, permission_set, scope_at
 from meshd.services.child_lists import ChildLists, Seen
@@ -79,11 +78,10 @@ _Makers = Mapping[str, tuple[tuple[Principal, ...], str | None]]
 class VirtualServing:
     """Finds, composes and decides."""
 
-    def __init__(self, directory: Directory, tools: Tools, lists: ChildLists, clock: Clock) -> None:
+    def __init__(self, directory: Directory, tools: Tools, lists: ChildLists) -> None:
         self._directory = directory
         self._tools = tools
         self._lists = lists
-        self._clock = clock
         self._composed: OrderedDict[tuple[str, str, Thing], _Kept] = OrderedDict()
         self._allowed: OrderedDict[Hashable, Allowed] = OrderedDict()
         self._held: dict[str, Held] = {}
@@ -298,7 +296,7 @@ class VirtualServing:
             found[one.id] = ((maker,), None)
             if maker.kind == "key":
                 present = self._directory.key_now(maker.id)
-                gone = present is None or maker.expired(self._clock.now())
+                gone = present is None
                 why = f"the key {maker.name}, which made it, was revoked or has expired"
                 scopes = (maker,) if present is None else (maker, present)
                 found[one.id] = (scopes, why if gone else None)

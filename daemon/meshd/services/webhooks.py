@@ -21,7 +21,7 @@ from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.limits import check_limit
 from meshd.services.lookup import unknown
-from meshd.services.makers import check_publishes
+from meshd.services.makers import check_goes_on, check_maker_afresh, check_taker
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.rate_limit import Bucket
@@ -46,7 +46,7 @@ from meshd.wire.errors import (
 from meshd.wire.event import EventPublish, Published
 from meshd.wire.ids import new_id
 from meshd.wire.names import check_name
-from meshd.wire.webhook import Webhook, WebhookList, WebhookNew, WebhookRotate
+from meshd.wire.webhook import Webhook, WebhookEdit, WebhookList, WebhookNew, WebhookRotate
 
 TABLE = "webhooks"
 PATH = "/hooks/"
@@ -123,8 +123,29 @@ class Webhooks:
         return await self._turn(who, self._find(who, name), "paused", f"by {who.name}")
 
     async def resume(self, who: Principal, name: str) -> Webhook:
-        """Take events again. Raises NotFound."""
-        return await self._turn(who, self._find(who, name), "active", None)
+        """Take events again.
+
+        Raises NotFound, and Conflict where its maker may not publish any more.
+        """
+        row = self._find(who, name)
+        edit = f"meshctl webhook edit {row.name}"
+        await check_goes_on(self._directory, row.maker, PUBLISH, edit)
+        return await self._turn(who, row, "active", None)
+
+    async def edit(self, who: Principal, asked: WebhookEdit) -> Webhook:
+        """Give it another owner, who can only be whoever asks; it takes events again.
+
+        Raises:
+            NotFound: there is none.
+            Denied: it is for somebody else, or the one who asks may not publish.
+        """
+        async with self._directory.changing():
+            check_taker(self._directory, who, asked.owner, PUBLISH)
+            row = self._find(who, asked.webhook)
+            taken = {"id": row.id, "maker": stored_maker(who), "owner_id": who.owner}
+            step = Step("webhook.take_over", taken, expect=1)
+            await self._write(who, "edited", row.id, row.name, step)
+        return self.show(who, row.id)
 
     async def rotate(self, who: Principal, asked: WebhookRotate) -> Webhook:
         """Another secret; the one before counts for a while. Raises as `add`, and NotFound."""
@@ -202,7 +223,7 @@ class Webhooks:
             RateLimited: the org publishes too much.
         """
         try:
-            check_publishes(self._directory, row.maker, self._clock.now())
+            await check_maker_afresh(self._directory, row.maker, PUBLISH)
         except Denied as error:
             await self._turn(the_daemon(row.org), row, "paused", error.message)
             raise NotFound("nothing is here") from None

@@ -67,6 +67,13 @@ class ScheduleRemove(Struct, kw_only=True):
     mine: bool = False
 
 
+class ScheduleEdit(Struct, kw_only=True):
+    """Gives it another owner: `me`, or the id of whoever asks. It runs with their rights then."""
+
+    schedule: str
+    owner: str
+
+
 class ScheduleList(Struct, kw_only=True):
     """Newest first."""
 

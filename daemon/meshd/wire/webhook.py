@@ -34,6 +34,13 @@ class WebhookRef(Struct):
     webhook: str
 
 
+class WebhookEdit(Struct, kw_only=True):
+    """Gives it another owner: `me`, or the id of whoever asks. It runs with their rights then."""
+
+    webhook: str
+    owner: str
+
+
 class WebhookList(Struct, kw_only=True):
     """Newest first."""
 

@@ -41,6 +41,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "virtual.edit": {"description": "taken over"},
     "virtual.attach": {"child": "github"},
     "subscription.add": {"types": ["order.*"], "connection": "github"},
+    "schedule.edit": {"owner": "me"},
+    "webhook.edit": {"owner": "me"},
     "webhook.rotate": {"signing": SIGNING},
     "subscription.add_webhook": {"types": ["order.*"], "webhook": "https://hooks.example/in"},
 }

@@ -200,12 +200,23 @@ def test_it_ends_with_the_rights_of_who_made_it(shared_daemon: Daemon) -> None:
     assert (shown["state"], shown["reason"]) == (
         "paused", "the key hook-maker was revoked or has expired",
     )  # fmt: skip
+    resumed = shared_daemon.ask("POST", "/v1/webhooks/keyed/resume", {})
+    assert (resumed.status, resumed.json()["error"]["next"]) == (
+        409, "meshctl webhook edit keyed --owner me",
+    )  # fmt: skip
+    taken = json.loads(
+        meshctl(shared_daemon, "webhook", "edit", "keyed", "--owner", "me", "--json").out
+    )
+    assert (taken["state"], taken.get("reason")) == ("active", None)
+    assert signed(shared_daemon, path, b"{}", "msg_3").status == 202
     weak = shared_daemon.add_key("weak-maker", "self/webhook.*")
     body["name"] = "weak"
     answer = shared_daemon.tcp("POST", "/v1/webhooks", json.dumps(body).encode(), key=weak)
     assert (answer.status, answer.json()["error"]["next"]) == (
         403, "meshctl key edit weak-maker --allow self/event.publish",
     )  # fmt: skip
+    refused = shared_daemon.tcp("PATCH", "/v1/webhooks/keyed", b'{"owner":"me"}', key=weak)
+    assert refused.status == 403
 
 
 def test_the_secret_is_nowhere_to_be_seen(shared_daemon: Daemon) -> None:

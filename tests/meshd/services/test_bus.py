@@ -15,7 +15,12 @@ from meshd.wire.delivery import DeadChoice
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, RateLimited, TooLarge
 from meshd.wire.event import EventAck, EventCancel, EventList, EventPublish
 from meshd.wire.key import KeyAdd, KeyEdit
-from meshd.wire.subscription import SubscriptionAdd, SubscriptionRemove, WebhookAdd
+from meshd.wire.subscription import (
+    SubscriptionAdd,
+    SubscriptionEdit,
+    SubscriptionRemove,
+    WebhookAdd,
+)
 from tests.support import stdio_server
 from tests.support.bus import Bus
 from tests.support.floors import Floors
@@ -273,6 +278,44 @@ async def test_a_stranger_reaches_public_addresses_alone(bus: Bus) -> None:
     assert row.state == "ready"
     assert row.error is not None
     assert "not allowed" in row.error
+
+
+@pytest.mark.parametrize("loss", ["narrowed", "of then"])
+async def test_a_webhook_whose_maker_may_send_no_more_pauses(bus: Bus, loss: str) -> None:
+    """Its key of now and its scope of then count, as they do for what calls tools."""
+    house = bus.house
+    maker = await house.key("maker", allow=["self/subscription.add_webhook"])
+    asked = WebhookAdd(types=["*"], webhook="http://127.0.0.1:9/in", name="s")
+    await bus.subscriptions.add_webhook(maker, asked)
+    if loss == "narrowed":
+        edit = KeyEdit(key="maker", revoke=["self/subscription.add_webhook"])
+        await house.keys.edit(house.owner, edit)
+    else:
+        await house.raw("UPDATE subscriptions SET maker = replace(maker, 'add_webhook', 'list')")
+    await bus.publish("a", id="1")
+    await bus.turn()
+    shown = bus.subscriptions.show(house.owner, "s")
+    assert shown.state == "paused"
+    assert shown.reason == "no grant of maker covers subscription.add_webhook"
+    taker = await house.key("taker", allow=["self/subscription.edit"])
+    with pytest.raises(Denied):
+        await bus.subscriptions.edit(taker, SubscriptionEdit(subscription="s", owner="me"))
+
+
+async def test_a_key_that_is_extended_keeps_its_subscription(bus: Bus) -> None:
+    """Until when is said by the key of now, not by that of then."""
+    house = bus.house
+    maker = await house.key("brief", allow=["erp/echo", "self/subscription.add"], expires="1h")
+    await bus.subscriptions.add(maker, calls(types=["*"], name="s"))
+    await house.keys.edit(house.owner, KeyEdit(key="brief", expires="9h"))
+    house.clock.advance(7200)
+    await house.directory.refresh()
+    await bus.subscriptions.stop_ownerless()
+    await bus.publish("a", id="1")
+    await bus.turn()
+    (row,) = await bus.rows(event="1")
+    assert row.state == "done"
+    assert bus.subscriptions.show(house.owner, "s").state == "active"
 
 
 async def test_an_ack_ends_what_is_for_on_events_alone(bus: Bus) -> None:

@@ -44,6 +44,33 @@ def test_a_span_as_it_is_written(span: int, text: str) -> None:
     assert span_text(span) == text
 
 
+@pytest.mark.parametrize(
+    ("most", "expires", "after"),
+    [
+        (None, None, None),
+        (None, NOW + 9 * DAY, NOW + 9 * DAY),
+        (DAY, None, NOW + DAY),
+        (DAY, NOW + 9 * DAY, NOW + DAY),
+        (DAY, NOW + HOUR, NOW + HOUR),
+    ],
+)
+def test_a_new_secret_never_lives_too_long(
+    most: int | None, expires: int | None, after: int | None
+) -> None:
+    assert Lifetimes(most=most).shortened(expires, NOW) == after
+
+
+async def test_a_key_that_is_rotated_heeds_it(house: Floors) -> None:
+    """The new secret is as new as that of a new key."""
+    await house.keys.add(house.owner, KeyAdd(name="old"))
+    house.keys.lifetimes.most = DAY
+    rotated = await house.keys.rotate(house.owner, "old")
+    assert rotated.expires_at == "2026-11-24T12:00:00.000000Z"
+    house.clock.advance(86_400)
+    await house.directory.refresh()
+    assert house.keys.authenticate(rotated.key) is None
+
+
 async def test_keys_heed_it_when_issued_and_when_edited(house: Floors) -> None:
     """What does not touch the expiry of a key that is there is allowed, however old that key is."""
     old = await house.keys.add(house.owner, KeyAdd(name="old"))

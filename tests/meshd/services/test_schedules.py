@@ -14,7 +14,13 @@ from meshd.store.db import Step
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, TooLarge
 from meshd.wire.event import EventCancel
 from meshd.wire.key import KeyEdit
-from meshd.wire.schedule import ScheduleList, ScheduleNext, SchedulePublish, ScheduleRemove
+from meshd.wire.schedule import (
+    ScheduleEdit,
+    ScheduleList,
+    ScheduleNext,
+    SchedulePublish,
+    ScheduleRemove,
+)
 from meshd.wire.subscription import WebhookAdd
 from tests.support.bus import Bus
 from tests.support.floors import Floors
@@ -212,6 +218,73 @@ async def test_it_pauses_when_its_maker_may_no_longer(times: Timetable, loss: st
     assert shown.reason in {
         "the key laptop was revoked or has expired", "no grant of laptop covers event.publish",
     }  # fmt: skip
+
+
+async def test_one_without_its_maker_is_taken_over_and_not_resumed(times: Timetable) -> None:
+    house = times.bus.house
+    key = await house.key(allow=["self/event.publish"])
+    await times.add("0 * * * *", who=key)
+    await house.keys.revoke(house.owner, "laptop")
+    await times.pass_time(3600)
+    with pytest.raises(Conflict) as refused:
+        await times.schedules.resume(house.owner, "tick")
+    assert "the key laptop was revoked" in refused.value.message
+    assert refused.value.next == "meshctl schedule edit tick --owner me"
+    less = await house.key("less", allow=["self/schedule.edit"])
+    for who, owner in ((less, "me"), (house.owner, "usr_somebody")):
+        with pytest.raises(Denied):
+            await times.schedules.edit(who, ScheduleEdit(schedule="tick", owner=owner))
+    taken = await times.schedules.edit(house.owner, ScheduleEdit(schedule="tick", owner="me"))
+    assert (taken.state, taken.maker, taken.reason) == ("active", house.owner.name, None)
+    assert taken.next_at == "2026-11-23T14:00:00.000000Z"
+    await times.pass_time(3600)
+    assert len(await times.ticks()) == 1
+
+
+@pytest.mark.parametrize("rest", ["paused", "owner gone"])
+async def test_publishing_by_cron_again_wakes_what_rests(times: Timetable, rest: str) -> None:
+    """Nobody is told of a next time that never comes."""
+    house = times.bus.house
+    publisher = await house.key(allow=["self/event.publish"])
+    asked = SchedulePublish(type="tick", cron="0 * * * *")
+    first = await times.schedules.publish(publisher, asked)
+    if rest == "paused":
+        await times.schedules.pause(house.owner, first.id)
+    else:
+        await house.raw("UPDATE schedules SET maker = replace(maker, 'event.publish', 'x.y')")
+    again = await times.schedules.publish(publisher, asked)
+    assert (again.id, again.duplicate) == (first.id, False)
+    assert again.time == "2026-11-23T13:00:00.000000Z"
+    assert (await times.schedules.publish(publisher, asked)).duplicate
+    await times.pass_time(3600)
+    assert len(await times.ticks()) == 1
+
+
+async def test_what_another_source_took_over_is_not_the_publisher_s_own_any_more(
+    times: Timetable,
+) -> None:
+    house = times.bus.house
+    publisher = await house.key(allow=["self/event.publish"])
+    asked = SchedulePublish(type="tick", cron="0 * * * *")
+    first = await times.schedules.publish(publisher, asked)
+    await times.schedules.edit(house.owner, ScheduleEdit(schedule=first.id, owner="me"))
+    again = await times.schedules.publish(publisher, asked)
+    assert again.id != first.id
+    assert not again.duplicate
+
+
+async def test_a_daemon_that_is_behind_looks_again_before_it_pauses(times: Timetable) -> None:
+    """Another daemon gave the key back what it needs, or more time."""
+    house = times.bus.house
+    key = await house.key(allow=["self/event.publish"])
+    await times.add("0 * * * *", who=key)
+    house.clock.advance(3600)
+    await house.directory.refresh()
+    house.directory._view = replace(house.directory.view, keys={})
+    house.directory._revision -= 1
+    await times.firing.fire_due()
+    assert (await times.show()).state == "active"
+    assert len(await times.ticks()) == 1
 
 
 async def test_a_wider_key_of_later_gives_it_nothing(times: Timetable) -> None:

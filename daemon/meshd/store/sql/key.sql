@@ -23,7 +23,8 @@ RETURNING id
 -- A new secret for the same key, if nobody changed it since it was read: of two that were made at
 -- once only one would work.
 UPDATE keys
-SET prefix = :prefix, digest = :digest, last_four = :last_four, edition = edition + 1
+SET prefix = :prefix, digest = :digest, last_four = :last_four, expires_at = :expires_at,
+    edition = edition + 1
 WHERE org_id = :org_id AND id = :id AND edition = :edition
 RETURNING id
 

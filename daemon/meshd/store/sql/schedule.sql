@@ -17,7 +17,7 @@ FROM schedules WHERE org_id = :org_id ORDER BY created_at DESC, id LIMIT :limit
 -- name: schedule.find
 -- One by id or name.
 SELECT id, org_id, name, type, subject, data, cron, zone, misfire, overlap, maker, owner_id, state,
-       reason, next_at, queued, created_at
+       reason, next_at, queued, created_at, published
 FROM schedules WHERE org_id = :org_id AND (id = :name OR name = :folded) LIMIT 1
 
 -- name: schedule.add
@@ -29,12 +29,21 @@ VALUES (:id, :org_id, :name, :type, :subject, :data, :cron, :zone, :misfire, :ov
 
 -- name: schedule.published
 -- The one that must be the only one of its kind.
-SELECT id, type, next_at FROM schedules WHERE org_id = :org_id AND published = :published
+SELECT id, org_id, name, type, cron, zone, maker, owner_id, state, next_at FROM schedules
+WHERE org_id = :org_id AND published = :published
 
 -- name: schedule.turn
 -- Pause it with a reason, or resume it at its next slot.
 UPDATE schedules SET state = :state, reason = :reason, next_at = :next_at, queued = 0
 WHERE org_id = :org_id AND id = :id AND state <> :state
+RETURNING id
+
+-- name: schedule.take_over
+-- Another maker; it goes on at its next slot.
+UPDATE schedules
+SET maker = :maker, owner_id = :owner_id, published = :published, state = 'active', reason = NULL,
+    next_at = :next_at, queued = 0
+WHERE org_id = :org_id AND id = :id
 RETURNING id
 
 -- name: schedule.remove

@@ -15,6 +15,13 @@ UPDATE webhooks SET state = :state, reason = :reason, edition = edition + 1
 WHERE org_id = :org_id AND id = :id AND state <> :state
 RETURNING id
 
+-- name: webhook.take_over
+-- Another maker; it takes events again.
+UPDATE webhooks
+SET maker = :maker, owner_id = :owner_id, state = 'active', reason = NULL, edition = edition + 1
+WHERE org_id = :org_id AND id = :id
+RETURNING id
+
 -- name: webhook.rotate
 -- Another secret, beside the one before until its end.
 UPDATE webhooks

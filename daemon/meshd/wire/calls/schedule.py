@@ -60,6 +60,15 @@ RESUME = Call(
     "org",
     "Go on with the next slot from now.",
 )
+EDIT = Call(
+    "schedule.edit",
+    "PATCH",
+    "/v1/schedules/{schedule}",
+    s.ScheduleEdit,
+    s.Schedule,
+    "org",
+    "Take a schedule over: it runs with one's own rights, and goes on.",
+)
 REMOVE = Call(
     "schedule.remove",
     "DELETE",
@@ -88,4 +97,4 @@ RUN = Call(
     "Fire a schedule now, beside its slots.",
 )
 
-CALLS = (LIST, SHOW, ADD, PUBLISH, PAUSE, RESUME, REMOVE, NEXT, RUN)
+CALLS = (LIST, SHOW, ADD, PUBLISH, PAUSE, RESUME, EDIT, REMOVE, NEXT, RUN)

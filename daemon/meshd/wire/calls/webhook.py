@@ -59,6 +59,15 @@ ROTATE = Call(
     "Give it another secret; the one before counts for a while.",
     destroys=True,
 )
+EDIT = Call(
+    "webhook.edit",
+    "PATCH",
+    "/v1/webhooks/{webhook}",
+    w.WebhookEdit,
+    w.Webhook,
+    "org",
+    "Take an inbound webhook over: it runs with one's own rights, and takes events again.",
+)
 REMOVE = Call(
     "webhook.remove",
     "DELETE",
@@ -69,4 +78,4 @@ REMOVE = Call(
     "Remove an inbound webhook; nothing comes in at its URL any more.",
 )
 
-CALLS = (LIST, SHOW, ADD, PAUSE, RESUME, ROTATE, REMOVE)
+CALLS = (LIST, SHOW, ADD, PAUSE, RESUME, EDIT, ROTATE, REMOVE)
