@@ -4,6 +4,7 @@ Source: MCP 2025-11-25 and 2026-07-28, Transports, Streamable HTTP.
 """
 
 import time
+from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote
 
@@ -35,7 +36,7 @@ from meshd.protocol.envelope import (
     opened,
 )
 from meshd.protocol.strict import check_members
-from meshd.services.access import permission_set, scope_at
+from meshd.services.access import Decision, permission_set, scope_at
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.failures import failure
 from meshd.services.grants import SELF
@@ -45,13 +46,14 @@ from meshd.services.principal import Principal
 from meshd.services.rate_limit import RateLimit
 from meshd.services.record_rows import Stopwatch
 from meshd.services.records import Records
-from meshd.services.refusals import no_grant
+from meshd.services.refusals import denied, no_grant
 from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
 from meshd.services.virtual_tools import VirtualTools
 from meshd.wire.errors import (
+    Conflict,
     MeshError,
     MethodNotAllowed,
     NotFound,
@@ -125,7 +127,7 @@ class Endpoint:
                     request, who, row, session, version, partial(self._admitted, who, row)
                 )
             return await self._serving.stream(
-                request, row, session, partial(self._admitted, who, row)
+                request, who, row, session, partial(self._admitted, who, row)
             )
         if request.method == "DELETE" and session is not None:
             self._sessions.end(session)
@@ -277,11 +279,7 @@ class Endpoint:
         stateless = exchange.envelope is not None
         if message.is_request:
             try:
-                exchange.wanted = wish(message, stateless=stateless)
-                if isinstance(row, VirtualTarget):
-                    decision = await judge_virtual(exchange, row, self._virtuals)
-                else:
-                    decision = await judge(who, row, exchange.wanted, self._tools)
+                decision = await self._judge(exchange)
             except jsonrpc.BadMessage as error:
                 return answers.bad_message(error, bytes(message.id))
             except Unauthenticated:
@@ -304,6 +302,36 @@ class Endpoint:
             return await self._stateless.answer(exchange, self.record, self._still_admitted)
         return await self._answer(exchange)
 
+    async def _judge(self, exchange: Exchange) -> Decision:
+        """The decision about a request. Raises as `judge` and `judge_virtual` do."""
+        row, stateless = exchange.row, exchange.envelope is not None
+        exchange.wanted = wish(exchange.message, stateless=stateless)
+        if isinstance(row, VirtualTarget):
+            return await judge_virtual(exchange, row, self._virtuals)
+        return await judge(exchange.who, row, exchange.wanted, self._tools)
+
+    async def _judge_again(self, exchange: Exchange) -> None:
+        """Decide once more about a call that waited, by what stands now.
+
+        Raises:
+            MeshError: it may not go on.
+        """
+        who, row = exchange.who.present(), exchange.row
+        if who is None:
+            raise Unauthenticated
+        now = self.find(who, row.id)
+        if isinstance(row, VirtualTarget) and isinstance(now, VirtualTarget):
+            now = replace(now, who=who, era=row.era, mode=row.mode)
+        elif now.revision != row.revision:
+            raise Conflict(f'"{row.name}" changed meanwhile')
+        exchange.who, exchange.row = who, now
+        try:
+            decision = await self._judge(exchange)
+        except jsonrpc.BadMessage:
+            raise Conflict(f'"{row.name}" changed meanwhile') from None
+        if not decision:
+            raise denied(who, exchange.fix_at, decision)
+
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         """Answer a client of the handshake era: byte for byte where the upstream speaks it too."""
         if exchange.row.transport == "http" and not self._ends_here(exchange):
@@ -312,7 +340,7 @@ class Endpoint:
             except OtherEra as other:
                 if not await self._serving.takes_over(exchange.row):
                     return other.answer
-        return await self._serving.answer(exchange, self.record)
+        return await self._serving.answer(exchange, self.record, self._judge_again)
 
     def _ends_here(self, exchange: Exchange) -> bool:
         """Whether the session, or a request without one, is not the upstream's to know."""

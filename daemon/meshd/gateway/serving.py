@@ -6,7 +6,7 @@ asker, and what a stateless upstream asks in the middle of one is put to that as
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from aiohttp import web
@@ -36,17 +36,23 @@ from meshd.protocol.subscriptions import (
 from meshd.protocol.versions import era_of
 from meshd.proxy.adapter import Answer, Asker
 from meshd.proxy.http import SESSION
+from meshd.services.access import decide
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.principal import Principal
 from meshd.services.served_lists import ServedLists
 from meshd.services.tools import Tools
 from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
+from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_serving import VirtualTarget
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, UpstreamFailed
 
 SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
 """Methods that set something for a session. A shared handshake server would set it for all."""
+
+Judge = Callable[[Exchange], Awaitable[None]]
+"""Decides once more, as everything stands now; it raises where the call may not go on."""
 
 
 class SharedServing:
@@ -69,8 +75,10 @@ class SharedServing:
         self._states = SessionStates()
         self._questions = Questions()
 
-    async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
-        """Answer one message."""
+    async def answer(
+        self, exchange: Exchange, record: Record, judge_again: Judge
+    ) -> web.StreamResponse:
+        """Answer one message; `judge_again` about a call that waited for its client."""
         message = exchange.message
         if not message.is_request:
             if message.method == "notifications/cancelled":
@@ -91,7 +99,7 @@ class SharedServing:
                 return self._initialize(exchange, welcome)
             if message.method in SETTINGS:
                 return answers.message(self._set(exchange, welcome))
-            return await self._ask(exchange, record)
+            return await self._ask(exchange, record, judge_again)
         except MeshError as error:
             self._failed(exchange, error, record)
             return answers.rpc_failure(error, bytes(message.id))
@@ -99,6 +107,7 @@ class SharedServing:
     async def stream(
         self,
         request: web.BaseRequest,
+        who: Principal,
         row: ConnectionRow,
         session: Session | None,
         admitted: Callable[[], bool],
@@ -116,12 +125,15 @@ class SharedServing:
         await answer.prepare(request)
         await answer.write(sse.COMMENT)
         with suppress(MeshError):  # the upstream's end is this stream's end
-            await self.follow(answer, row, session, admitted, lambda: request.transport is not None)
+            await self.follow(
+                answer, who, row, session, admitted, lambda: request.transport is not None
+            )
         return answer
 
     async def follow(
         self,
         sink: Sink,
+        who: Principal,
         row: ConnectionRow,
         session: Session | None,
         admitted: Callable[[], bool],
@@ -138,7 +150,8 @@ class SharedServing:
         again = True
         while again and present():
             state.changed.clear()
-            wanted = offered(Filter(set(CHANGES.values()), sorted(state.resources)), capabilities)
+            wanted = Filter(set(CHANGES.values()), _heard_of(who, row, state.resources))
+            wanted = offered(wanted, capabilities)
             await relay(
                 sink, adapter.listen(wanted.as_members()), admitted, self._shown(row),
                 state.changed,
@@ -205,12 +218,14 @@ class SharedServing:
             return jsonrpc.success(ident, b"{}")
         return jsonrpc.failure(ident, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, wrong))
 
-    async def _ask(self, exchange: Exchange, record: Record) -> web.StreamResponse:
+    async def _ask(
+        self, exchange: Exchange, record: Record, judge_again: Judge
+    ) -> web.StreamResponse:
         message = exchange.message
         progress = exchange.voice or Progress(exchange.request)
         with self._under_way.one(exchange) as mine:
             try:
-                answer = await self._rounds(exchange, progress)
+                answer = await self._rounds(exchange, progress, judge_again)
             except asyncio.CancelledError:
                 exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
                 record(exchange, None, "cancelled by the client")
@@ -231,7 +246,7 @@ class SharedServing:
             finally:
                 await progress.stop()
 
-    async def _rounds(self, exchange: Exchange, progress: Voice) -> Answer:
+    async def _rounds(self, exchange: Exchange, progress: Voice, judge_again: Judge) -> Answer:
         """Ask the upstream, and its client what the upstream asks, until there is an answer."""
         params = bare(bytes(exchange.message.params))
         asker = self._asker(exchange)
@@ -243,6 +258,7 @@ class SharedServing:
             if needed is None:
                 return answer
             given = await self._questions.ask(exchange, progress, needed, asker.capabilities)
+            await judge_again(exchange)  # a person may have taken an hour
             params = input_required.repeated(params, given, needed.state)
         raise UpstreamFailed(f'"{exchange.row.name}" asked more than {ROUNDS} times in one call')
 
@@ -257,6 +273,20 @@ class SharedServing:
         if isinstance(error, UpstreamFailed):
             self._health.failed(exchange.row, error)
         record(exchange, None, error.message)
+
+
+def _heard_of(who: Principal, row: ConnectionRow, resources: set[str]) -> list[str]:
+    """The resources that a principal may hear of; a virtual MCP decides about each by itself.
+
+    What a session subscribed to may have been allowed to it only then.
+    """
+    now = who.present()
+    if row.transport == VIRTUAL:
+        return sorted(resources)
+    return [
+        uri for uri in sorted(resources)
+        if now is not None and decide(now, row.id, "resource", uri, reads_only=lambda: False)
+    ]  # fmt: skip
 
 
 def _needed(reply: Reply) -> input_required.Needed | None:

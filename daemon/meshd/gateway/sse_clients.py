@@ -50,6 +50,8 @@ class SseClient:
         self.row = row
         self.session: Session | None = None
         """From `initialize` on."""
+        self.changes: asyncio.Task[None] | None = None
+        """Tells it what changed in that session."""
         self.tasks = TaskGroup(f"sse client {row.name}")
         self._request = request
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
@@ -123,7 +125,10 @@ class SseClients:
         answer = web.StreamResponse(headers=answers.SSE_HEADERS)
         try:
             await answer.prepare(request)
-            place = f"{request.rel_url.raw_path}?session={client.id}"
+            query = request.rel_url.query  # the mode of a virtual MCP stands on each message
+            place = request.rel_url.with_query(
+                {name: query[name] for name in ("mode",) if name in query} | {"session": client.id}
+            ).raw_path_qs
             await answer.write(sse.event("endpoint", place.encode()))
             await while_connected(request, client.pour(answer, admitted))
             await answer.write_eof()
@@ -163,16 +168,24 @@ class SseClients:
             answer = answers.rpc_failure(failure(error, "a message over HTTP+SSE"), ident)
         token = answer.headers.get(SESSION)
         if token is not None:
-            client.session = self._sessions.open(token, client.who, client.row)
-            if client.row.transport != SELF:
-                client.tasks.start("changes", self._tell_changes(client, client.session))
+            self._begin(client, self._sessions.open(token, client.who, client.row))
         if exchange.message.is_request and isinstance(answer, web.Response) and answer.body:
             client.hear(answer.body)  # type: ignore[arg-type]  # ours are bytes
+
+    def _begin(self, client: SseClient, session: Session | None) -> None:
+        """A client that initializes again begins anew: what it had set before is forgotten."""
+        if client.session is not None:
+            self._serving.forget(client.session)
+        if client.changes is not None:
+            client.changes.cancel()
+        client.session = session
+        if client.row.transport != SELF:
+            client.changes = client.tasks.start("changes", self._tell_changes(client, session))
 
     async def _tell_changes(self, client: SseClient, session: Session | None) -> None:
         while True:
             with suppress(MeshError):
                 await self._serving.follow(
-                    client, client.row, session, lambda: True, client.present
+                    client, client.who, client.row, session, lambda: True, client.present
                 )
             await asyncio.sleep(LISTEN_AGAIN)

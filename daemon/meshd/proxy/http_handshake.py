@@ -5,9 +5,9 @@ sessions that differ: one for each principal and what it declared. Nobody's answ
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections import Counter, OrderedDict
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 
 import msgspec
 from msgspec import Raw
@@ -22,17 +22,22 @@ from meshd.protocol.translation import URL_NEEDED, code_of, discovery
 from meshd.proxy.adapter import Asker, Hear
 from meshd.proxy.http_session import HandshakeSession
 from meshd.proxy.parked import Call, Parking
-from meshd.wire.errors import MeshError
+from meshd.wire.errors import MeshError, TooMany
 
 CALL_CEILING = 3600.0
 MAX_SESSIONS = 256
-"""Sessions kept open; the one that was used longest ago is closed for another."""
+"""Sessions kept open; of those in which nothing is under way, the one that was used longest ago is
+closed for another."""
+MAX_SESSIONS_OF = 64
+"""Sessions of one principal, whatever it declares: it makes no room at the cost of others."""
 MAX_SESSIONS_EACH = 16
 """Sessions of one asker, where calls would have to share one in which they are not told apart."""
 
 _EXPIRED = "what the server asked was not answered in time; the request has to begin anew"
 
 
+_Key = tuple[Asker, int]
+"""For whom, and which of its sessions."""
 Begin = Callable[[bytes], HandshakeSession]
 """Makes a session that declares these capabilities."""
 
@@ -45,7 +50,9 @@ class HandshakeHttp:
         """The daemon's own session."""
         self._begin = begin
         self._tasks = tasks
-        self._sessions: OrderedDict[tuple[Asker, int], HandshakeSession] = OrderedDict()
+        self._sessions: OrderedDict[_Key, HandshakeSession] = OrderedDict()
+        self._in_use: Counter[_Key] = Counter()
+        """Calls under way in each."""
         self._parking = Parking(tasks)
 
     async def discover(self) -> bytes:
@@ -61,12 +68,13 @@ class HandshakeHttp:
             if STATE in params:
                 return Reply(None, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, _EXPIRED))
         plain = {name: value for name, value in params.items() if name not in RETRIED}
-        session = await self._session(asker)
+        key, session = await self._session(asker)
 
         async def work(call: Call) -> Reply:
-            return await session.request(
-                method, joined(plain), deadline=CALL_CEILING, attend=call.attend
-            )
+            with self._using(key):
+                return await session.request(
+                    method, joined(plain), deadline=CALL_CEILING, attend=call.attend
+                )
 
         reply = await self._parking.begin(Call(asker, session.tell), work, hear)
         return _urls_asked(reply, asker.capabilities)
@@ -98,7 +106,18 @@ class HandshakeHttp:
         self._sessions.clear()
         await asyncio.gather(*(session.close() for session in sessions))
 
-    async def _session(self, asker: Asker) -> HandshakeSession:
+    @contextmanager
+    def _using(self, key: _Key) -> Iterator[None]:
+        """While a call is under way in a session, it is not closed for another."""
+        self._in_use[key] += 1
+        try:
+            yield
+        finally:
+            self._in_use[key] -= 1
+            if not self._in_use[key]:
+                del self._in_use[key]
+
+    async def _session(self, asker: Asker) -> tuple[_Key, HandshakeSession]:
         key = asker, 0
         for number in range(MAX_SESSIONS_EACH):
             session = self._sessions.get((asker, number))
@@ -107,17 +126,30 @@ class HandshakeHttp:
                 break
         session = self._sessions.get(key)
         if session is None:
+            self._make_room(asker)
             session = self._sessions[key] = self._begin(asker.capabilities)
-            if len(self._sessions) > MAX_SESSIONS:
-                _, oldest = self._sessions.popitem(last=False)
-                self._tasks.start("part", oldest.close())
             if asker.log_level is not None:
                 level = msgspec.json.encode({"level": asker.log_level})
-                with suppress(MeshError):
+                with self._using(key), suppress(MeshError):
                     await session.request("logging/setLevel", level)
         else:
             self._sessions.move_to_end(key)
-        return session
+        return key, session
+
+    def _make_room(self, asker: Asker) -> None:
+        """Close a session in which nothing is under way, if there are too many.
+
+        Raises:
+            TooMany: something is under way in all of them.
+        """
+        mine = [key for key in self._sessions if key[0].principal == asker.principal]
+        if len(mine) < MAX_SESSIONS_OF and len(self._sessions) < MAX_SESSIONS:
+            return
+        among = mine if len(mine) >= MAX_SESSIONS_OF else list(self._sessions)
+        idle = next((key for key in among if not self._in_use[key]), None)
+        if idle is None:
+            raise TooMany(f"{len(among)} sessions of this upstream are in use", next="try again")
+        self._tasks.start("part", self._sessions.pop(idle).close())
 
 
 def _is_wanted(method: str, params: bytes, honoured: Filter) -> bool:

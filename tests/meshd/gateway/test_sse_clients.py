@@ -5,14 +5,19 @@ import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import mcp_types as t
 import pytest
+from aiohttp import web
 from mcp import Client
 from mcp.client.sse import sse_client
 
+from meshd.gateway.sse_clients import SseClient, SseClients
+from meshd.proxy.http import SESSION
 from tests.conformance.house import house
 from tests.support.daemon import Daemon
 from tests.support.raw_http import request
@@ -103,11 +108,11 @@ async def test_meshctl_itself(serving: tuple[Daemon, str]) -> None:
 
 @contextmanager
 def stream(
-    daemon: Daemon, key: str, name: str = "stateless"
+    daemon: Daemon, key: str, name: str = "stateless", query: str = ""
 ) -> Iterator[tuple[str, socket.socket]]:
     """The place that an open stream names, and the connection that it comes over."""
     parts = urlsplit(daemon.url)
-    path = f"/mcp/{name}/sse"
+    path = f"/mcp/{name}/sse{query}"
     raw = request("GET", path, parts.netloc, f"Authorization: Bearer {key}")
     with socket.create_connection((parts.hostname, parts.port), timeout=60) as wire:
         wire.sendall(raw)
@@ -135,6 +140,49 @@ def test_a_message_is_answered_on_the_stream_alone(serving: tuple[Daemon, str]) 
             got += wire.recv(4096)
         said = json.loads(got.partition(b"data: ")[2].split(b"\n")[0])
         assert said == {"jsonrpc": "2.0", "id": 7, "result": {}}
+
+
+def test_the_place_keeps_the_mode(serving: tuple[Daemon, str]) -> None:
+    """Each message is asked for it; other words of the query are not the daemon's to repeat."""
+    daemon, key = serving
+    with stream(daemon, key, query="?mode=passthrough&key=1") as (place, _):
+        path, _, query = place.partition("?")
+        assert (path, [word.split("=")[0] for word in query.split("&")]) == (
+            "/mcp/stateless/sse", ["mode", "session"],
+        )  # fmt: skip
+        assert query.startswith("mode=passthrough&")
+        assert daemon.tcp("POST", place, ping(), key=key).status == 202
+
+
+async def test_a_client_that_begins_again_is_told_of_changes_once() -> None:
+    """And what it had set in its session before is forgotten."""
+    following, forgotten, begun = set[str](), list[str](), asyncio.Queue[str]()
+
+    async def follow(_: Any, __: Any, ___: Any, session: str, *_more: Any) -> None:
+        following.add(session)
+        begun.put_nowait(session)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            following.discard(session)
+
+    async def work(token: str) -> web.Response:
+        return web.Response(body=b"{}", headers={SESSION: token})
+
+    clients = SseClients(
+        SimpleNamespace(follow=follow, forget=forgotten.append),  # type: ignore[arg-type]
+        SimpleNamespace(open=lambda token, *_: token),  # type: ignore[arg-type]
+    )
+    one: Any = SimpleNamespace(id="one", name="one", transport="http")
+    exchange: Any = SimpleNamespace(message=SimpleNamespace(id=b"1", is_request=True))
+    client = SseClient(SimpleNamespace(transport=None), one, one)  # type: ignore[arg-type]
+    try:
+        for token in ("first", "second"):
+            clients.take(client, exchange, partial(work, token))
+            assert await asyncio.wait_for(begun.get(), 60) == token
+        assert (following, forgotten) == ({"second"}, ["first"])
+    finally:
+        await client.tasks.stop()
 
 
 def test_the_place_is_its_own_clients_alone(serving: tuple[Daemon, str]) -> None:

@@ -1,0 +1,97 @@
+"""Sessions at a handshake upstream, and who has to make room for whom."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from meshd.core.tasks import TaskGroup
+from meshd.protocol.jsonrpc import Reply
+from meshd.proxy import http_handshake
+from meshd.proxy.adapter import Asker, unheard
+from meshd.proxy.http_handshake import HandshakeHttp
+from meshd.wire.errors import TooMany
+
+
+class Session:
+    """One that answers once it may, and knows whether it was closed."""
+
+    engaged = False
+
+    def __init__(self, gate: asyncio.Event) -> None:
+        self.gate = gate
+        self.calls = 0
+        self.closed = asyncio.Event()
+
+    async def request(self, _method: str, _params: bytes = b"", **_: Any) -> Reply:
+        self.calls += 1
+        await self.gate.wait()
+        return Reply(b"{}", None)
+
+    async def tell(self, _message: bytes) -> None:
+        """Nothing is told here."""
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+class House:
+    """An upstream with room for four sessions, two of them for one principal."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self.gate = asyncio.Event()
+        self.made: list[Session] = []
+        self.tasks = tasks
+        self.http = HandshakeHttp(self.begin, tasks)
+
+    def begin(self, _capabilities: bytes) -> Any:
+        self.made.append(Session(self.gate))
+        return self.made[-1]
+
+    async def ask(self, who: str, declared: bytes) -> Reply:
+        return await self.http.ask("tools/call", {}, Asker(who, declared), unheard)
+
+    async def held(self, who: str, declared: bytes) -> "asyncio.Task[Reply]":
+        """A call that is under way."""
+        before = sum(session.calls for session in self.made)
+        task = self.tasks.start("call", self.ask(who, declared))
+        async with asyncio.timeout(60):
+            while sum(session.calls for session in self.made) == before:
+                await asyncio.sleep(0)
+        return task
+
+
+@pytest.fixture
+async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(http_handshake, "MAX_SESSIONS", 4)
+    monkeypatch.setattr(http_handshake, "MAX_SESSIONS_OF", 2)
+    async with TaskGroup("test") as tasks:
+        yield House(tasks)
+
+
+async def test_one_principal_makes_room_among_its_own_sessions(house: House) -> None:
+    """However much it declares, another's session stays."""
+    house.gate.set()
+    await house.ask("other", b"{}")
+    for number in range(4):
+        await house.ask("mine", b'{"n":%d}' % number)
+    _own, other, *mine = house.made
+    await asyncio.wait_for(mine[1].closed.wait(), 60)
+    assert [session.closed.is_set() for session in (other, *mine)] == [
+        False, True, True, False, False,
+    ]  # fmt: skip
+
+
+async def test_a_session_with_a_call_under_way_is_not_closed_for_another(house: House) -> None:
+    """Where all of them have one, a further call is refused, and told so."""
+    calls = [await house.held("a", b"{}"), await house.held("a", b'{"n":1}')]
+    with pytest.raises(TooMany, match="2 sessions"):
+        await house.ask("a", b'{"n":2}')
+    calls += [await house.held("b", b"{}"), await house.held("c", b"{}")]
+    with pytest.raises(TooMany, match="4 sessions"):
+        await house.ask("d", b"{}")
+    house.gate.set()
+    assert [reply.result for reply in await asyncio.gather(*calls)] == [b"{}"] * 4
+    assert (await house.ask("d", b"{}")).result == b"{}"
+    assert not any(session.closed.is_set() for session in house.made[2:])
