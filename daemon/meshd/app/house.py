@@ -148,7 +148,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
         connections,
         Virtuals(main, directory, events, tools, clock), composed,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
-        Retention(config.keep_events, config.keep_calls),
+        Retention(config.keep_events, config.keep_calls, config.keep_waiting),
         RateLimit(config.rate_limit, clock.monotonic),
         Following(directory, upstreams, tools, health),
         Backups(config, databases, events, clock), bus,

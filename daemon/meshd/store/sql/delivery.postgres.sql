@@ -32,3 +32,13 @@ SELECT id, fence FROM deliveries
 WHERE org_id = :org_id AND state = 'inflight'
   AND id IN (SELECT jsonb_array_elements_text(CAST(CAST(:ids AS TEXT) AS JSONB)))
 ORDER BY id FOR UPDATE
+
+-- name: delivery.counts_of
+-- As everywhere.
+SELECT event_seq, state, expired, available_at > :now AS later, COUNT(*) AS n
+FROM deliveries
+WHERE org_id = :org_id
+  AND event_seq IN (
+      SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(CAST(:seqs AS TEXT) AS JSONB))
+  )
+GROUP BY event_seq, state, expired, later
