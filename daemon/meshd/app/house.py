@@ -21,6 +21,7 @@ from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
+from meshd.services.expiring import Expiring
 from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
@@ -188,6 +189,8 @@ async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
+    expiring = Expiring(house.main, house.directory, house.events, clock)
+    tasks.start("expiring", expiring.run())
     tasks.start("following", house.following.run())
     tasks.start("owners", house.bus.subscriptions.follow_owners())
     stack.push_async_callback(house.bus.intake.stop)
