@@ -71,6 +71,7 @@ SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("MESHCTL_LOG_LEVEL", "info", "debug, info, warning or error."),
     ("MESHCTL_KEEP_EVENTS", "7d", "How long events are kept: 12h, 30d."),
     ("MESHCTL_KEEP_CALLS", "30d", "How long records of calls are kept."),
+    ("MESHCTL_KEEP_WAITING", "7d", "How long a delivery that nobody takes is kept."),
     ("MESHCTL_RATE_LIMIT", "no limit", "Calls a minute that each key may make."),
     ("MESHCTL_PUBLISH_RATE", "5000", "Events a second that each org may publish."),
     (
@@ -349,7 +350,8 @@ Standard Webhooks has it; redirects are failures, 410 pauses the subscription.
 
 What fails is tried 20 times, after 1 s, 2 s, 4 s … at most an hour, give or take a fifth; a
 Retry-After, or retryAfter (ms) of ON_EVENTS, is followed for a day without using up tries. Then it
-is dead, and kept for 30 days:
+is dead, and kept for 30 days. What could not be delivered for MESHCTL_KEEP_WAITING is expired, and
+kept like it:
 
   meshctl delivery list --state dead        or: meshctl event dead list
   meshctl delivery show ID                  each attempt

@@ -4,7 +4,9 @@ from meshctl.render import when
 from meshctl.render.columns import Column, Item, Pairs, Table
 from meshctl.render.look import Look
 
-_STYLES = {"dead": "red", "done": "green", "ready": "yellow"}
+_STYLES = {
+    "dead": "red", "expired": "red", "done": "green", "ready": "yellow", "waiting": "yellow",
+}  # fmt: skip
 
 
 def table(look: Look) -> Table:
@@ -12,7 +14,7 @@ def table(look: Look) -> Table:
     return Table(
         (
             Column("STATE", lambda d: str(d["state"]), style=lambda d: _STYLES.get(d["state"], "")),
-            Column("EVENT", lambda d: str(d["event"])),
+            Column("EVENT", lambda d: str(d["event_id"])),
             Column("TYPE", lambda d: str(d["type"])),
             Column("SUBSCRIPTION", lambda d: str(d["subscription"])),
             Column("ATTEMPT", lambda d: str(d["attempt"]), align="right"),
@@ -28,7 +30,7 @@ def card(item: Item, look: Look) -> Pairs:
     pairs = [
         ("id", item["id"]),
         ("state", item["state"]),
-        ("event", f"{item['event']}  {item['type']}"),
+        ("event", f"{item['event_id']}  {item['type']}"),
         ("source", item["source"]),
         ("subscription", item["subscription"]),
         ("replays", str(item["replays"]) if item["replays"] else ""),

@@ -42,11 +42,17 @@ def table(look: Look) -> Table:
             Column("TYPE", lambda e: str(e["type"])),
             Column("SUBJECT", lambda e: e.get("subject") or "-", flex=True),
             Column("SOURCE", lambda e: str(e["source"])),
-            Column("DELIVERED", lambda e: f"{e['done']}/{e['deliveries']}", align="right"),
-            Column("DEAD", lambda e: str(e["dead"]), align="right"),
+            Column("STATE", lambda e: str(e["state"])),
+            Column("DELIVERED", _delivered, align="right"),
             Column("ID", lambda e: str(e["id"])),
         )
     )
+
+
+def _delivered(item: Item) -> str:
+    """How many of its deliveries are done: `2/3`."""
+    counts = item["deliveries"]
+    return f"{counts['done']}/{sum(counts.values())}"
 
 
 def card(item: Item, look: Look) -> Pairs:

@@ -21,6 +21,7 @@ from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.directory import Directory
 from meshd.services.events import Bell, Events
+from meshd.services.expiring import Expiring
 from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
@@ -148,7 +149,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
         connections,
         Virtuals(main, directory, events, tools, clock), composed,
         Orgs(main, directory, events, records, upstreams, tools, founding.vault, clock), rules,
-        Retention(config.keep_events, config.keep_calls),
+        Retention(config.keep_events, config.keep_calls, config.keep_waiting),
         RateLimit(config.rate_limit, clock.monotonic),
         Following(directory, upstreams, tools, health),
         Backups(config, databases, events, clock), bus,
@@ -188,6 +189,8 @@ async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())
     tasks.start("sweeper", sweeper.run())
+    expiring = Expiring(house.main, house.directory, house.events, clock)
+    tasks.start("expiring", expiring.run())
     tasks.start("following", house.following.run())
     tasks.start("owners", house.bus.subscriptions.follow_owners())
     stack.push_async_callback(house.bus.intake.stop)

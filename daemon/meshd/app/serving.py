@@ -155,6 +155,7 @@ def _open_settings(
 
     def keep(config: Config) -> None:
         house.keep.events, house.keep.calls = config.keep_events, config.keep_calls
+        house.keep.waiting = config.keep_waiting
 
     def limit(config: Config) -> None:
         house.limit.per_minute = config.rate_limit
@@ -181,6 +182,7 @@ def _open_settings(
             "MESHCTL_LOG_LEVEL": lambda config: set_level(config.log_level),
             "MESHCTL_KEEP_EVENTS": keep,
             "MESHCTL_KEEP_CALLS": keep,
+            "MESHCTL_KEEP_WAITING": keep,
             "MESHCTL_KEY_LIFETIME": lifetimes,
             "MESHCTL_KEY_MAX_LIFETIME": lifetimes,
             "MESHCTL_RATE_LIMIT": limit,

@@ -83,6 +83,10 @@ SETTINGS: tuple[Setting, ...] = (
         "MESHCTL_KEEP_CALLS", kinds.KEEP, "30d", "How long records of calls are kept.", live=True
     ),
     Setting(
+        "MESHCTL_KEEP_WAITING", kinds.KEEP, "7d",
+        "How long a delivery that nobody takes is kept.", live=True,
+    ),
+    Setting(
         "MESHCTL_RATE_LIMIT", kinds.RATE, "", "Calls a minute that each key may make.",
         unset="no limit", live=True,
     ),
@@ -168,6 +172,7 @@ class Config:
     metrics_access: kinds.Access
     log_level: str
     keep_events: int
+    keep_waiting: int
     keep_calls: int
     key_lifetime: int | None
     key_max_lifetime: int | None
@@ -253,6 +258,7 @@ class Config:
             metrics_access=read.metrics_access,
             log_level=read.log_level,
             keep_events=read.keep_events,
+            keep_waiting=read.keep_waiting,
             keep_calls=read.keep_calls,
             key_lifetime=read.key_lifetime,
             key_max_lifetime=read.key_max_lifetime,
@@ -328,6 +334,7 @@ def read_config(
         log_level=value["MESHCTL_LOG_LEVEL"],
         keep_events=value["MESHCTL_KEEP_EVENTS"],
         keep_calls=value["MESHCTL_KEEP_CALLS"],
+        keep_waiting=value["MESHCTL_KEEP_WAITING"],
         key_lifetime=_lifetime(given, value),
         key_max_lifetime=value["MESHCTL_KEY_MAX_LIFETIME"],
         rate_limit=value["MESHCTL_RATE_LIMIT"],

@@ -5,6 +5,7 @@ import json
 from meshd.bus.dispatcher import Dispatcher
 from meshd.core.clock import MICROSECONDS, Clock, iso, iso_or_none
 from meshd.services.cloud_event import shown_event
+from meshd.services.delivery_states import STATES, counted, event_state, shown_state, stored_as
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.limits import check_limit
@@ -32,8 +33,6 @@ from meshd.wire.event import (
     Repaired,
 )
 
-STATES = ("ready", "inflight", "done", "dead", "cancelled")
-
 
 class Deliveries:
     """Reads events and deliveries of an org, and changes what becomes of them."""
@@ -55,10 +54,13 @@ class Deliveries:
     async def events(self, who: Principal, asked: EventList) -> list[EventLine]:
         """Events, newest first. Raises BadRequest."""
         check_limit(asked.limit)
-        rows = await self._db.org(who.org).all(
-            "event.list", type=asked.type, source=asked.source, limit=asked.limit
-        )
-        return [_line(row) for row in rows]
+        db = self._db.org(who.org)
+        rows = await db.all("event.list", type=asked.type, source=asked.source, limit=asked.limit)
+        by_event: dict[int, list[Row]] = {row["seq"]: [] for row in rows}
+        seqs = json.dumps(list(by_event))
+        for row in await db.all("delivery.counts_of", seqs=seqs, now=self._clock.now()):
+            by_event[row["event_seq"]].append(row)
+        return [_line(row, counted(by_event[row["seq"]])) for row in rows]
 
     async def event(self, who: Principal, name: str) -> Event:
         """One event. Raises NotFound, and Conflict where several have the id."""
@@ -70,12 +72,14 @@ class Deliveries:
         if asked.state is not None and asked.state not in STATES:
             raise BadRequest("no such state", facts={"states are": " ".join(STATES)})
         seq = None if asked.event is None else (await self._event(who, asked.event))["seq"]
-        return await self._listed(who, asked.state, asked.subscription, seq, asked.limit)
+        stored = stored_as(asked.state)
+        return await self._listed(who, stored, asked.subscription, seq, asked.limit)
 
     async def dead(self, who: Principal, asked: DeadList) -> list[Delivery]:
-        """What was given up, newest first. Raises as `all`."""
+        """What was given up or grew too old, newest first. Raises as `all`."""
         check_limit(asked.limit)
-        return await self._listed(who, "dead", asked.subscription, None, asked.limit)
+        given_up = {**stored_as("dead"), "expired": None}
+        return await self._listed(who, given_up, asked.subscription, None, asked.limit)
 
     async def show(self, who: Principal, name: str) -> DeliveryDetail:
         """One delivery with its attempts. Raises NotFound."""
@@ -84,7 +88,8 @@ class Deliveries:
         if row is None:
             raise _no_delivery(name)
         attempts = await db.all("delivery.attempts", id=name)
-        return DeliveryDetail(**_columns(row), attempts=[_attempt(one) for one in attempts])
+        shown = _columns(row, self._clock.now())
+        return DeliveryDetail(**shown, attempts=[_attempt(one) for one in attempts])
 
     async def retry(self, who: Principal, name: str) -> Repaired:
         """Try now what waits of an event, and what was given up. Raises as `event`."""
@@ -156,12 +161,13 @@ class Deliveries:
 
     async def stats(self, who: Principal) -> EventStats:
         """How the bus stands, for one org; `under_way` and `leases_lost` are of this daemon."""
-        rows = await self._db.org(who.org).all("delivery.counts")
+        now = self._clock.now()
+        rows = await self._db.org(who.org).all("delivery.counts", now=now)
         mine = [one for one in self._directory.view.subscriptions.values() if one.org == who.org]
-        waits = [row["oldest"] for row in rows if row["state"] == "ready"]
+        oldest = min((row["oldest"] for row in rows if row["state"] == "ready"), default=now + 1)
         return EventStats(
-            states=dict.fromkeys(STATES, 0) | {row["state"]: row["n"] for row in rows},
-            oldest_waiting_s=(self._clock.now() - waits[0]) / MICROSECONDS if waits else None,
+            states=counted(rows),
+            oldest_waiting_s=(now - oldest) / MICROSECONDS if oldest <= now else None,
             under_way=self._dispatcher.under_way,
             leases_lost=self._dispatcher.lost,
             subscriptions={
@@ -171,15 +177,20 @@ class Deliveries:
         )
 
     async def _listed(
-        self, who: Principal, state: str | None, named: str | None, seq: int | None, limit: int
+        self, who: Principal, stored: Row, named: str | None, seq: int | None, limit: int
     ) -> list[Delivery]:
-        subscription = named
+        subscription, now = named, self._clock.now()
         if named is not None:
             subscription = find_subscription(self._directory.view, who.org, named).id
         rows = await self._db.org(who.org).all(
-            "delivery.list", state=state, subscription=subscription, event_seq=seq, limit=limit
+            "delivery.list",
+            **stored,
+            subscription=subscription,
+            event_seq=seq,
+            limit=limit,
+            now=now,
         )
-        return [Delivery(**_columns(row)) for row in rows]
+        return [Delivery(**_columns(row, now)) for row in rows]
 
     async def _event(self, who: Principal, name: str) -> Row:
         rows = await self._db.org(who.org).all("event.find", event=name)
@@ -221,18 +232,18 @@ def _no_delivery(name: str) -> NotFound:
     )
 
 
-def _line(row: Row) -> EventLine:
+def _line(row: Row, counts: dict[str, int]) -> EventLine:
     return EventLine(
         id=row["id"], type=row["type"], source=row["source"], subject=row["subject"],
         time=row["said_time"] or iso(row["time"]), meshseq=row["seq"],
-        meshid=row["own_id"] or row["id"], deliveries=row["deliveries"], done=row["done"],
-        dead=row["dead"],
+        meshid=row["own_id"] or row["id"], state=event_state(counts), deliveries=counts,
     )  # fmt: skip
 
 
-def _columns(row: Row) -> Row:
+def _columns(row: Row, now: int) -> Row:
     return {
-        "id": row["id"], "state": row["state"], "event": row["event"], "type": row["type"],
+        "id": row["id"], "event_id": row["event"], "state": shown_state(row, now),
+        "event": row["event"], "type": row["type"],
         "source": row["source"], "subscription": row["subscription"],
         "subscription_id": row["subscription_id"], "attempt": row["attempt"],
         "replays": row["replays"], "error": row["error"],

@@ -25,6 +25,8 @@ class Retention:
 
     events: int
     calls: int
+    waiting: int
+    """What nobody took: deliveries, from when they could have been delivered."""
 
 
 class Sweeper:
@@ -58,9 +60,10 @@ class Sweeper:
                 log.warning("housekeeping could not be done: %s", error)
 
     async def sweep(self) -> int:
-        """Drop what is older than retention; how many rows went."""
+        """Drop, or give up, what is older than retention; how many rows went."""
         now, gone = self._clock.now(), 0
         for db, query, state, keep in (
+            (self._main, "delivery.expire", "", self._keep.waiting),
             (self._main, "delivery.sweep_attempts", "", KEEP_ATTEMPTS),
             (self._main, "delivery.sweep", "done", KEEP_ENDED),
             (self._main, "delivery.sweep", "cancelled", KEEP_ENDED),
@@ -69,7 +72,7 @@ class Sweeper:
             (self._main, "event.sweep", "", self._keep.events),
             (self._calls, "call.sweep", "", self._keep.calls),
         ):
-            old = {"time": now - keep, "state": state}
+            old = {"time": now - keep, "state": state, "now": now}
             while rows := (await db.write(Step(query, old)))[0]:
                 gone += len(rows)
                 await asyncio.sleep(PAUSE)

@@ -4,12 +4,17 @@ from msgspec import Struct
 
 
 class Delivery(Struct, kw_only=True):
-    """`state`: `ready` waits for `next_at`, `inflight` is being tried, `done`, `dead`, `cancelled`.
+    """One event for one subscription.
 
-    `event` is the publisher's id of the event.
+    `state`: `waiting` is due at a later moment, `next_at`: scheduled, or before its next try;
+    `ready` is due, and goes out in its turn (a paused, failing or busy subscriber, or an earlier
+    event of the same key, may hold it up); `inflight` is being tried; `done`; `dead` was given up;
+    `cancelled`; `expired` could not be delivered for too long. `event_id`, and `event` as well, is
+    the publisher's id of the event.
     """
 
     id: str
+    event_id: str
     state: str
     event: str
     type: str
@@ -59,14 +64,14 @@ class DeliveryList(Struct, kw_only=True):
 
 
 class DeadList(Struct, kw_only=True):
-    """Deliveries that were given up, newest first."""
+    """Deliveries that are dead or expired, newest first."""
 
     subscription: str | None = None
     limit: int = 50
 
 
 class DeadChoice(Struct, kw_only=True):
-    """One dead delivery by id, or all of them."""
+    """One dead or expired delivery by id, or all of them."""
 
     delivery: str | None = None
     all: bool = False

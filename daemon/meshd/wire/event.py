@@ -78,7 +78,12 @@ class EventList(Struct, kw_only=True):
 
 
 class EventLine(Struct, kw_only=True):
-    """An event in a list, and how its deliveries stand."""
+    """An event in a list, and how its deliveries stand.
+
+    `deliveries` counts them by state, every state of a `Delivery` with its number. `state` is that
+    of the whole: the first of inflight, ready, waiting, dead, expired that a delivery is in; else
+    cancelled, if nothing was delivered and something was to be; else done, also without deliveries.
+    """
 
     id: str
     type: str
@@ -87,9 +92,8 @@ class EventLine(Struct, kw_only=True):
     time: str
     meshseq: int
     meshid: str
-    deliveries: int
-    done: int
-    dead: int
+    state: str
+    deliveries: dict[str, int]
 
 
 class EventRef(Struct):

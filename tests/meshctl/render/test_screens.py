@@ -336,6 +336,9 @@ VERIFIED = {
         },
     ],
 }  # fmt: skip
+NONE = {
+    "waiting": 0, "ready": 0, "inflight": 0, "done": 0, "dead": 0, "cancelled": 0, "expired": 0,
+}  # fmt: skip
 EVENTS = [
     {
         "id": "order-17\x1b[2J",
@@ -345,9 +348,8 @@ EVENTS = [
         "time": "2026-11-23T14:58:00Z",
         "meshseq": 7,
         "meshid": "evt_8fk2m4",
-        "deliveries": 3,
-        "done": 2,
-        "dead": 1,
+        "state": "dead",
+        "deliveries": {**NONE, "done": 2, "dead": 1},
     },
     {
         "id": "evt_a1b2",
@@ -357,13 +359,12 @@ EVENTS = [
         "time": "2026-11-23T13:00:00Z",
         "meshseq": 6,
         "meshid": "evt_a1b2",
-        "deliveries": 0,
-        "done": 0,
-        "dead": 0,
+        "state": "done",
+        "deliveries": NONE,
     },
 ]
 STATS = {
-    "states": {"ready": 4, "inflight": 1, "done": 2100, "dead": 2, "cancelled": 0},
+    "states": {**NONE, "waiting": 3, "ready": 1, "inflight": 1, "done": 2100, "dead": 2},
     "oldest_waiting_s": 61.7, "under_way": 1, "leases_lost": 0,
     "subscriptions": {"active": 3, "paused": 1}, "held_back": ["hook"],
 }  # fmt: skip
@@ -380,7 +381,7 @@ BILLS = {
     "target": {"connection": "erp", "tool": "bill", "arguments": {"no": "{{ event.data.no }}"}},
 }  # fmt: skip
 DEAD = {
-    "id": "dlv_8fk2m4p6q8r0s2t4", "state": "dead", "event": "order-17", "type": "order.made",
+    "id": "dlv_8fk2m4p6q8r0s2t4", "state": "dead", "event_id": "order-17", "type": "order.made",
     "source": "/shop", "subscription": "hook", "subscription_id": "sub_8fk2m4p6q8r0s2t4",
     "attempt": 20, "replays": 1, "error": "HTTP 500\x07", "next_at": None,
     "created_at": "2026-11-23T02:00:00Z", "ended_at": "2026-11-23T14:00:00Z",
@@ -392,7 +393,7 @@ DEAD = {
         for n in (19, 20)
     ],
 }  # fmt: skip
-WAITS = {**DEAD, "state": "ready", "error": None, "next_at": "2026-11-23T15:01:00Z"}
+WAITS = {**DEAD, "state": "waiting", "error": None, "next_at": "2026-11-23T15:01:00Z"}
 WORK = {
     "id": "vir_8fk2m4p6q8r0s2t4", "name": "work", "description": "What I work with.\x1b[2J",
     "instructions": "Ask first.\nThen act.", "mode": "smart_tool_selection", "naming": "prefixed",

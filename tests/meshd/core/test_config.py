@@ -55,6 +55,7 @@ GOOD = {
     "MESHCTL_KEEP_EVENTS": ("12h", "keep_events", 12 * 3600 * 1_000_000),
     "MESHCTL_RATE_LIMIT": ("60", "rate_limit", 60),
     "MESHCTL_PUBLISH_RATE": ("70", "publish_rate", 70),
+    "MESHCTL_KEEP_WAITING": ("3d", "keep_waiting", 3 * 86400 * 1_000_000),
     "MESHCTL_KEEP_FREE": ("80", "keep_free", 80),
     "MESHCTL_MASTER_KEY_COMMAND": (
         "op read 'a key'",

@@ -275,7 +275,7 @@ async def test_a_stranger_reaches_public_addresses_alone(bus: Bus) -> None:
     await bus.publish("order.made")
     await bus.turn()
     (row,) = await bus.rows()
-    assert row.state == "ready"
+    assert row.state == "waiting"
     assert row.error is not None
     assert "not allowed" in row.error
 

@@ -237,7 +237,7 @@ async def test_retention_keeps_the_database_flat(bus: Bus) -> None:
     await hook(bus)
     sweeper = Sweeper(
         house.scoped, house.scoped_calls, house.keys, house.records, house.clock,
-        Retention(events=2 * DAY, calls=DAY),
+        Retention(events=2 * DAY, calls=DAY, waiting=7 * DAY),
     )  # fmt: skip
     sizes = []
     for day in range(6):

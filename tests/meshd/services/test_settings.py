@@ -55,7 +55,8 @@ def test_a_live_setting_is_carried_over_whole(setting) -> None:
     """Its value and where it was said; else the daemon would show one and do another."""
     text = {
         "MESHCTL_LOG_LEVEL": "error", "MESHCTL_KEEP_EVENTS": "2h", "MESHCTL_KEEP_CALLS": "3h",
-        "MESHCTL_RATE_LIMIT": "5", "MESHCTL_PUBLISH_RATE": "6", "MESHCTL_KEEP_FREE": "7", "TRUSTED_PROXIES": "10.0.0.1",
+        "MESHCTL_KEEP_WAITING": "4h", "MESHCTL_KEEP_FREE": "7",
+        "MESHCTL_RATE_LIMIT": "5", "MESHCTL_PUBLISH_RATE": "6", "TRUSTED_PROXIES": "10.0.0.1",
         "METRICS_ACCESS": "off", "MESHCTL_KEY_LIFETIME": "7d", "MESHCTL_KEY_MAX_LIFETIME": "8d",
     }  # fmt: skip
     word = text.get(setting.env, "https://x" if setting.env == "ALLOWED_ORIGINS" else "x")

@@ -43,7 +43,7 @@ def sweeper(house: Floors, events: int = KEEP_EVENTS) -> Sweeper:
         house.keys,
         house.records,
         house.clock,
-        Retention(events, KEEP_CALLS),
+        Retention(events, KEEP_CALLS, 7 * DAY),
     )
 
 

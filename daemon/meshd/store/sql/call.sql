@@ -50,7 +50,7 @@ SELECT COUNT(*) AS n FROM calls WHERE org_id = :org_id AND at >= :time
 
 -- name: call.sweep
 -- Drop a batch of what is older than retention.
-DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE at < :time ORDER BY seq LIMIT 500)
+DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE at < :time ORDER BY at LIMIT 500)
 RETURNING seq
 
 -- name: call.erase

@@ -59,3 +59,13 @@ FROM jsonb_to_recordset(CAST(CAST(:ended AS TEXT) AS JSONB)) AS given (
 ) JOIN deliveries ON deliveries.id = given.id
 WHERE org_id = :org_id
 ON CONFLICT (delivery_id, fence) DO NOTHING
+
+-- name: delivery.counts_of
+-- As everywhere.
+SELECT event_seq, state, expired, available_at > :now AS later, COUNT(*) AS n
+FROM deliveries
+WHERE org_id = :org_id
+  AND event_seq IN (
+      SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(CAST(:seqs AS TEXT) AS JSONB))
+  )
+GROUP BY event_seq, state, expired, later

@@ -2,8 +2,8 @@
 -- One event for one subscription, in the event's own unit. A subscription that another daemon has
 -- just removed gets none, nor does an event that was there before: "own" tells this one.
 INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, available_at,
-                         created_at, order_key)
-SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :at, :now,
+                         waits_from, created_at, order_key)
+SELECT :id, :org_id, events.seq, subscriptions.id, subscriptions.name, :at, :at, :now,
        CAST(:order_key AS TEXT)
 FROM events, subscriptions
 WHERE events.org_id = :org_id AND events.source = :source AND events.id = :event
@@ -111,7 +111,7 @@ RETURNING id
 
 -- name: delivery.hurry
 -- Try now what waits for its next try.
-UPDATE deliveries SET available_at = :now
+UPDATE deliveries SET available_at = :now, waits_from = :now
 WHERE org_id = :org_id AND event_seq = :event_seq AND state = 'ready'
 RETURNING id
 
@@ -120,7 +120,7 @@ RETURNING id
 -- where `ended` is 1, what was delivered or cancelled too.
 UPDATE deliveries
 SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
-    replays = replays + 1, ended_at = NULL
+    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0
 WHERE org_id = :org_id
   AND (CAST(:event_seq AS BIGINT) IS NULL OR event_seq = :event_seq)
   AND (CAST(:id AS TEXT) IS NULL OR id = :id)
@@ -135,20 +135,22 @@ WHERE org_id = :org_id AND state = 'dead' AND (CAST(:id AS TEXT) IS NULL OR id =
 RETURNING id
 
 -- name: delivery.list
--- Newest first.
-SELECT d.id, d.subscription_id, d.subscription, d.state, d.available_at, d.attempt, d.replays,
-       d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
+-- Newest first. `expired` and `later` (than now) are 0 or 1, or NULL for both.
+SELECT d.id, d.subscription_id, d.subscription, d.state, d.expired, d.available_at, d.attempt,
+       d.replays, d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 WHERE d.org_id = :org_id
   AND (CAST(:state AS TEXT) IS NULL OR d.state = :state)
+  AND (CAST(:expired AS BIGINT) IS NULL OR d.expired = :expired)
+  AND (CAST(:later AS BIGINT) IS NULL OR (d.available_at > :now) = (CAST(:later AS BIGINT) = 1))
   AND (CAST(:subscription AS TEXT) IS NULL OR d.subscription_id = :subscription)
   AND (CAST(:event_seq AS BIGINT) IS NULL OR d.event_seq = :event_seq)
 ORDER BY d.created_at DESC, d.id LIMIT :limit
 
 -- name: delivery.show
 -- One of them.
-SELECT d.id, d.subscription_id, d.subscription, d.state, d.available_at, d.attempt, d.replays,
-       d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
+SELECT d.id, d.subscription_id, d.subscription, d.state, d.expired, d.available_at, d.attempt,
+       d.replays, d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 WHERE d.org_id = :org_id AND d.id = :id
 
@@ -158,9 +160,31 @@ SELECT fence, attempt, daemon, started_at, duration_us, outcome, status, error
 FROM delivery_attempts WHERE org_id = :org_id AND delivery_id = :id ORDER BY fence
 
 -- name: delivery.counts
--- How many there are of each state.
-SELECT state, COUNT(*) AS n, MIN(created_at) AS oldest FROM deliveries
-WHERE org_id = :org_id GROUP BY state ORDER BY state
+-- How many there are of each state, and since when the oldest could have been delivered.
+SELECT state, expired, available_at > :now AS later, COUNT(*) AS n, MIN(waits_from) AS oldest
+FROM deliveries
+WHERE org_id = :org_id GROUP BY state, expired, later
+
+-- name: delivery.counts_of
+-- The same for each of some events, a JSON array of their numbers.
+SELECT event_seq, state, expired, available_at > :now AS later, COUNT(*) AS n
+FROM deliveries
+WHERE org_id = :org_id AND event_seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
+GROUP BY event_seq, state, expired, later
+
+-- name: delivery.expire
+-- Give up a batch of what could have been delivered for too long, also what was being tried when
+-- its daemon ended; not what is being tried.
+UPDATE deliveries
+SET state = 'dead', expired = 1, available_at = NULL, ended_at = :now, lease_owner = NULL,
+    error = COALESCE(error, 'it waited for too long')
+WHERE (state = 'ready' OR (state = 'inflight' AND available_at <= :now)) AND id IN (
+    SELECT id FROM deliveries
+    WHERE available_at IS NOT NULL AND waits_from < :time
+      AND (state = 'ready' OR available_at <= :now)
+    ORDER BY waits_from LIMIT 500
+)
+RETURNING id
 
 -- name: delivery.sweep
 -- Drop a batch of what ended long enough ago.

@@ -25,12 +25,8 @@ FROM events
 WHERE org_id = :org_id AND seq > :after ORDER BY seq LIMIT :limit
 
 -- name: event.list
--- Newest first, each with how its deliveries stand.
-SELECT seq, id, own_id, type, source, subject, time, said_time,
-       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq) AS deliveries,
-       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq AND state = 'done') AS done,
-       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq AND state = 'dead') AS dead
-FROM events
+-- Newest first.
+SELECT seq, id, own_id, type, source, subject, time, said_time FROM events
 WHERE org_id = :org_id
   AND (CAST(:type AS TEXT) IS NULL OR type = :type)
   AND (CAST(:source AS TEXT) IS NULL OR source = :source)
@@ -66,6 +62,6 @@ WHERE seq IN (
     WHERE time < :time AND NOT EXISTS (
         SELECT 1 FROM deliveries WHERE event_seq = seq AND state IN ('ready', 'inflight', 'dead')
     )
-    ORDER BY seq LIMIT 500
+    ORDER BY time LIMIT 500
 )
 RETURNING seq

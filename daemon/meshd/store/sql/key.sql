@@ -36,3 +36,10 @@ DELETE FROM keys WHERE org_id = :org_id AND id = :id RETURNING id
 -- Coarse last use, written in batches. Never moves back.
 UPDATE keys SET last_used_at = :at
 WHERE org_id = :org_id AND id = :id AND (last_used_at IS NULL OR last_used_at < :at)
+
+-- name: key.expiring
+-- Its end is being told of, once for each end.
+UPDATE keys SET told_end = :end
+WHERE org_id = :org_id AND id = :id AND expires_at = :end
+  AND (told_end IS NULL OR told_end <> :end)
+RETURNING id
