@@ -15,7 +15,7 @@ from tests.support.wait import until
 CHANGED = {
     "allowed_hosts": ["more.example"], "allowed_origins": "https://more.example",
     "outbound_allow": ["169.254.169.254"], "meshctl_log_level": "debug",
-    "meshctl_keep_events": "1d", "meshctl_keep_calls": "2d", "base_url": "https://later.example",
+    "meshctl_keep_events": "1d", "meshctl_keep_calls": "2d", "meshctl_keep_waiting": "3d", "base_url": "https://later.example",
     "meshctl_rate_limit": 2, "meshctl_publish_rate": 9, "meshctl_keep_free": 1, "trusted_proxies": ["10.0.0.1"],
     "metrics_access": "open", "auth": {"keys": {"default_lifetime": "7d", "max_lifetime": "8d"}},
 }  # fmt: skip
