@@ -268,12 +268,10 @@ Connections and virtual MCPs share their names, and grants name both alike.
 
 Patterns are over the names that the child itself uses; * is any run of characters. Attaching again
 changes what is said and leaves the rest. In the list a tool is called CHILD_TOOL; --naming plain
-leaves the prefix out, and is refused where two tools would have one name. Where two children come
-to list one name later, who had it keeps it and the newcomer is withheld; where the daemon does not
-know who had it, as after a restart, both are withheld until one is renamed or left out. URIs have
-no prefix: of two children that list one, who came first has it among those that you may use, and
-of templates the most literal one has it. One that begins with an expression, as {+all}, is withheld
-where another child has templates.
+leaves the prefix out, and is refused where two tools would have one name. A name that two come to
+list stays with who had it; where that is not known, as after a restart, it is withheld from both.
+A URI stays with who came first, among those that you may use; a template that begins with an
+expression, as {+all}, is withheld where another child has templates.
 
 A tool can be shown and called otherwise, without touching its server:
 
