@@ -39,7 +39,7 @@ def send(
 def signed(
     daemon: Daemon, path: str, body: bytes, name: str = "msg_1", secret: str = SECRET, late: int = 0
 ) -> Answer:
-    headers = signing.headers(Secret(secret), name, int(time.time()) - late, body)
+    headers = signing.headers([Secret(secret)], name, int(time.time()) - late, body)
     return send(daemon, path, body, headers)
 
 
