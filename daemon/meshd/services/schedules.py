@@ -171,8 +171,8 @@ class Schedules:
             NotFound: there is none.
             Denied: it is for somebody else, or the one who asks may not publish.
         """
-        check_taker(self._directory, who, asked.owner, PUBLISH)
         row = await self.find(who, asked.schedule)
+        check_taker(self._directory, who, asked.owner, PUBLISH)
         same = own_source(read_maker(row)) == own_source(who)
         await self._take_over(who, row, row["published"] if same else None)
         return Schedule(**_columns(await self.find(who, row["id"])))

@@ -140,8 +140,8 @@ class Webhooks:
             Denied: it is for somebody else, or the one who asks may not publish.
         """
         async with self._directory.changing():
-            check_taker(self._directory, who, asked.owner, PUBLISH)
             row = self._find(who, asked.webhook)
+            check_taker(self._directory, who, asked.owner, PUBLISH)
             taken = {"id": row.id, "maker": stored_maker(who), "owner_id": who.owner}
             step = Step("webhook.take_over", taken, expect=1)
             await self._write(who, "edited", row.id, row.name, step)

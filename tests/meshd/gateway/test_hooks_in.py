@@ -39,7 +39,7 @@ def send(
 def signed(
     daemon: Daemon, path: str, body: bytes, name: str = "msg_1", secret: str = SECRET, late: int = 0
 ) -> Answer:
-    headers = signing.headers(Secret(secret), name, int(time.time()) - late, body)
+    headers = signing.headers([Secret(secret)], name, int(time.time()) - late, body)
     return send(daemon, path, body, headers)
 
 
@@ -158,7 +158,7 @@ def test_unknown_paused_and_removed_answer_alike(shared_daemon: Daemon) -> None:
     ],
 )
 def test_bodies(shared_daemon: Daemon, bodies: str, media: str, body: bytes, status: int) -> None:
-    headers = signing.headers(Secret(SECRET), f"{media} {len(body)}", int(time.time()), body)
+    headers = signing.headers([Secret(SECRET)], f"{media} {len(body)}", int(time.time()), body)
     assert send(shared_daemon, bodies, body, headers, media).status == status
 
 
