@@ -167,8 +167,9 @@ def test_what_a_child_asks_is_put_to_the_caller_and_its_state_is_sealed(daemon: 
     [
         ("DELETE", "/v1/virtuals/team/children/child", None),
         ("PATCH", "/v1/connections/child", {"headers": {"X-Team": "blue"}}),
+        ("DELETE", "/v1/keys/maker", None),
     ],
-    ids=["detached", "edited"],
+    ids=["detached", "edited", "maker"],
 )
 def test_a_subscription_ends_at_the_child_that_it_was_decided_for(
     daemon: Daemon, change: tuple[str, str, Any]
@@ -185,8 +186,10 @@ def test_a_subscription_ends_at_the_child_that_it_was_decided_for(
     with upstream() as server:
         server.replies |= virtuals.full_replies("child") | {"GET": stream}
         daemon.connect_http("child", server.url)
-        virtuals.make(daemon, "team", "child")
-        key = daemon.add_key("k")
+        maker = daemon.add_key("maker", "child", "self/virtual.*")
+        daemon.tcp("POST", "/v1/virtuals", {"name": "team"}, key=maker)
+        daemon.tcp("POST", "/v1/virtuals/team/children", {"child": "child"}, key=maker)
+        key = daemon.add_key("k", "team")
         uri = "file:///child/a"
         assert uri in listed(daemon, "/team", key=key, what="resources")
         with subscribed(daemon, key, resourceSubscriptions=[uri]) as mine:
