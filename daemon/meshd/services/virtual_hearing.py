@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from msgspec import Raw
 
@@ -42,6 +42,11 @@ THINGS: dict[str, Thing] = {
 }
 _METHODS: dict[Thing, str] = {thing: method for method, thing in THINGS.items()}
 
+_Routed = dict[str, tuple[ConnectionRow, list[str]]]
+"""Resources by the id of the connection that has them."""
+_Following = dict[str, tuple[ConnectionRow, list[str], asyncio.Task[None]]]
+"""The same, and the task that hears of them."""
+
 
 @dataclass(slots=True)
 class _Heard:
@@ -50,6 +55,8 @@ class _Heard:
     lists: set[str] = field(default_factory=set)
     updates: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_WAITING))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    look: bool = False
+    """Whether the snapshot is another one: what was decided may be decided otherwise."""
 
     def taken(self) -> list[bytes]:
         """All of it, once."""
@@ -110,8 +117,8 @@ class Hearing:
         stop, ears = self._lists.on_change(take), self._attend(rows.values(), asked)
         try:
             async with TaskGroup("hearing virtual") as tasks:
-                for row, mine in by_row.values():
-                    tasks.start(f"resources {row.name}", self._updates(row, mine, heard))
+                following: _Following = {}
+                self._follow(by_row, following, heard, tasks)
                 tasks.start("news", self._news(heard))
                 while True:
                     await heard.wake.wait()
@@ -119,6 +126,10 @@ class Hearing:
                         yield notification
                     with suppress(Unavailable):
                         present = self._virtuals.present(target)
+                    if heard.look:
+                        heard.look = False
+                        found = await self._routed(replace(target, node=present), uris)
+                        self._follow(found, following, heard, tasks)
                     if present != node:
                         node, rows = present, present.connections()
                         self._leave(ears)
@@ -131,13 +142,14 @@ class Hearing:
             stop()
             self._leave(ears)
 
-    async def _routed(
-        self, target: VirtualTarget, uris: Iterable[str]
-    ) -> dict[str, tuple[ConnectionRow, list[str]]]:
+    async def _routed(self, target: VirtualTarget, uris: Iterable[str]) -> _Routed:
         """The resources that the principal may hear of, by the connection that has them."""
-        found: dict[str, tuple[ConnectionRow, list[str]]] = {}
+        found: _Routed = {}
         for uri in uris:
-            reached = await self._virtuals.reach(target, "resource", uri)
+            try:
+                reached = await self._virtuals.reach(target, "resource", uri)
+            except Unavailable:
+                continue  # what cannot be decided is not heard
             if reached is not None and reached.decision:
                 found.setdefault(reached.row.id, (reached.row, []))[1].append(uri)
         return found
@@ -147,7 +159,21 @@ class Hearing:
         while True:
             before = self._directory.news.rung
             await self._directory.news.wait(LOOK, before)
+            heard.look = True
             heard.wake.set()
+
+    def _follow(
+        self, by_row: _Routed, following: _Following, heard: _Heard, tasks: TaskGroup
+    ) -> None:
+        """Hear of these resources and no others any more."""
+        for ident, (row, uris, task) in tuple(following.items()):
+            if by_row.get(ident) != (row, uris):
+                task.cancel()
+                del following[ident]
+        for ident, (row, uris) in by_row.items():
+            if ident not in following:
+                task = tasks.start(f"resources {row.name}", self._updates(row, uris, heard))
+                following[ident] = row, uris, task
 
     async def _updates(self, row: ConnectionRow, uris: list[str], heard: _Heard) -> None:
         async for notification in self._notifications(row, Filter(set(), uris)):

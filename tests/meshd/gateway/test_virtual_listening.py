@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
+from threading import Event
 from typing import Any
 
 import pytest
@@ -159,3 +160,41 @@ def test_what_a_child_asks_is_put_to_the_caller_and_its_state_is_sealed(daemon: 
         other = daemon.add_key("other")
         stolen = ask(daemon, "/team", "tools/call", params, key=other, era=STATELESS)
         assert stolen.json()["error"]["code"] == -32602
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("DELETE", "/v1/virtuals/team/children/child", None),
+        ("PATCH", "/v1/connections/child", {"headers": {"X-Team": "blue"}}),
+        ("DELETE", "/v1/keys/maker", None),
+    ],
+    ids=["detached", "edited", "maker"],
+)
+def test_a_subscription_ends_at_the_child_that_it_was_decided_for(
+    daemon: Daemon, change: tuple[str, str, Any]
+) -> None:
+    """The client's own stream goes on; the child is not heard as it was."""
+    opened_there, closed_there = Event(), Event()
+
+    def stream(_: Seen, wire: Any) -> None:
+        wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: open\n\n")
+        opened_there.set()
+        wire.recv(1)
+        closed_there.set()
+
+    with upstream() as server:
+        server.replies |= virtuals.full_replies("child") | {"GET": stream}
+        daemon.connect_http("child", server.url)
+        maker = daemon.add_key("maker", "child", "self/virtual.*")
+        daemon.tcp("POST", "/v1/virtuals", {"name": "team"}, key=maker)
+        daemon.tcp("POST", "/v1/virtuals/team/children", {"child": "child"}, key=maker)
+        key = daemon.add_key("k", "team")
+        uri = "file:///child/a"
+        assert uri in listed(daemon, "/team", key=key, what="resources")
+        with subscribed(daemon, key, resourceSubscriptions=[uri]) as mine:
+            said = heard(mine)["params"]["notifications"]
+            assert said["resourceSubscriptions"] == [uri]
+            assert opened_there.wait(60)
+            daemon.control(*change)
+            assert closed_there.wait(60)
