@@ -35,7 +35,8 @@ ORDER BY id FOR UPDATE
 
 -- name: delivery.counts_of
 -- As everywhere.
-SELECT event_seq, state, expired, CAST(CASE WHEN available_at > :now THEN 1 ELSE 0 END AS BIGINT) AS later, COUNT(*) AS n
+SELECT event_seq, state, expired,
+       CAST(CASE WHEN available_at > :now THEN 1 ELSE 0 END AS BIGINT) AS later, COUNT(*) AS n
 FROM deliveries
 WHERE org_id = :org_id
   AND event_seq IN (
