@@ -12,6 +12,7 @@ from meshd.services import schedules as rules
 from meshd.services.principal import Principal
 from meshd.store.db import Step
 from meshd.wire.errors import BadRequest, Conflict, Denied, NotFound, TooLarge
+from meshd.wire.event import EventCancel
 from meshd.wire.key import KeyEdit
 from meshd.wire.schedule import ScheduleList, ScheduleNext, SchedulePublish
 from meshd.wire.subscription import WebhookAdd
@@ -334,7 +335,10 @@ async def test_an_event_for_later_waits_and_can_be_cancelled(times: Timetable) -
     bus.house.clock.advance(599)
     await bus.turn()
     assert (await bus.rows())[0].attempt == 0
-    assert len((await bus.deliveries.cancel(bus.house.owner, "later")).deliveries) == 1
+    assert (
+        len((await bus.deliveries.cancel(bus.house.owner, EventCancel(event="later"))).deliveries)
+        == 1
+    )
     await bus.publish("tick", deliver_at="2020-01-01T00:00:00Z", id="past")
     assert (await bus.rows(event="past"))[0].next_at == "2026-11-23T12:09:59.000000Z"
     with pytest.raises(BadRequest):
