@@ -66,7 +66,7 @@ def test_a_server_syncs_its_subscriptions_and_receives_its_events(erp: Daemon) -
     until(lambda: {made["id"], later["id"]} <= ids(erp))
     (got,) = [one for one in ask(erp, "RECEIVED")["events"] if one["id"] == made["id"]]
     assert (got["type"], got["source"], got["data"]) == ("invoice.made", made["source"], 0)
-    until(lambda: states(erp, later["id"]) == ["ready"])
+    until(lambda: states(erp, later["id"]) == ["waiting"])
     acked = ask(erp, "ASK", tool="EVENT_ACK", arguments={"eventId": later["id"]})
     assert acked == {"success": True, "eventId": later["id"]}
     assert states(erp, later["id"]) == ["done"]

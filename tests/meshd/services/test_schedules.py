@@ -407,7 +407,7 @@ async def test_an_event_for_later_waits_and_can_be_cancelled(times: Timetable) -
     published = await bus.publish("tick", deliver_at="10m", id="later")
     assert published.deliveries == 1
     (row,) = await bus.rows()
-    assert (row.state, row.next_at) == ("ready", "2026-11-23T12:10:00.000000Z")
+    assert (row.state, row.next_at) == ("waiting", "2026-11-23T12:10:00.000000Z")
     assert (await bus.publish("tick", deliver_at="20m", id="later")).duplicate
     bus.house.clock.advance(599)
     await bus.turn()

@@ -62,7 +62,8 @@ ON CONFLICT (delivery_id, fence) DO NOTHING
 
 -- name: delivery.counts_of
 -- As everywhere.
-SELECT event_seq, state, expired, available_at > :now AS later, COUNT(*) AS n
+SELECT event_seq, state, expired,
+       CAST(CASE WHEN available_at > :now THEN 1 ELSE 0 END AS BIGINT) AS later, COUNT(*) AS n
 FROM deliveries
 WHERE org_id = :org_id
   AND event_seq IN (

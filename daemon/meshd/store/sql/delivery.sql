@@ -161,13 +161,15 @@ FROM delivery_attempts WHERE org_id = :org_id AND delivery_id = :id ORDER BY fen
 
 -- name: delivery.counts
 -- How many there are of each state, and since when the oldest could have been delivered.
-SELECT state, expired, available_at > :now AS later, COUNT(*) AS n, MIN(waits_from) AS oldest
+SELECT state, expired, CAST(CASE WHEN available_at > :now THEN 1 ELSE 0 END AS BIGINT) AS later,
+       COUNT(*) AS n, MIN(waits_from) AS oldest
 FROM deliveries
 WHERE org_id = :org_id GROUP BY state, expired, later
 
 -- name: delivery.counts_of
 -- The same for each of some events, a JSON array of their numbers.
-SELECT event_seq, state, expired, available_at > :now AS later, COUNT(*) AS n
+SELECT event_seq, state, expired,
+       CAST(CASE WHEN available_at > :now THEN 1 ELSE 0 END AS BIGINT) AS later, COUNT(*) AS n
 FROM deliveries
 WHERE org_id = :org_id AND event_seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
 GROUP BY event_seq, state, expired, later
