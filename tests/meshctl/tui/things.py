@@ -78,7 +78,8 @@ EVENTS = [
 def delivery(number: int, state: str, *, ago: float = 0.0, **more: Any) -> dict[str, Any]:
     at = (NOW - timedelta(seconds=ago)).isoformat()
     return {
-        "id": f"dlv_{number}", "state": state, "event": f"order-{number}", "type": "order.made",
+        "id": f"dlv_{number}", "state": state, "event": f"order-{number}",
+        "event_id": f"order-{number}", "type": "order.made",
         "source": "/keys/key_shop", "subscription": "to-erp", "subscription_id": "sub_erp",
         "attempt": 1, "replays": 0, "error": None, "next_at": None, "created_at": at,
         "ended_at": None, **more,

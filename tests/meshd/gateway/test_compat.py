@@ -111,7 +111,7 @@ def test_an_event_is_delivered_at_its_time_unless_it_is_cancelled(erp: Daemon) -
     wish = {"type": kind, "deliverAt": "2100-01-01T00:00:00.000Z"}
     later = ask(erp, "ASK", tool="EVENT_PUBLISH", arguments=wish)
     (row,) = erp.control("GET", f"/v1/deliveries?event={later['id']}")
-    assert (row["state"], row["next_at"][:10]) == ("ready", "2100-01-01")
+    assert (row["state"], row["next_at"][:10]) == ("waiting", "2100-01-01")
     gone = ask(erp, "ASK", tool="EVENT_CANCEL", arguments={"eventId": later["id"]})
     assert gone == {"success": True, "eventId": later["id"]}
     assert states(erp, later["id"]) == ["cancelled"]

@@ -13,7 +13,8 @@ STRUCTURED = "application/cloudevents+json"
 def keys(shared_daemon: Daemon) -> dict[str, str]:
     return {
         "publisher": shared_daemon.add_key("publisher", "self/event.publish"),
-        "anybody": shared_daemon.add_key("anybody", "self/event.publish*"),
+        "anybody": shared_daemon.add_key("anybody", "self/event.publish", "self/event.publish_as"),
+        "pattern": shared_daemon.add_key("pattern", "self/event.publish*"),
         "nobody": shared_daemon.add_key("nobody", "*"),
         "reader": shared_daemon.add_key("reader", "self/event.*", read_only=True),
     }
@@ -84,6 +85,7 @@ def test_the_same_event_twice_and_another_of_its_id(
     [
         (None, {}, 401), ("nobody", {}, 403), ("reader", {}, 403), ("publisher", {}, 200),
         ("publisher", {"source": "/shop"}, 403), ("anybody", {"source": "/shop"}, 200),
+        ("pattern", {"source": "/shop"}, 403), ("pattern", {}, 200),
         ("anybody", {"type": "mesh.key.added"}, 400), ("publisher", {"specversion": "0.3"}, 400),
         ("publisher", {"type": 1}, 400), ("publisher", {"type": "x", "Bad": "y"}, 400),
         ("publisher", {"data": "x" * 262_200}, 413), ("publisher", {"data": "x" * 600_000}, 413),

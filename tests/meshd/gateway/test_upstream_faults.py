@@ -140,5 +140,4 @@ def test_the_state_of_the_connection_follows(
     assert state_after(fine) == "ready"
     assert state_after(fault.status("500 Oops")) == "failing"
     assert state_after(fault.status("401 Unauthorized")) == "needs_login"
-    assert state_after(fault.reset) == "failing"
     assert state_after(fine) == "ready"

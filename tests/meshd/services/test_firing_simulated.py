@@ -16,6 +16,7 @@ import pytest
 from meshd.bus.slots import GRACE
 from meshd.services.firing import Firing
 from meshd.store.db import StoreUnavailable
+from meshd.wire.schedule import ScheduleRemove
 from tests.support.bus import Bus
 from tests.support.floors import Floors, floors
 from tests.support.schedules import Timetable
@@ -177,7 +178,9 @@ async def test_each_slot_is_decided_on_once(bus: Bus) -> None:
         except AssertionError as wrong:
             wrong.add_note(f"seed {seed}")
             raise
-        await Timetable.over(bus).schedules.remove(bus.house.owner, f"s{seed}")
+        await Timetable.over(bus).schedules.remove(
+            bus.house.owner, ScheduleRemove(schedule=f"s{seed}")
+        )
         await _forget(bus)
 
 
