@@ -48,7 +48,7 @@ class Publishing:
             Denied: it names another source.
             Conflict: another event has its source and id.
             RateLimited: the org publishes too much.
-        StorageFull: the disk is nearly full.
+            StorageFull: the disk is nearly full.
         """
         own = own_source(who)
         if asked.source not in {None, own}:

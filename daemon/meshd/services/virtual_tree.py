@@ -10,11 +10,10 @@ from itertools import chain
 from meshd.services.composing import Composed, Exposed, Part, Route, Thing, compose, is_uri
 from meshd.services.directory import ConnectionRow, View
 from meshd.services.principal import Principal
+from meshd.services.virtual_graph import MAX_DEPTH
 from meshd.services.virtual_rows import ChildRow, VirtualRow
 from meshd.wire.virtual import Naming
 
-MAX_DEPTH = 5
-"""Virtual MCPs within one another."""
 DEFAULT = "/mcp"
 """The id of an org's default virtual MCP, which nobody made and no grant names; no name either."""
 

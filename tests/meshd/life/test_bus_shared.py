@@ -1,35 +1,11 @@
 """Two daemons on one Postgres: each delivery is somebody's, and nobody else's."""
 
 import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from meshd.vault.master import load_or_create
 from tests.support.daemon import Daemon
-from tests.support.postgres import Postgres
 from tests.support.upstream import answer, upstream
 from tests.support.wait import until
-
-
-@pytest.fixture
-def pair(postgres: Postgres, tmp_path: Path) -> Iterator[list[Daemon]]:
-    key = tmp_path / "keys" / "master.key"
-    load_or_create(key)
-    with postgres.schema() as dsn:
-        daemons = [Daemon.fresh(DATABASE_URL=dsn) for _ in range(2)]
-        for one in daemons:
-            shutil.copytree(key.parent, one.home / "keys")
-        try:
-            for one in daemons:
-                one.start()
-            yield daemons
-        finally:
-            for one in daemons:
-                one.remove()
 
 
 def test_each_delivers_its_share_and_none_twice(pair: list[Daemon]) -> None:

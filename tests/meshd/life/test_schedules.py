@@ -1,21 +1,14 @@
 """Schedules through real daemons: from the command line, over a kill, and of two daemons."""
 
 import json
-import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from meshd.vault.master import load_or_create
 from tests.support.command import meshctl
 from tests.support.daemon import Daemon
-from tests.support.postgres import Postgres
 from tests.support.tenants import Tenant
 from tests.support.upstream import answer, upstream
 from tests.support.wait import until
@@ -100,23 +93,6 @@ def test_nothing_is_fired_twice_or_lost_over_kills(daemon: Daemon) -> None:
     assert set(seen.values()) == {1}
     moments = sorted(datetime.fromisoformat(one) for one in seen)
     assert {(b - a).total_seconds() for a, b in pairwise(moments)} == {1.0}
-
-
-@pytest.fixture
-def pair(postgres: Postgres, tmp_path: Path) -> Iterator[list[Daemon]]:
-    key = tmp_path / "keys" / "master.key"
-    load_or_create(key)
-    with postgres.schema() as dsn:
-        daemons = [Daemon.fresh(DATABASE_URL=dsn) for _ in range(2)]
-        for one in daemons:
-            shutil.copytree(key.parent, one.home / "keys")
-        try:
-            for one in daemons:
-                one.start()
-            yield daemons
-        finally:
-            for one in daemons:
-                one.remove()
 
 
 def test_two_daemons_fire_each_slot_once(pair: list[Daemon]) -> None:
