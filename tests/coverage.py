@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="coverage-") as folder:
         settings = Path(folder) / "settings.ini"
         settings.write_text(
-            f"[run]\nsource_pkgs = meshctl,meshd\nparallel = true\nsigterm = true\n"
+            f"[run]\nsource_pkgs = meshctl,meshd\nparallel = true\nsigterm = true\npatch = _exit\n"
             f"data_file = {folder}/data\ndisable_warnings = no-data-collected\n"
             f"omit = {ROOT}/daemon/meshd/example/*\n"
         )
@@ -45,6 +45,8 @@ def _text(files: dict[str, dict[str, dict[str, int]]]) -> str:
     counted: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     shares = {}
     for name, found in files.items():
+        if not name.startswith(("meshctl/", "daemon/")):
+            continue  # a copy that a test made of the source
         ran, lines = found["summary"]["covered_lines"], found["summary"]["num_statements"]
         package = Path(name.removeprefix("daemon/")).parent.as_posix()
         for row in (package, "all of it"):

@@ -48,7 +48,8 @@ def test_each_way_is_measured_in_the_same_run(measured):
     # On a busy machine a short round may end before its first call does.
     reached = {(row.way, row.what, row.upstream_per_call) for row in measured.traffic if row.rate}
     assert {one[2] for one in reached if one[:2] != ("meshd", "list")} == {1.0}
-    assert {one[2] for one in reached if one[:2] == ("meshd", "list")} <= {0.0}, "from memory"
+    # From memory; what is old is read again behind an answer, which a slow round may see.
+    assert all(one[2] < 0.5 for one in reached if one[:2] == ("meshd", "list"))
 
 
 def test_other_shapes_are_measured_without_errors(measured):

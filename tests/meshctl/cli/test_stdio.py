@@ -81,8 +81,7 @@ def test_a_client_that_is_gone(home, daemon):
         env=environment(home),
     )
     process.stdout.close()
-    more = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-    process.stdin.write(b"".join(json.dumps(one).encode() + b"\n" for one in (more, HELLO)))
+    process.stdin.write(json.dumps(HELLO).encode() + b"\n")
     process.stdin.flush()
     errors = process.stderr.read()
     process.stderr.close()
