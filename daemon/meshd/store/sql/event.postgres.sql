@@ -7,6 +7,16 @@ WITH turn AS MATERIALIZED (
 INSERT INTO events (org_id, id, type, source, subject, time, data)
 SELECT :org_id, :id, :type, :source, :subject, :time, :data FROM turn
 
+-- name: event.add_dead
+-- As everywhere, in its turn as event.add.
+WITH turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended('events ' || :org_id, 0))
+)
+INSERT INTO events (org_id, id, type, source, subject, time, data)
+SELECT :org_id, :id, :type, :source, :subject, :time, :data FROM turn, deliveries
+WHERE deliveries.org_id = :org_id AND deliveries.id = :delivery
+  AND fence = :fence AND state = 'dead' AND ended_at = :time
+
 -- name: event.publish
 -- As everywhere, and one after the other for the reason that event.add has.
 WITH turn AS MATERIALIZED (

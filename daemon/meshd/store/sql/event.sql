@@ -3,6 +3,14 @@
 INSERT INTO events (org_id, id, type, source, subject, time, data)
 VALUES (:org_id, :id, :type, :source, :subject, :time, :data)
 
+-- name: event.add_dead
+-- The same, if a delivery was given up at that moment and under that fence: whoever lost the lease
+-- tells nothing.
+INSERT INTO events (org_id, id, type, source, subject, time, data)
+SELECT :org_id, :id, :type, :source, :subject, :time, :data FROM deliveries
+WHERE org_id = :org_id AND deliveries.id = :delivery
+  AND fence = :fence AND state = 'dead' AND ended_at = :time
+
 -- name: event.publish
 -- An event that somebody published. One of the same source and id stays as it is.
 INSERT INTO events (org_id, id, own_id, type, source, subject, time, said_time, content_type,
