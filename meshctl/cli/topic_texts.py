@@ -8,7 +8,8 @@ daemon, without losing one: meshseq is the cursor.
   meshctl tail-events --filter 'type=mesh.*'
   meshctl tail-events --json --no-follow    what is there, one JSON object a line
 
-Calls are no events: meshctl call tail follows those.
+Calls are no events: meshctl call tail follows those. What happens to the mesh itself is an event
+mesh.*, each type with its data in meshctl help system-events.
 
 Publish one from a shell, or over HTTP as a CloudEvent to /events/ORG with a key that has
 self/event.publish. When the answer comes, the event and its deliveries are on disk. The same --id
@@ -30,7 +31,7 @@ Standard Webhooks has it; redirects are failures, 410 pauses the subscription.
 What fails is tried 20 times, after 1 s, 2 s, 4 s … at most an hour, give or take a fifth; a
 Retry-After, or retryAfter (ms) of ON_EVENTS, is followed for a day without using up tries. Then it
 is dead, and kept for 30 days. What could not be delivered for MESHCTL_KEEP_WAITING is expired, and
-kept like it:
+kept like it; either way an event mesh.delivery.dead tells of it:
 
   meshctl delivery list --state dead        or: meshctl event dead list
   meshctl delivery show ID                  each attempt

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from meshd.wire.system_event import PREFIX, Field, SystemEvent, Undeclared, by_kind
 
-BY = Field("by", "string", "who did it: id and name; meshd, where nobody but the daemon did", "you")
-"""Stands in the data of every one, as an object."""
+BY = "who did it, an object with id and name; meshd where nobody but the daemon did"
+"""What `by` is, which stands in the data of every one."""
 
 _NAME = Field("name", "string", "its name", "github")
 _REASON = Field("reason", "string", "why", "by you", always=False)
