@@ -19,8 +19,9 @@ from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.lookup import find_connection, find_key, find_subscription
 from meshd.services.makers import check_maker
+from meshd.services.own_only import check_own
 from meshd.services.principal import Principal, the_daemon
-from meshd.services.publishing import Publishing, connection_source, own_connection
+from meshd.services.publishing import Publishing, connection_source
 from meshd.services.refusals import denied
 from meshd.services.subscription_rows import SubscriptionRow
 from meshd.services.subscription_steps import SubscriptionSteps
@@ -235,8 +236,8 @@ class Subscriptions:
         return Removed(id=row.id, name=row.name)
 
     async def test(self, who: Principal, name: str) -> Published:
-        """Send it one event. Raises NotFound, and Conflict where it is paused."""
-        row = self._find(who, name)
+        """Send it one event. Raises as `pause`, and Conflict where it is paused."""
+        row = self._own_to_change(who, name)
         if not row.active:
             raise Conflict(
                 f'subscription "{row.name}" is paused',
@@ -322,11 +323,7 @@ class Subscriptions:
     def _own_to_change(self, who: Principal, name: str, *, mine: bool = False) -> SubscriptionRow:
         """One that may be changed: a key that speaks for a connection acts for it alone."""
         row = self._find(who, name)
-        if (mine or who.connection is not None) and row.maker.connection != own_connection(who):
-            raise Denied(
-                f"{who.name} did not make this subscription, nor another key of its connection",
-                next="meshctl subscription list",
-            )
+        check_own(who, row.maker, "subscription", mine=mine)
         return row
 
     def _find(self, who: Principal, name: str) -> SubscriptionRow:

@@ -22,6 +22,7 @@ from meshd.services.events import Events
 from meshd.services.limits import check_limit
 from meshd.services.lookup import unknown
 from meshd.services.makers import check_goes_on, check_maker_afresh, check_taker
+from meshd.services.own_only import check_own
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.rate_limit import Bucket
@@ -119,15 +120,15 @@ class Webhooks:
         return self.show(who, made)
 
     async def pause(self, who: Principal, name: str) -> Webhook:
-        """Answer as if it were not there. Raises NotFound."""
-        return await self._turn(who, self._find(who, name), "paused", f"by {who.name}")
+        """Answer as if it were not there. Raises as `remove`."""
+        return await self._turn(who, self._own(who, name), "paused", f"by {who.name}")
 
     async def resume(self, who: Principal, name: str) -> Webhook:
         """Take events again.
 
-        Raises NotFound, and Conflict where its maker may not publish any more.
+        Raises as `remove`, and Conflict where its maker may not publish any more.
         """
-        row = self._find(who, name)
+        row = self._own(who, name)
         edit = f"meshctl webhook edit {row.name}"
         await check_goes_on(self._directory, row.maker, PUBLISH, edit)
         return await self._turn(who, row, "active", None)
@@ -137,10 +138,10 @@ class Webhooks:
 
         Raises:
             NotFound: there is none.
-            Denied: it is for somebody else, or the one who asks may not publish.
+            Denied: it is for somebody else, or the one who asks may not publish, or as `remove`.
         """
         async with self._directory.changing():
-            row = self._find(who, asked.webhook)
+            row = self._own(who, asked.webhook)
             check_taker(self._directory, who, asked.owner, PUBLISH)
             taken = {"id": row.id, "maker": stored_maker(who), "owner_id": who.owner}
             step = Step("webhook.take_over", taken, expect=1)
@@ -148,12 +149,12 @@ class Webhooks:
         return self.show(who, row.id)
 
     async def rotate(self, who: Principal, asked: WebhookRotate) -> Webhook:
-        """Another secret; the one before counts for a while. Raises as `add`, and NotFound."""
+        """Another secret; the one before counts for a while. Raises as `add` and `remove`."""
         keep = seconds(asked.keep)
         if keep > MAX_KEEP:
             raise BadRequest(f"the old secret counts for at most {MAX_KEEP // 86400} days")
         async with self._directory.changing():
-            row = self._find(who, asked.webhook)
+            row = self._own(who, asked.webhook)
             secret = _secret(row.signature, asked.signing)
             before = self._seals.opened(row.org, row.id, "secret", row.secret, TABLE)
             turned = {
@@ -170,9 +171,14 @@ class Webhooks:
         return self.show(who, row.id)
 
     async def remove(self, who: Principal, name: str) -> Removed:
-        """Remove one; what came in is delivered all the same. Raises NotFound."""
+        """Remove one; what came in is delivered all the same.
+
+        Raises:
+            NotFound: there is none.
+            Denied: a key that speaks for a connection asks, and no key of that one made it.
+        """
         async with self._directory.changing():
-            row = self._find(who, name)
+            row = self._own(who, name)
             step = Step("webhook.remove", {"id": row.id}, expect=1)
             await self._write(who, "removed", row.id, row.name, step)
         self._buckets.pop(row.id, None)
@@ -248,6 +254,11 @@ class Webhooks:
         row = self._directory.view.webhooks.get(name) or mine.get(name.casefold())
         if row is None or row.org != who.org:
             raise unknown("webhook", name, mine)
+        return row
+
+    def _own(self, who: Principal, name: str) -> WebhookRow:
+        row = self._find(who, name)
+        check_own(who, row.maker, "webhook")
         return row
 
     async def _turn(

@@ -124,6 +124,7 @@ SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_sin
 WHERE org_id = :org_id
   AND (CAST(:event_seq AS BIGINT) IS NULL OR event_seq = :event_seq)
   AND (CAST(:id AS TEXT) IS NULL OR id = :id)
+  AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
   AND (state = 'dead' OR (CAST(:ended AS BIGINT) = 1 AND state IN ('done', 'cancelled')))
   AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
 RETURNING id
@@ -132,6 +133,7 @@ RETURNING id
 -- Give up what failed for good; it goes with those that were cancelled.
 UPDATE deliveries SET state = 'cancelled', ended_at = :now
 WHERE org_id = :org_id AND state = 'dead' AND (CAST(:id AS TEXT) IS NULL OR id = :id)
+  AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
 RETURNING id
 
 -- name: delivery.list
