@@ -86,6 +86,9 @@ and id as well: more than five minutes off is refused.
 
 The answer is 202 once the event and its deliveries are on disk, 401 for a wrong signature, 404 for
 a webhook that is paused or not there, 429 with Retry-After for too much; a body has up to 256 KiB.
+Too much is 6,000 a minute that are signed right: what others send there uses up nothing. An address
+that sends 60 a minute that are not is turned away for a while, unless it is a proxy's or this
+machine's, which many may share.
 Events are published with the rights of who made the webhook; when these are gone, it pauses until
 somebody takes it over with webhook edit NAME --owner me.
 

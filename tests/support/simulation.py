@@ -379,7 +379,7 @@ def _row(name: str, ordered_by: str | None) -> SubscriptionRow:
 
 def _event(name: str, subject: str, now: int) -> dict[str, Any]:
     return {
-        **dict.fromkeys(("said_time", "content_type", "data_schema", "extensions", "digest")),
+        **dict.fromkeys(("said_time", "content_type", "data_schema", "extensions", "digest", "told")),
         "id": name, "own_id": f"own-{name}", "type": "t", "source": "/s", "subject": subject,
         "time": now, "encoded": 0, "data": "null",
     }  # fmt: skip

@@ -55,7 +55,7 @@ MAX_OF_AN_ORG = 200
 MAX_KEEP = 30 * 24 * 3600
 """Seconds that a secret counts at most beside the one that replaced it."""
 PER_MINUTE = 6000
-"""Requests of one webhook, right or wrong; a minute's worth may come at once."""
+"""Requests of one webhook that are signed; a minute's worth may come at once."""
 
 
 class Webhooks:
@@ -184,28 +184,23 @@ class Webhooks:
         self._buckets.pop(row.id, None)
         return Removed(id=row.id, name=row.name)
 
-    def admit(self, name: str) -> WebhookRow:
+    def active(self, name: str) -> WebhookRow:
         """The webhook of an id that somebody asks for, before anything is read of what they send.
 
         Raises:
             NotFound: there is none, or it is paused.
-            RateLimited: too much came in there.
         """
         row = self._directory.view.webhooks.get(name)
         if row is None or row.state != "active":
             raise NotFound("nothing is here")
-        now = self._clock.monotonic()
-        bucket = self._buckets.setdefault(row.id, Bucket(PER_MINUTE, now))
-        wait = bucket.take(now, PER_MINUTE)
-        if wait:
-            raise RateLimited("too much came in here", facts={"retry_after_s": str(ceil(wait))})
         return row
 
     def verify(self, row: WebhookRow, headers: Mapping[str, str], body: bytes) -> None:
-        """Pass a body that its sender signed.
+        """Pass a body that its sender signed, and count it: what others send counts for nothing.
 
         Raises:
             Unauthenticated: it did not.
+            RateLimited: it sent too much.
             Unavailable: the secret does not open.
         """
         now = self._clock.now()
@@ -219,6 +214,10 @@ class Webhooks:
             raise Unauthenticated(str(error)) from None
         except VaultError:
             raise Unavailable("the webhook cannot be verified") from None
+        moment = self._clock.monotonic()
+        wait = self._buckets.setdefault(row.id, Bucket(PER_MINUTE, moment)).take(moment, PER_MINUTE)
+        if wait:
+            raise RateLimited("too much came in here", facts={"retry_after_s": str(ceil(wait))})
 
     async def take(self, row: WebhookRow, sent: Sent, media: str | None, data: Raw) -> Published:
         """Publish what came in as the maker; said twice by the sender it is published once.

@@ -253,6 +253,23 @@ async def test_retention_keeps_the_database_flat(bus: Bus) -> None:
     assert len(await bus.rows(limit=1000)) <= 2 * 62
 
 
+async def test_the_same_again_has_the_same_answer_when_its_deliveries_are_gone(bus: Bus) -> None:
+    """Retention keeps what was delivered for a day, and the event for longer."""
+    house = bus.house
+    scripted(bus, {})
+    await hook(bus)
+    first = await bus.publish("a", id="17")
+    await bus.turn()
+    house.clock.advance(2 * 86_400)
+    await house.directory.refresh()
+    keep = Retention(events=7 * DAY, calls=DAY, waiting=7 * DAY)
+    await sweeper(house, keep).sweep()
+    assert await bus.rows(event="17") == []
+    again = await bus.publish("a", id="17")
+    assert (again.deliveries, again.duplicate) == (first.deliveries, True) == (1, True)
+    assert (again.id, again.time, again.source) == (first.id, first.time, first.source)
+
+
 async def test_a_disk_that_is_nearly_full_takes_nothing_and_loses_nothing(bus: Bus) -> None:
     """Publishing is refused with when to come back; what waits is delivered; then it goes on."""
     tried = scripted(bus, {})

@@ -14,15 +14,15 @@ WHERE org_id = :org_id AND deliveries.id = :delivery
 -- name: event.publish
 -- An event that somebody published. One of the same source and id stays as it is.
 INSERT INTO events (org_id, id, own_id, type, source, subject, time, said_time, content_type,
-                    data_schema, extensions, encoded, data, digest)
+                    data_schema, extensions, encoded, data, digest, told)
 VALUES (:org_id, :id, :own_id, :type, :source, :subject, :time, :said_time, :content_type,
-        :data_schema, :extensions, :encoded, :data, :digest)
+        :data_schema, :extensions, :encoded, :data, :digest, :told)
 ON CONFLICT (org_id, source, id) DO NOTHING
 
 -- name: event.published
--- Those of some ids, a JSON array, and to how many each went.
+-- Those of some ids, a JSON array, and to how many each was said to go.
 SELECT id, own_id, type, source, time, said_time, digest,
-       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq) AS deliveries
+       COALESCE(told, (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq)) AS deliveries
 FROM events WHERE org_id = :org_id AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: event.after
