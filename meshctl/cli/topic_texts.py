@@ -60,6 +60,10 @@ missed: --misfire once (the default) fires one event for all that were missed, w
 meshmissed; skip fires none of them; all fires each, up to 1,000. What else is passed over is told
 in an event mesh.schedule.missed.
 
+What a schedule fires counts among the events that its org may publish in a second. A slot that the
+limit does not let pass is not lost: it fires as soon as it may, once, which an event
+mesh.schedule.held says; after a minute it was missed, as above.
+
 If what was fired before is not delivered yet, --overlap allow (the default) fires all the same,
 skip passes the slot over, and queue lets one wait, which stands for those that come meanwhile.
 

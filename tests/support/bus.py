@@ -1,5 +1,6 @@
 """The bus on the decision floors: a clock that stands still, and a loop that a test turns."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from meshd.services.dead_letters import DeadLetters
 from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.fan_out import FanOut
+from meshd.services.held_back import HeldBack
 from meshd.services.intake import Intake
 from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
@@ -59,8 +61,11 @@ class Bus:
             house.scoped, house.events, lambda: house.directory.latest.subscriptions, house.clock
         )
         queue = Queue(house.scoped, house.clock, owner, dead.of_attempts)
+        held_back = HeldBack(
+            house.scoped, house.events, lambda: house.directory.latest.subscriptions
+        )
         dispatcher = Dispatcher(
-            queue, delivering.subscribers, delivering.deliver, pause, house.clock
+            queue, delivering.subscribers, delivering.deliver, pause, house.clock, held_back.tell
         )
         dispatcher._jitter = lambda: 0.5
         subscriptions = Subscriptions(
@@ -88,6 +93,7 @@ class Bus:
             self.dispatcher._wakes.clear()
             if self.dispatcher.under_way:
                 await self.dispatcher._wakes.wait()
+        await asyncio.gather(*self.dispatcher._tasks._tasks)
 
     async def rows(self, **asked: Any) -> list[Any]:
         """Deliveries, newest first."""

@@ -27,6 +27,7 @@ from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
+from meshd.services.held_back import HeldBack
 from meshd.services.intake import Intake
 from meshd.services.keys import Keys
 from meshd.services.lifetimes import Lifetimes
@@ -173,7 +174,10 @@ def _open_bus(
 
     dead = DeadLetters(main, events, lambda: directory.latest.subscriptions, clock)
     queue = Queue(main, clock, new_id("run"), dead.of_attempts)
-    dispatcher = BusDispatcher(queue, delivering.subscribers, delivering.deliver, pause, clock)
+    held_back = HeldBack(main, events, lambda: directory.latest.subscriptions)
+    dispatcher = BusDispatcher(
+        queue, delivering.subscribers, delivering.deliver, pause, clock, held_back.tell
+    )
     subscriptions = Subscriptions(
         main, directory, events, publishing, seals, rules, dispatcher.is_held_back, clock
     )

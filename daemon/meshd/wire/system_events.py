@@ -176,7 +176,7 @@ ROWS: tuple[SystemEvent, ...] = (
         Field("misfire", "string", "what the schedule says about such", "once"),
     ),
     _schedule(
-        "held", "A slot is due and waits, since the org publishes too much; once for each slot.",
+        "held", "A slot is due and waits, since the org publishes too much; a daemon says it once.",
         Field("slot", "string", "the slot", "2030-01-31T12:00:00Z"),
         Field("reason", "string", "the limit", "this org published more than 5000 events a second"),
     ),
