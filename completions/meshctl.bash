@@ -35,7 +35,7 @@ _meshctl() {
         'config ') words='list get' ;;
         'db ') words='status migrate backup restore move' ;;
         'daemon ') words='start stop restart show logs install uninstall' ;;
-        'help ') words='quickstart permissions virtuals pinning orgs events schedules webhooks json backup secrets vault names flags environment exit-codes files' ;;
+        'help ') words='quickstart permissions virtuals pinning orgs events system-events schedules webhooks json backup secrets vault names flags environment exit-codes files' ;;
         'status '*) depth=1 options='--help' names='' ;;
         'quickstart '*) depth=1 options='--adopt --no-adopt --help' names='' ;;
         'tui '*) depth=1 options='--help' names='' ;;

@@ -145,6 +145,7 @@ complete -c meshctl -n '__meshctl_at help' -a virtuals -d 'Several connections a
 complete -c meshctl -n '__meshctl_at help' -a pinning -d 'Tools that stay as they were approved.'
 complete -c meshctl -n '__meshctl_at help' -a orgs -d 'Several tenants on one daemon.'
 complete -c meshctl -n '__meshctl_at help' -a events -d 'What happens, and how to follow it.'
+complete -c meshctl -n '__meshctl_at help' -a system-events -d 'Events of the mesh itself: types and data.'
 complete -c meshctl -n '__meshctl_at help' -a schedules -d 'Events by the clock: patterns, zones, missed slots.'
 complete -c meshctl -n '__meshctl_at help' -a webhooks -d 'Events that other services send.'
 complete -c meshctl -n '__meshctl_at help' -a json -d 'Output for programs.'

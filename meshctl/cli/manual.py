@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 from meshctl import __version__
 from meshctl.cli.front import ABOUT, everyday, flag_lines
-from meshctl.cli.roff import bold, definitions, page, paragraphs, section
+from meshctl.cli.roff import bold, definitions, escape, page, paragraphs, section
 from meshctl.cli.scripts import FILES as SCRIPTS
 from meshctl.cli.scripts import SHELLS
+from meshctl.cli.system_event_texts import INTRO, entries
+from meshctl.cli.system_event_texts import example as example_event
 from meshctl.cli.topics import FILES, VARIABLES, setting_lines
 from meshctl.cli.tree import NOUNS
 from meshctl.cli.walk import commands, verbs
 from meshd.wire.errors import EXIT_CODES
+from meshd.wire.system_events import BY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from meshctl.cli.walk import Command
 
     Tree = tuple[Command, ...]
+
+EVENTS = "system-events"
+"""The topic that has a page of its own, since it is a reference."""
 
 BEGIN, END = "<!-- commands -->", "<!-- /commands -->"
 """What README's list stands between."""
@@ -41,6 +47,7 @@ def documents(tree: Tree) -> Mapping[str, str]:
         for word in (command.words, *command.also):
             if " " not in word:
                 pages[f"man/meshctl-{word}.1"] = _page(word, command.summary, (command,))
+    pages[f"man/meshctl-{EVENTS}.1"] = _events()
     scripts = {f"completions/{SCRIPTS[shell]}": write(tree) for shell, write in SHELLS.items()}
     return {**pages, **scripts}
 
@@ -116,6 +123,28 @@ def _page(word: str, about: str, under: Tree) -> str:
             "SEE ALSO",
             paragraphs("meshctl(1) has the options of every command, exit status and files."),
         ),
+    )
+
+
+def _events() -> str:
+    """The types and data of the mesh's own events."""
+    about, example = INTRO.partition("\n\n")[0], example_event()
+    return page(
+        f"meshctl-{EVENTS}",
+        __version__,
+        section(
+            "NAME", paragraphs(f"meshctl-{EVENTS} - the events mesh.*, when and with which data")
+        ),
+        section("DESCRIPTION", paragraphs(f"{about}\n\nThe data of each also has by: {BY}.")),
+        section(
+            "EVENTS",
+            *(
+                f".TP\n{bold(name)}\n" + "\n.br\n".join(map(escape, lines))
+                for name, lines in entries()
+            ),
+        ),
+        section("EXAMPLE", f".nf\n{escape(example)}\n.fi"),
+        section("SEE ALSO", paragraphs("meshctl-event(1), meshctl-subscription(1)")),
     )
 
 

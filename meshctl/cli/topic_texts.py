@@ -8,7 +8,8 @@ daemon, without losing one: meshseq is the cursor.
   meshctl tail-events --filter 'type=mesh.*'
   meshctl tail-events --json --no-follow    what is there, one JSON object a line
 
-Calls are no events: meshctl call tail follows those.
+Calls are no events: meshctl call tail follows those. What happens to the mesh itself is an event
+mesh.*, each type with its data in meshctl help system-events.
 
 Publish one from a shell, or over HTTP as a CloudEvent to /events/ORG with a key that has
 self/event.publish. When the answer comes, the event and its deliveries are on disk. The same --id
@@ -30,7 +31,7 @@ Standard Webhooks has it; redirects are failures, 410 pauses the subscription.
 What fails is tried 20 times, after 1 s, 2 s, 4 s … at most an hour, give or take a fifth; a
 Retry-After, or retryAfter (ms) of ON_EVENTS, is followed for a day without using up tries. Then it
 is dead, and kept for 30 days. What could not be delivered for MESHCTL_KEEP_WAITING is expired, and
-kept like it:
+kept like it; either way an event mesh.delivery.dead tells of it:
 
   meshctl delivery list --state dead        or: meshctl event dead list
   meshctl delivery show ID                  each attempt
@@ -59,6 +60,10 @@ missed: --misfire once (the default) fires one event for all that were missed, w
 meshmissed; skip fires none of them; all fires each, up to 1,000. What else is passed over is told
 in an event mesh.schedule.missed.
 
+What a schedule fires counts among the events that its org may publish in a second. A slot that the
+limit does not let pass is not lost: it fires as soon as it may, once, which an event
+mesh.schedule.held says; after a minute it was missed, as above.
+
 If what was fired before is not delivered yet, --overlap allow (the default) fires all the same,
 skip passes the slot over, and queue lets one wait, which stands for those that come meanwhile.
 
@@ -85,6 +90,9 @@ and id as well: more than five minutes off is refused.
 
 The answer is 202 once the event and its deliveries are on disk, 401 for a wrong signature, 404 for
 a webhook that is paused or not there, 429 with Retry-After for too much; a body has up to 256 KiB.
+Too much is 6,000 a minute that are signed right: what others send there uses up nothing. An address
+that sends 60 a minute that are not is turned away for a while, unless it is a proxy's or this
+machine's, which many may share.
 Events are published with the rights of who made the webhook; when these are gone, it pauses until
 somebody takes it over with webhook edit NAME --owner me.
 

@@ -331,6 +331,13 @@ is asked for, an id does as well.
 
 Kept for the product: {reserved}"""
 
+
+def _system_events(_: Home) -> str:
+    from meshctl.cli import system_event_texts  # a table that no other command needs
+
+    return system_event_texts.topic()
+
+
 TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "quickstart": ("From nothing to a first call.", lambda _: _QUICKSTART),
     "permissions": ("What a key may do, and how to say it.", lambda _: _PERMISSIONS),
@@ -338,6 +345,7 @@ TOPICS: Mapping[str, tuple[str, Callable[[Home], str]]] = {
     "pinning": ("Tools that stay as they were approved.", lambda _: topic_texts.PINNING),
     "orgs": ("Several tenants on one daemon.", lambda _: _ORGS),
     "events": ("What happens, and how to follow it.", lambda _: topic_texts.EVENTS),
+    "system-events": ("Events of the mesh itself: types and data.", _system_events),
     "schedules": (
         "Events by the clock: patterns, zones, missed slots.",
         lambda _: topic_texts.SCHEDULES,

@@ -1,14 +1,17 @@
 """The bus on the decision floors: a clock that stands still, and a loop that a test turns."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from meshd.bus.dispatcher import Dispatcher
 from meshd.bus.queue import Queue
 from meshd.proxy.outbound import OutboundRules, open_session
+from meshd.services.dead_letters import DeadLetters
 from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.fan_out import FanOut
+from meshd.services.held_back import HeldBack
 from meshd.services.intake import Intake
 from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
@@ -31,6 +34,7 @@ class Bus:
     deliveries: Deliveries
     dispatcher: Dispatcher
     delivering: Delivering
+    dead: DeadLetters
     free: int = 1 << 30
     """Bytes that the disk has left."""
 
@@ -43,7 +47,7 @@ class Bus:
             house.directory, house.tools, house.tool_calls, seals, open_session(rules),
             open_session(rules, stranger=True), house.clock,
         )  # fmt: skip
-        fan_out = FanOut(lambda: house.directory.view.subscriptions)
+        fan_out = FanOut(lambda: house.directory.latest.subscriptions)
         house.events.deliver_by(fan_out.deliveries)
         quota = Quota(rate, house.clock.monotonic)
         room = Room(1, lambda: made.free, house.clock.monotonic)
@@ -53,9 +57,15 @@ class Bus:
         async def pause(subscription: str, reason: str) -> None:
             await made.subscriptions.stop(subscription, reason)
 
-        queue = Queue(house.scoped, house.clock, owner)
+        dead = DeadLetters(
+            house.scoped, house.events, lambda: house.directory.latest.subscriptions, house.clock
+        )
+        queue = Queue(house.scoped, house.clock, owner, dead.of_attempts)
+        held_back = HeldBack(
+            house.scoped, house.events, lambda: house.directory.latest.subscriptions
+        )
         dispatcher = Dispatcher(
-            queue, delivering.subscribers, delivering.deliver, pause, house.clock
+            queue, delivering.subscribers, delivering.deliver, pause, house.clock, held_back.tell
         )
         dispatcher._jitter = lambda: 0.5
         subscriptions = Subscriptions(
@@ -65,7 +75,7 @@ class Bus:
         deliveries = Deliveries(
             house.scoped, house.directory, house.events, dispatcher, house.clock
         )
-        made = cls(house, publishing, subscriptions, deliveries, dispatcher, delivering)
+        made = cls(house, publishing, subscriptions, deliveries, dispatcher, delivering, dead)
         return made
 
     async def publish(self, kind: str, data: bytes = b"null", **more: Any) -> Published:
@@ -83,6 +93,7 @@ class Bus:
             self.dispatcher._wakes.clear()
             if self.dispatcher.under_way:
                 await self.dispatcher._wakes.wait()
+        await asyncio.gather(*self.dispatcher._tasks._tasks)
 
     async def rows(self, **asked: Any) -> list[Any]:
         """Deliveries, newest first."""

@@ -20,6 +20,8 @@ from meshd.bus.match import read_filters
 from meshd.bus.queue import Claim, Queue
 from meshd.bus.retry import ATTEMPTS, CRASHES, Outcome
 from meshd.core.clock import MICROSECONDS
+from meshd.services.dead_letters import DeadLetters
+from meshd.services.events import Bell, Events
 from meshd.services.fan_out import FanOut
 from meshd.services.intake import Intake
 from meshd.services.principal import EVERYTHING, Principal
@@ -251,7 +253,10 @@ class World:
         async def pause(subscription: str, reason: str) -> None:
             self.broken.append(f"{subscription} was paused: {reason}")
 
-        queue = Queue(scoped, self, daemon.name)
+        events = Events(scoped, self, Bell())
+        events.deliver_by(fan_out.deliveries)
+        dead = DeadLetters(scoped, events, lambda: self.rows, self)
+        queue = Queue(scoped, self, daemon.name, dead.of_attempts)
         core = Dispatcher(queue, lambda: subscribers, deliver, pause, self)
         core._jitter = self.chance.random
         core.start()
@@ -303,7 +308,7 @@ class World:
 
     def _judge(self) -> None:
         rows = self.link.execute(
-            "SELECT d.*, e.id AS event, e.subject FROM deliveries d JOIN events e"
+            "SELECT d.*, e.id AS event, e.type, e.subject FROM deliveries d JOIN events e"
             " ON e.seq = d.event_seq ORDER BY d.event_seq"
         ).fetchall()
         mine = {(row["event"], row["subscription_id"]): row for row in rows}
@@ -312,6 +317,7 @@ class World:
                 self._expect((event, subscription) in mine, f"{event} was acknowledged and lost")
         for row in rows:
             self._judge_row(row)
+        self._judge_told(rows)
         claims = [(one.delivery, one.fence) for one in self.tries]
         self._expect(len(set(claims)) == len(claims), "a claim was tried twice")
         self._judge_order(rows)
@@ -332,6 +338,15 @@ class World:
             self.broken.append(f"{name} is still {row['state']} at the end")
         counted = all(1 <= one.attempt <= one.fence for one in tries)
         self._expect(counted, f"{name}: attempts are not counted at their claims")
+
+    def _judge_told(self, rows: list[Row]) -> None:
+        """What was given up is told of once, and nothing else is."""
+        dead = [row["id"] for row in rows if row["state"] == "dead" and row["type"] == "t"]
+        told = self.link.execute(
+            "SELECT json_extract(data, '$.delivery') AS id FROM events WHERE type <> 't'"
+        ).fetchall()
+        ids = sorted(row["id"] for row in told)
+        self._expect(ids == sorted(dead), f"dead are {sorted(dead)}, and told of {ids}")
 
     def _judge_order(self, rows: list[Row]) -> None:
         first: dict[str, int] = {}
@@ -364,7 +379,7 @@ def _row(name: str, ordered_by: str | None) -> SubscriptionRow:
 
 def _event(name: str, subject: str, now: int) -> dict[str, Any]:
     return {
-        **dict.fromkeys(("said_time", "content_type", "data_schema", "extensions", "digest")),
+        **dict.fromkeys(("said_time", "content_type", "data_schema", "extensions", "digest", "told")),
         "id": name, "own_id": f"own-{name}", "type": "t", "source": "/s", "subject": subject,
         "time": now, "encoded": 0, "data": "null",
     }  # fmt: skip

@@ -14,7 +14,7 @@ def handlers(schedules: Schedules, firing: Firing) -> Mapping[str, Handler]:
     """By call name."""
 
     async def run(who: Principal, asked: ScheduleRef) -> Published:
-        return await firing.run(await schedules.find(who, asked.schedule))
+        return await firing.run(await schedules.own(who, asked.schedule))
 
     return {
         "schedule.list": schedules.all,

@@ -17,6 +17,7 @@ from meshd.services.approvals import Approvals
 from meshd.services.backing_up import Backups
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
+from meshd.services.dead_letters import DeadLetters
 from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.directory import Directory
@@ -26,6 +27,7 @@ from meshd.services.fan_out import FanOut
 from meshd.services.following import Following
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
+from meshd.services.held_back import HeldBack
 from meshd.services.intake import Intake
 from meshd.services.keys import Keys
 from meshd.services.lifetimes import Lifetimes
@@ -68,6 +70,7 @@ class Bus:
     deliveries: Deliveries
     dispatcher: BusDispatcher
     seals: WebhookSeals
+    dead: DeadLetters
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +172,28 @@ def _open_bus(
     async def pause(subscription: str, reason: str) -> None:
         await subscriptions.stop(subscription, reason)
 
+    dead = DeadLetters(main, events, lambda: directory.latest.subscriptions, clock)
+    queue = Queue(main, clock, new_id("run"), dead.of_attempts)
+    held_back = HeldBack(main, events, lambda: directory.latest.subscriptions)
     dispatcher = BusDispatcher(
-        Queue(main, clock, new_id("run")), delivering.subscribers, delivering.deliver, pause, clock
+        queue, delivering.subscribers, delivering.deliver, pause, clock, held_back.tell
     )
     subscriptions = Subscriptions(
         main, directory, events, publishing, seals, rules, dispatcher.is_held_back, clock
     )
     events.bell.on_ring(dispatcher.wake)
     deliveries = Deliveries(main, directory, events, dispatcher, clock)
-    return Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals)
+    return Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals, dead)
 
 
 async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None:
     """Start what runs beside the requests; what it still holds is written when it is stopped."""
     tasks = TaskGroup("meshd")
     stack.push_async_callback(_write_rest, tasks, house)
-    sweeper = Sweeper(house.main, house.calls, house.keys, house.records, clock, house.keep)
+    sweeper = Sweeper(
+        house.main, house.calls, house.keys, house.records, clock, house.keep,
+        house.bus.dead.expire,
+    )  # fmt: skip
     tasks.start("records", house.records.write_batches())
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())

@@ -11,6 +11,7 @@ from meshd.gateway.hooks_in import HooksIn
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.firing import Firing
+from meshd.services.forgeries import Forgeries
 from meshd.services.publishing import Publishing
 from meshd.services.schedules import Schedules
 from meshd.services.webhook_seals import WebhookSeals
@@ -34,6 +35,7 @@ def open_inflow(
     publishing: Publishing,
     seals: WebhookSeals,
     base_url: Callable[[], str],
+    is_single: Callable[[str], bool],
     clock: Clock,
 ) -> Inflow:
     """Open it; nothing runs yet."""
@@ -42,5 +44,6 @@ def open_inflow(
     scheduler = Scheduler(firing.fire_due)
     schedules.bell.on_ring(scheduler.wake)
     webhooks = Webhooks(db, directory, events, publishing, seals, base_url, clock)
+    hooks = HooksIn(webhooks, Forgeries(clock.monotonic), is_single)
     handlers = {**schedule.handlers(schedules, firing), **webhook.handlers(webhooks)}
-    return Inflow(handlers, HooksIn(webhooks), scheduler)
+    return Inflow(handlers, hooks, scheduler)

@@ -8,8 +8,9 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from meshd.bus.circuit import Circuit
 from meshd.bus.queue import Claim, Ended, Queue
@@ -57,19 +58,23 @@ Deliver = Callable[[Sequence[Claim]], Awaitable[Sequence[Outcome]]]
 """Tries deliveries of one subscription; an outcome for each, in their order."""
 Pause = Callable[[str, str], Awaitable[None]]
 """Stops a subscription, with the reason."""
+Turned = Callable[[str, int], Coroutine[Any, Any, None]]
+"""Hears of a subscription that is held back after so many failures, and, with none, of its end."""
 
 
 class Dispatcher:
     """Delivers until it is stopped. `wake` makes it look at once; polling is the truth."""
 
     def __init__(
-        self, queue: Queue, subscribers: Subscribers, deliver: Deliver, pause: Pause, clock: Clock
-    ) -> None:
+        self, queue: Queue, subscribers: Subscribers, deliver: Deliver, pause: Pause, clock: Clock,
+        turned: Turned | None = None,
+    ) -> None:  # fmt: skip
         self._queue = queue
         self._subscribers = subscribers
         self._deliver = deliver
         self._pause = pause
         self._clock = clock
+        self._turned = turned
         self._jitter = random.random
         self._wakes = asyncio.Event()
         self._tasks = TaskGroup("bus")
@@ -237,11 +242,16 @@ class Dispatcher:
             return [Outcome("failed", type(error).__name__)] * len(batch)
 
     def _let_go(self, batch: list[Claim], outcomes: Sequence[Outcome]) -> None:
+        subscription = batch[0].subscription
+        circuit = self._circuits.get(subscription)
+        was_open = circuit is not None and circuit.open
         for claim, outcome in zip(batch, outcomes, strict=True):
             self._held.pop((claim.id, claim.fence), None)
-            circuit = self._circuits.get(claim.subscription)
             if circuit is not None:
                 circuit.end(reached=outcome.kind != "failed")
+        if circuit is not None and circuit.open != was_open and self._turned is not None:
+            told = self._turned(subscription, circuit.failures)
+            self._tasks.start(f"tell {subscription}", told)
         org = batch[0].org
         self._of_org[org] -= 1
         if not self._of_org[org]:

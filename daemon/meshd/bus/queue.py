@@ -1,7 +1,7 @@
 """Deliveries in the database: claimed with a lease and a fence, and ended by who holds it alone."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,21 @@ class Ended:
     duration_us: int
 
 
+Told = Callable[[Sequence[Ended], int], Sequence[Step]]
+"""What else belongs into the unit that ends attempts, at that moment. It runs after they ended, and
+also where the lease of one was lost: such a step has to see for itself what became of it."""
+
+
 class Queue:
     """What waits, for every org. `owner` is this process's, another at every start."""
 
-    def __init__(self, db: ScopedDatabase, clock: Clock, owner: str) -> None:
+    def __init__(
+        self, db: ScopedDatabase, clock: Clock, owner: str, told: Told = lambda *_: ()
+    ) -> None:
         self._db = db
         self._clock = clock
         self._owner = owner
+        self._told = told
 
     async def release_orphans(self) -> int:
         """Free what a killed daemon had, where no other daemon can have it: in a file."""
@@ -106,11 +114,12 @@ class Queue:
 
         Whoever claimed such a delivery since decides on it: nothing is written again.
         """
-        attempts = [_attempt(one) for one in ended]
+        attempts, now = [_attempt(one) for one in ended], self._clock.now()
         held, *_ = await self._db.org(ended[0].claim.org).write(
             Step("delivery.held", {"ids": json.dumps([one.claim.id for one in ended])}),
-            _ending([self._end(one) for one in ended]),
+            _ending([_end(one, now) for one in ended]),
             Step("delivery.attempted", {"ended": _array(attempts), "daemon": self._owner}),
+            *self._told(ended, now),
         )
         fences = {row["id"]: row["fence"] for row in held}
         return sum(fences.get(one.claim.id) != one.claim.fence for one in ended)
@@ -129,14 +138,15 @@ class Queue:
         for org, rows in by_org.items():
             await self._db.org(org).write(_ending(rows))
 
-    def _end(self, ended: Ended) -> dict[str, Any]:
-        claim, then = ended.claim, ended.next
-        return {
-            "id": claim.id, "fence": claim.fence, "state": then.state,
-            "available_at": then.available_at, "attempt": then.attempt,
-            "deferred_since": then.deferred_since, "error": _error(ended.outcome),
-            "ended_at": None if then.state == "ready" else self._clock.now(),
-        }  # fmt: skip
+
+def _end(ended: Ended, now: int) -> dict[str, Any]:
+    claim, then = ended.claim, ended.next
+    return {
+        "id": claim.id, "fence": claim.fence, "state": then.state,
+        "available_at": then.available_at, "attempt": then.attempt,
+        "deferred_since": then.deferred_since, "error": kept_error(ended.outcome),
+        "ended_at": None if then.state == "ready" else now,
+    }  # fmt: skip
 
 
 def _attempt(ended: Ended) -> dict[str, Any]:
@@ -144,7 +154,7 @@ def _attempt(ended: Ended) -> dict[str, Any]:
     return {
         "id": claim.id, "fence": claim.fence, "attempt": claim.attempt,
         "started_at": ended.started_at, "duration_us": ended.duration_us,
-        "outcome": outcome.kind, "status": outcome.status, "error": _error(outcome),
+        "outcome": outcome.kind, "status": outcome.status, "error": kept_error(outcome),
     }  # fmt: skip
 
 
@@ -156,5 +166,6 @@ def _array(rows: Sequence[Mapping[str, Any]]) -> str:
     return msgspec.json.encode(rows).decode()
 
 
-def _error(outcome: Outcome) -> str | None:
+def kept_error(outcome: Outcome) -> str | None:
+    """What is kept of the error of an attempt, redacted."""
     return None if outcome.error is None else redact_text(outcome.error)[:MAX_ERROR]

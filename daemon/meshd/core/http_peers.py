@@ -37,6 +37,10 @@ class Peers:
         found = _address(address)
         return any(found in proxy for proxy in self._proxies)
 
+    def is_single(self, address: str) -> bool:
+        """Whether one client has it, as far as can be told; a tunnel may end on this machine."""
+        return bool(address) and not _address(address).is_loopback and not self.is_proxy(address)
+
 
 @lru_cache(maxsize=1024)
 def _address(text: str) -> IPv4Address | IPv6Address:

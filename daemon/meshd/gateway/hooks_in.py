@@ -3,6 +3,7 @@
 Whoever cannot sign learns nothing: a webhook that is paused answers as one that is not there.
 """
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,8 +16,9 @@ from meshd.core.answers import JSON, error_answer, json_answer
 from meshd.gateway.events_in import is_json, json_data, read_body
 from meshd.gateway.inside import Trust
 from meshd.services.failures import failure
+from meshd.services.forgeries import Forgeries
 from meshd.services.webhooks import PATH, Webhooks
-from meshd.wire.errors import BadRequest, NotFound
+from meshd.wire.errors import BadRequest, NotFound, Unauthenticated
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
@@ -25,8 +27,13 @@ MAX_FIELDS = 200
 class HooksIn:
     """Publishes what arrives, once its signature is found right."""
 
-    def __init__(self, webhooks: Webhooks) -> None:
+    def __init__(
+        self, webhooks: Webhooks, forgeries: Forgeries, is_single: Callable[[str], bool]
+    ) -> None:
+        """`is_single` tells an address that one client has."""
         self._webhooks = webhooks
+        self._forgeries = forgeries
+        self._is_single = is_single
 
     async def handle(self, request: web.BaseRequest, trust: Trust) -> web.StreamResponse:
         """Answer one request. Never raises but for a connection that broke."""
@@ -40,9 +47,18 @@ class HooksIn:
     async def _take(self, request: web.BaseRequest, trust: Trust) -> web.StreamResponse:
         if request.method != "POST":
             raise NotFound("nothing is here")
-        row = self._webhooks.admit(request.rel_url.raw_path.removeprefix(PATH))
+        row = self._webhooks.active(request.rel_url.raw_path.removeprefix(PATH))
+        address = request.remote or ""
+        counted = self._is_single(address)
+        if counted:
+            self._forgeries.check(address)
         body = await read_body(request)
-        self._webhooks.verify(row, request.headers, body)
+        try:
+            self._webhooks.verify(row, request.headers, body)
+        except Unauthenticated:
+            if counted:
+                self._forgeries.count(address)
+            raise
         trust(request)
         data = _data(request, body)
         payload = msgspec.json.decode(bytes(data))

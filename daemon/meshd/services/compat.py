@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from meshd.protocol.jsonrpc import BadMessage, check_depth
 from meshd.protocol.strict import check_members
+from meshd.services.cron_subscriptions import CRON_TYPES
 from meshd.services.principal import Principal
 from meshd.services.publishing import connection_source, own_connection
 from meshd.services.schedules import PREFIX
@@ -23,9 +24,6 @@ from meshd.wire.connection import Removed
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import EventPublish, Published, Repaired
 from meshd.wire.subscription import Subscription, Synced
-
-CRON_TYPES = "cron/"
-"""What types begin with that a server is called by at times: `cron/NAME/PATTERN`."""
 
 
 class Publication(EventPublish, forbid_unknown_fields=True, kw_only=True):

@@ -1,6 +1,9 @@
 """Watching deliveries, and repairing: what was given up is made ready again, in its own row."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from meshd.bus.dispatcher import Dispatcher
 from meshd.core.clock import MICROSECONDS, Clock, iso, iso_or_none
@@ -10,9 +13,9 @@ from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.limits import check_limit
 from meshd.services.lookup import find_connection, find_subscription
+from meshd.services.own_only import check_own_event, is_own
 from meshd.services.principal import Principal
-from meshd.services.publishing import own_source
-from meshd.store.db import Row, Step
+from meshd.store.db import ExpectFailed, Row, Step
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.delivery import (
     Attempt,
@@ -32,6 +35,7 @@ from meshd.wire.event import (
     EventStats,
     Repaired,
 )
+from meshd.wire.system_events import is_about_deliveries
 
 
 class Deliveries:
@@ -92,19 +96,20 @@ class Deliveries:
         return DeliveryDetail(**shown, attempts=[_attempt(one) for one in attempts])
 
     async def retry(self, who: Principal, name: str) -> Repaired:
-        """Try now what waits of an event, and what was given up. Raises as `event`."""
-        seq, now = (await self._event(who, name))["seq"], self._clock.now()
+        """Try now what waits of an event, and what was given up. Raises as `event`, and Denied."""
+        event, now = await self._own_event(who, name), self._clock.now()
         return await self._changed(
             who,
-            Step("delivery.hurry", {"event_seq": seq, "now": now}),
-            Step("delivery.revive", {"event_seq": seq, "id": None, "ended": 0, "now": now}),
+            Step("delivery.hurry", {"event_seq": event["seq"], "now": now}),
+            _revive(now, event_seq=event["seq"]),
+            *self._told(who, "retried", event),
         )
 
     async def replay(self, who: Principal, name: str) -> Repaired:
-        """Deliver an event again, also where it was delivered. Raises as `event`."""
-        seq, now = (await self._event(who, name))["seq"], self._clock.now()
-        row = {"event_seq": seq, "id": None, "ended": 1, "now": now}
-        return await self._changed(who, Step("delivery.revive", row))
+        """Deliver an event again, also where it was delivered. Raises as `retry`."""
+        event, now = await self._own_event(who, name), self._clock.now()
+        again = _revive(now, event_seq=event["seq"], ended=1)
+        return await self._changed(who, again, *self._told(who, "replayed", event))
 
     async def cancel(self, who: Principal, asked: EventCancel) -> Repaired:
         """Deliver nothing more of an event.
@@ -112,15 +117,9 @@ class Deliveries:
         Raises as `event`, and Denied if it is not one's own, where it is to be `mine` or a key
         asks that speaks for a connection.
         """
-        event = await self._event(who, asked.event)
-        own = own_source(who)
-        if (asked.mine or who.connection is not None) and event["source"] != own:
-            raise Denied(
-                f"{who.name} did not publish this event",
-                facts={"it publishes as": own}, next=f"meshctl event list --source {own}",
-            )  # fmt: skip
-        row = {"event_seq": event["seq"], "now": self._clock.now()}
-        return await self._changed(who, Step("delivery.cancel", row))
+        event = await self._own_event(who, asked.event, mine=asked.mine)
+        cancel = Step("delivery.cancel", {"event_seq": event["seq"], "now": self._clock.now()})
+        return await self._changed(who, cancel, *self._told(who, "cancelled", event))
 
     async def ack(self, who: Principal, asked: EventAck) -> Repaired:
         """Call done what waits of an event for a connection's tool ON_EVENTS.
@@ -143,21 +142,27 @@ class Deliveries:
             and row.kind == "connection"
             and row.target["connection"] == connection
         ]
+        event = await self._event(who, asked.event)
         row = {
-            "event_seq": (await self._event(who, asked.event))["seq"], "now": self._clock.now(),
-            "subscriptions": json.dumps(ids),
+            "event_seq": event["seq"], "now": self._clock.now(), "subscriptions": json.dumps(ids),
         }  # fmt: skip
-        return await self._changed(who, Step("delivery.ack", row))
+        acked = Step("delivery.ack", row)
+        return await self._changed(who, acked, *self._told(who, "acked", event))
 
     async def dead_retry(self, who: Principal, asked: DeadChoice) -> Repaired:
-        """Try again what was given up. Raises NotFound, BadRequest."""
-        row = {"event_seq": None, "id": _chosen(asked), "ended": 0, "now": self._clock.now()}
-        return await self._of_dead(who, asked, Step("delivery.revive", row))
+        """Try again what was given up; of all, a key that speaks for a connection has its own.
+
+        Raises BadRequest, NotFound, Conflict, and Denied where it is not such a key's own.
+        """
+        now = self._clock.now()
+        return await self._of_dead(who, asked, "retried", lambda **one: _revive(now, **one))
 
     async def dead_drop(self, who: Principal, asked: DeadChoice) -> Repaired:
         """Forget what was given up. Raises as `dead_retry`."""
-        row = {"id": _chosen(asked), "now": self._clock.now()}
-        return await self._of_dead(who, asked, Step("delivery.drop", row))
+        row = {"id": None, "subscription": None, "now": self._clock.now()}
+        return await self._of_dead(
+            who, asked, "dropped", lambda **one: Step("delivery.drop", {**row, **one})
+        )
 
     async def stats(self, who: Principal) -> EventStats:
         """How the bus stands, for one org; `under_way` and `leases_lost` are of this daemon."""
@@ -205,25 +210,71 @@ class Deliveries:
             raise Conflict("events of several sources have this id", facts={"our ids": ours})
         return found[0]
 
-    async def _of_dead(self, who: Principal, asked: DeadChoice, step: Step) -> Repaired:
-        changed = await self._changed(who, step)
-        if asked.delivery is not None and not changed.deliveries:
-            row = await self._db.org(who.org).one("delivery.show", id=asked.delivery)
-            if row is None:
-                raise _no_delivery(asked.delivery)
-            raise Conflict(f"it is {row['state']}, or its subscription is gone")
-        return changed
+    async def _own_event(self, who: Principal, name: str, *, mine: bool = False) -> Row:
+        event = await self._event(who, name)
+        check_own_event(who, event["source"], mine=mine)
+        return event
+
+    async def _of_dead(
+        self, who: Principal, asked: DeadChoice, kind: str, change: Callable[..., Step]
+    ) -> Repaired:
+        if (asked.delivery is None) != asked.all:
+            raise BadRequest("name one delivery, or say all")
+        name = asked.delivery
+        if name is None:
+            changes = [change(**one) for one in self._whose(who)]
+            return await self._changed(who, *changes, *self._told_of_dead(who, kind, None))
+        row = await self._db.org(who.org).one("delivery.show", id=name)
+        if row is None:
+            raise _no_delivery(name)
+        heard_by = self._directory.view.subscriptions.get(row["subscription_id"])
+        if who.connection is not None and not (heard_by and is_own(who, heard_by.maker)):
+            raise Denied(f"{who.name} did not make the subscription that this is for")
+        told = () if is_about_deliveries(row["type"]) else self._told_of_dead(who, kind, name)
+        try:
+            return await self._changed(who, replace(change(id=name), expect=1), *told)
+        except ExpectFailed:
+            raise Conflict(f"it is {row['state']}, or its subscription is gone") from None
+
+    def _whose(self, who: Principal) -> list[dict[str, str]]:
+        """Whose deliveries are meant by all of them: one choice that chooses all, or several."""
+        if who.connection is None:
+            return [{}]
+        mine = self._directory.view.subscriptions.values()
+        return [
+            {"subscription": row.id}
+            for row in mine
+            if row.org == who.org and is_own(who, row.maker)
+        ]
+
+    def _told(self, who: Principal, kind: str, event: Row) -> tuple[Step, ...]:
+        """The trace of what somebody does about an event; of an event that is one itself, none.
+
+        Nor of what a connection does with events of its own: that is no repair.
+        """
+        if who.connection is not None or is_about_deliveries(event["type"]):
+            return ()
+        about = {
+            "event_id": event["id"], "event_type": event["type"], "event_source": event["source"],
+        }  # fmt: skip
+        subject = event["own_id"] or event["id"]
+        return (self._events.step(who, f"event.{kind}", subject, about),)
+
+    def _told_of_dead(self, who: Principal, kind: str, name: str | None) -> tuple[Step, ...]:
+        if who.connection is not None:
+            return ()
+        return (self._events.step(who, f"delivery.{kind}", name or "all", {"delivery": name}),)
 
     async def _changed(self, who: Principal, *steps: Step) -> Repaired:
-        rows = await self._db.org(who.org).write(*steps)
+        rows = await self._db.org(who.org).write(*steps) if steps else []
         self._events.bell.ring()
         return Repaired(deliveries=[row["id"] for one in rows for row in one])
 
 
-def _chosen(asked: DeadChoice) -> str | None:
-    if (asked.delivery is None) != asked.all:
-        raise BadRequest("name one delivery, or say all")
-    return asked.delivery
+def _revive(now: int, **of: Any) -> Step:
+    """Ready again: those of an event or a subscription, or one by id; all that are dead without."""
+    row = {"event_seq": None, "id": None, "subscription": None, "ended": 0, "now": now}
+    return Step("delivery.revive", {**row, **of})
 
 
 def _no_delivery(name: str) -> NotFound:

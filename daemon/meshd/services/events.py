@@ -15,6 +15,7 @@ from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
 from meshd.wire.ids import new_id
+from meshd.wire.system_events import declared
 
 PAGE = 200
 POLL = 1.0
@@ -71,27 +72,43 @@ class Events:
         """Let whoever subscribes have what happens; until then nobody does."""
         self._fan_out = fan_out
 
-    def step(self, principal: Principal, kind: str, subject: str, data: Mapping[str, Any]) -> Step:
+    def step(
+        self,
+        principal: Principal,
+        kind: str,
+        subject: str,
+        data: Mapping[str, Any],
+        *,
+        query: str = "event.add",
+        **guard: Any,
+    ) -> Step:
         """The event `mesh.KIND` as a step of the change's own unit, with its deliveries.
 
-        `data` holds no secret.
+        `data` holds no secret. Another `query` than the plain one may store it or not, as the unit
+        finds things; what it asks for besides, `guard` has.
+
+        Raises:
+            Undeclared: the table of system events does not have it so.
         """
+        told = declared(kind)
+        told.check(data)
         about = {**data, "by": {"id": principal.id, "name": principal.name}}
         now = self._clock.now()
         row: dict[str, Any] = {
             "org_id": principal.org,
             "id": new_id("evt"),
-            "type": f"mesh.{kind}",
+            "type": told.type,
             "source": f"/orgs/{principal.org}",
             "subject": subject,
             "time": now,
             "data": json.dumps(about, ensure_ascii=False, separators=(",", ":")),
+            **guard,
         }
         if self._fan_out is None:
-            return Step("event.add", row)
+            return Step(query, row)
         deliveries = self._fan_out(principal.org, row)
         also = (Step("delivery.add", rows=deliveries),) if deliveries else ()
-        return Step("event.add", row, also=also)
+        return Step(query, row, also=also)
 
     async def tail(
         self, principal: Principal, asked: EventTail

@@ -56,6 +56,8 @@ class Firing:
         self._publishing = publishing
         self._stop = stop
         self._clock = clock
+        self._held: dict[str, int] = {}
+        """The slot of each schedule that waits and was told of, until nothing is due."""
 
     async def fire_due(self) -> float:
         """Fire what is due; seconds until there is something to do.
@@ -68,6 +70,7 @@ class Firing:
         if soonest is None or soonest["next_at"] is None:
             return FAR
         if soonest["next_at"] > now:
+            self._held.clear()
             return float((soonest["next_at"] - now) / MICROSECONDS)
         went_on, after = False, ""
         while rows := await self._db.all("schedule.due", now=now, after=after):
@@ -127,13 +130,27 @@ class Firing:
             return True
         try:
             return await self._carry_out(row, planned, now)
-        except (RateLimited, StorageFull):
+        except StorageFull:
+            return False
+        except RateLimited as error:
+            await self._tell_held(row, error)
             return False
         except ExpectFailed:
             return True  # another daemon was here, or somebody paused or removed it
         except UniqueViolation:
             await self._go_past(row, Plan((slot,), cron.next(slot)), now)
             return True
+
+    async def _tell_held(self, row: Row, error: RateLimited) -> None:
+        """Say once of a slot that it waits for the quota."""
+        slot = row["next_at"]
+        if self._held.get(row["id"]) == slot:
+            return
+        self._held[row["id"]] = slot
+        about = {"name": row["name"], "slot": iso(slot), "reason": error.message}
+        step = self._events.step(the_daemon(row["org_id"]), "schedule.held", row["id"], about)
+        await self._db.org(row["org_id"]).write(step)
+        self._events.bell.ring()
 
     async def _go_past(self, row: Row, alone: Plan, now: int) -> None:
         """Some slot was fired already, since the clock was set back: take the first one alone."""

@@ -83,7 +83,7 @@ class Publishing:
         row = self._row(who, asked)
         deliveries = self._fan_out.deliveries(who.org, row)
         also = (Step("delivery.add", rows=deliveries),) if deliveries else ()
-        return Step("event.publish", row, also=also)
+        return Step("event.publish", {**row, "told": None}, also=also)
 
     async def _publish(
         self, who: Principal, asked: EventPublish, *, only: str | None = None
@@ -99,7 +99,8 @@ class Publishing:
             if only is None
             else [delivery(only, row, at=at)]
         )
-        before = await self._intake.store(who.org, row, rows)
+        told = len(rows) if asked.id else None
+        before = await self._intake.store(who.org, {**row, "told": told}, rows)
         if before is not None:
             return _again(before, row)
         self.count += 1

@@ -16,6 +16,7 @@ from meshd.services.events import Bell, Events
 from meshd.services.limits import MAX_LIMIT, check_limit
 from meshd.services.lookup import unknown
 from meshd.services.makers import check_goes_on, check_maker_afresh, check_taker
+from meshd.services.own_only import check_own
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import own_source
 from meshd.services.refusals import denied_call
@@ -146,18 +147,18 @@ class Schedules:
         )  # fmt: skip
 
     async def pause(self, who: Principal, name: str) -> Schedule:
-        """Let it rest. Raises NotFound."""
-        row = await self.find(who, name)
+        """Let it rest. Raises as `own`."""
+        row = await self.own(who, name)
         await self._turn(who, row, "paused", f"by {who.name}", None)
         return Schedule(**_columns(await self.find(who, row["id"])))
 
     async def resume(self, who: Principal, name: str) -> Schedule:
         """Go on with the next slot from now.
 
-        Raises NotFound, BadRequest where it never comes, and Conflict where its maker may not
+        Raises as `own`, BadRequest where it never comes, and Conflict where its maker may not
         publish any more.
         """
-        row = await self.find(who, name)
+        row = await self.own(who, name)
         edit = f"meshctl schedule edit {row['name']}"
         await check_goes_on(self._directory, read_maker(row), PUBLISH, edit)
         following = _cron(row["cron"], row["zone"]).next(self._clock.now())
@@ -169,9 +170,9 @@ class Schedules:
 
         Raises:
             NotFound: there is none.
-            Denied: it is for somebody else, or the one who asks may not publish.
+            Denied: it is for somebody else, or the one who asks may not publish, or as `own`.
         """
-        row = await self.find(who, asked.schedule)
+        row = await self.own(who, asked.schedule)
         check_taker(self._directory, who, asked.owner, PUBLISH)
         same = own_source(read_maker(row)) == own_source(who)
         await self._take_over(who, row, row["published"] if same else None)
@@ -189,10 +190,10 @@ class Schedules:
 
         Raises:
             NotFound: there is no such schedule.
-            Denied: it is not `mine`.
+            Denied: it is not `mine`, or as `own`.
         """
         name = asked.schedule
-        row = await self.find(who, name)
+        row = await self.own(who, name)
         if asked.mine and own_source(read_maker(row)) != own_source(who):
             raise Denied(f"{who.name} did not make this schedule")
         try:
@@ -212,6 +213,17 @@ class Schedules:
         if row is None:
             known = await db.all("schedule.all", limit=MAX_LIMIT)
             raise unknown("schedule", name, (one["name"] for one in known))
+        return row
+
+    async def own(self, who: Principal, name: str) -> Row:
+        """The row of one that may be changed, or run.
+
+        Raises:
+            NotFound: there is none.
+            Denied: a key that speaks for a connection asks, and no key of that one made it.
+        """
+        row = await self.find(who, name)
+        check_own(who, read_maker(row), "schedule")
         return row
 
     async def _add(

@@ -14,13 +14,15 @@ from meshd.core.secret import Secret
 from meshd.proxy.outbound import OutboundRules
 from meshd.services.access import decide
 from meshd.services.credentials import shown_url
+from meshd.services.cron_subscriptions import CronSubscriptions
 from meshd.services.delivering import ON_EVENTS, maker_gone
 from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.lookup import find_connection, find_key, find_subscription
 from meshd.services.makers import check_maker
+from meshd.services.own_only import check_own
 from meshd.services.principal import Principal, the_daemon
-from meshd.services.publishing import Publishing, connection_source, own_connection
+from meshd.services.publishing import Publishing, connection_source
 from meshd.services.refusals import denied
 from meshd.services.subscription_rows import SubscriptionRow
 from meshd.services.subscription_steps import SubscriptionSteps
@@ -86,6 +88,7 @@ class Subscriptions:
         self._is_held_back = is_held_back
         self._clock = clock
         self._steps = SubscriptionSteps(events, clock)
+        self._crons = CronSubscriptions(db, events)
 
     def all(self, who: Principal) -> list[Subscription]:
         """Those of the org, by name."""
@@ -222,7 +225,7 @@ class Subscriptions:
         return SubscriptionAdded(secret=new.reveal(), **structs.asdict(self.show(who, row.id)))
 
     async def remove(self, who: Principal, asked: SubscriptionRemove) -> Removed:
-        """Remove one; what waits for it is cancelled.
+        """Remove one; what waits for it is cancelled, and a schedule that was run for it ends.
 
         Raises:
             NotFound: there is none.
@@ -231,12 +234,14 @@ class Subscriptions:
         """
         async with self._directory.changing():
             row = self._own_to_change(who, asked.subscription, mine=asked.mine)
-            await self._write(row.org, self._steps.remove(who, row))
+            others = (one.types for one in self._like(row) if one.id != row.id)
+            ended = await self._crons.ended(who, [row], others)
+            await self._write(row.org, [*self._steps.remove(who, row), *ended])
         return Removed(id=row.id, name=row.name)
 
     async def test(self, who: Principal, name: str) -> Published:
-        """Send it one event. Raises NotFound, and Conflict where it is paused."""
-        row = self._find(who, name)
+        """Send it one event. Raises as `pause`, and Conflict where it is paused."""
+        row = self._own_to_change(who, name)
         if not row.active:
             raise Conflict(
                 f'subscription "{row.name}" is paused',
@@ -245,7 +250,10 @@ class Subscriptions:
         return await self._publishing.send_test(who, row.id)
 
     async def sync(self, who: Principal, asked: SubscriptionSync) -> Synced:
-        """Bring the subscriptions of a connection to what is wanted. Raises as `add`."""
+        """Bring the subscriptions of a connection to what is wanted. Raises as `add`.
+
+        With one that goes ends the schedule that the connection ran for it.
+        """
         connection = find_connection(self._directory.view, who.org, asked.connection).id
         self._check_tool(who, connection, ON_EVENTS)
         if len(asked.subscriptions) > MAX_OF_AN_ORG:
@@ -263,6 +271,7 @@ class Subscriptions:
                 made, name = _named(None)
                 target = {"connection": connection}
                 steps += self._steps.add(who, made, name, want, target, kind="connection")
+            steps += await self._crons.ended(who, todo.delete, (one.types for one in wanted))
             if steps:
                 await self._write(who.org, steps)
         now = [self._wire(row) for row in self._own(who, connection)]
@@ -319,14 +328,15 @@ class Subscriptions:
             and row.maker.connection == who.connection
         ]
 
+    def _like(self, row: SubscriptionRow) -> list[SubscriptionRow]:
+        """What keys of the same connection made."""
+        of = row.maker.connection
+        return [one for one in self._rows(row.maker) if one.maker.connection == of]
+
     def _own_to_change(self, who: Principal, name: str, *, mine: bool = False) -> SubscriptionRow:
         """One that may be changed: a key that speaks for a connection acts for it alone."""
         row = self._find(who, name)
-        if (mine or who.connection is not None) and row.maker.connection != own_connection(who):
-            raise Denied(
-                f"{who.name} did not make this subscription, nor another key of its connection",
-                next="meshctl subscription list",
-            )
+        check_own(who, row.maker, "subscription", mine=mine)
         return row
 
     def _find(self, who: Principal, name: str) -> SubscriptionRow:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from meshd.core.clock import MICROSECONDS, Clock
@@ -29,6 +30,10 @@ class Retention:
     """What nobody took: deliveries, from when they could have been delivered."""
 
 
+Expire = Callable[[int], Awaitable[int]]
+"""Gives up a batch of deliveries that wait since before a moment; how many there were."""
+
+
 class Sweeper:
     """Runs for ever, once a minute."""
 
@@ -40,6 +45,7 @@ class Sweeper:
         records: Records,
         clock: Clock,
         keep: Retention,
+        expire: Expire,
     ) -> None:
         self._main = main
         self._calls = calls
@@ -47,6 +53,7 @@ class Sweeper:
         self._records = records
         self._clock = clock
         self._keep = keep
+        self._expire = expire
 
     async def run(self) -> None:
         """Sweep, for ever. A failing database is tried again the next time."""
@@ -62,8 +69,10 @@ class Sweeper:
     async def sweep(self) -> int:
         """Drop, or give up, what is older than retention; how many rows went."""
         now, gone = self._clock.now(), 0
+        while expired := await self._expire(now - self._keep.waiting):
+            gone += expired
+            await asyncio.sleep(PAUSE)
         for db, query, state, keep in (
-            (self._main, "delivery.expire", "", self._keep.waiting),
             (self._main, "delivery.sweep_attempts", "", KEEP_ATTEMPTS),
             (self._main, "delivery.sweep", "done", KEEP_ENDED),
             (self._main, "delivery.sweep", "cancelled", KEEP_ENDED),

@@ -22,6 +22,7 @@ from meshd.services.events import Events
 from meshd.services.limits import check_limit
 from meshd.services.lookup import unknown
 from meshd.services.makers import check_goes_on, check_maker_afresh, check_taker
+from meshd.services.own_only import check_own
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing
 from meshd.services.rate_limit import Bucket
@@ -54,7 +55,7 @@ MAX_OF_AN_ORG = 200
 MAX_KEEP = 30 * 24 * 3600
 """Seconds that a secret counts at most beside the one that replaced it."""
 PER_MINUTE = 6000
-"""Requests of one webhook, right or wrong; a minute's worth may come at once."""
+"""Requests of one webhook that are signed; a minute's worth may come at once."""
 
 
 class Webhooks:
@@ -119,15 +120,15 @@ class Webhooks:
         return self.show(who, made)
 
     async def pause(self, who: Principal, name: str) -> Webhook:
-        """Answer as if it were not there. Raises NotFound."""
-        return await self._turn(who, self._find(who, name), "paused", f"by {who.name}")
+        """Answer as if it were not there. Raises as `remove`."""
+        return await self._turn(who, self._own(who, name), "paused", f"by {who.name}")
 
     async def resume(self, who: Principal, name: str) -> Webhook:
         """Take events again.
 
-        Raises NotFound, and Conflict where its maker may not publish any more.
+        Raises as `remove`, and Conflict where its maker may not publish any more.
         """
-        row = self._find(who, name)
+        row = self._own(who, name)
         edit = f"meshctl webhook edit {row.name}"
         await check_goes_on(self._directory, row.maker, PUBLISH, edit)
         return await self._turn(who, row, "active", None)
@@ -137,10 +138,10 @@ class Webhooks:
 
         Raises:
             NotFound: there is none.
-            Denied: it is for somebody else, or the one who asks may not publish.
+            Denied: it is for somebody else, or the one who asks may not publish, or as `remove`.
         """
         async with self._directory.changing():
-            row = self._find(who, asked.webhook)
+            row = self._own(who, asked.webhook)
             check_taker(self._directory, who, asked.owner, PUBLISH)
             taken = {"id": row.id, "maker": stored_maker(who), "owner_id": who.owner}
             step = Step("webhook.take_over", taken, expect=1)
@@ -148,12 +149,12 @@ class Webhooks:
         return self.show(who, row.id)
 
     async def rotate(self, who: Principal, asked: WebhookRotate) -> Webhook:
-        """Another secret; the one before counts for a while. Raises as `add`, and NotFound."""
+        """Another secret; the one before counts for a while. Raises as `add` and `remove`."""
         keep = seconds(asked.keep)
         if keep > MAX_KEEP:
             raise BadRequest(f"the old secret counts for at most {MAX_KEEP // 86400} days")
         async with self._directory.changing():
-            row = self._find(who, asked.webhook)
+            row = self._own(who, asked.webhook)
             secret = _secret(row.signature, asked.signing)
             before = self._seals.opened(row.org, row.id, "secret", row.secret, TABLE)
             turned = {
@@ -170,36 +171,36 @@ class Webhooks:
         return self.show(who, row.id)
 
     async def remove(self, who: Principal, name: str) -> Removed:
-        """Remove one; what came in is delivered all the same. Raises NotFound."""
+        """Remove one; what came in is delivered all the same.
+
+        Raises:
+            NotFound: there is none.
+            Denied: a key that speaks for a connection asks, and no key of that one made it.
+        """
         async with self._directory.changing():
-            row = self._find(who, name)
+            row = self._own(who, name)
             step = Step("webhook.remove", {"id": row.id}, expect=1)
             await self._write(who, "removed", row.id, row.name, step)
         self._buckets.pop(row.id, None)
         return Removed(id=row.id, name=row.name)
 
-    def admit(self, name: str) -> WebhookRow:
+    def active(self, name: str) -> WebhookRow:
         """The webhook of an id that somebody asks for, before anything is read of what they send.
 
         Raises:
             NotFound: there is none, or it is paused.
-            RateLimited: too much came in there.
         """
         row = self._directory.view.webhooks.get(name)
         if row is None or row.state != "active":
             raise NotFound("nothing is here")
-        now = self._clock.monotonic()
-        bucket = self._buckets.setdefault(row.id, Bucket(PER_MINUTE, now))
-        wait = bucket.take(now, PER_MINUTE)
-        if wait:
-            raise RateLimited("too much came in here", facts={"retry_after_s": str(ceil(wait))})
         return row
 
     def verify(self, row: WebhookRow, headers: Mapping[str, str], body: bytes) -> None:
-        """Pass a body that its sender signed.
+        """Pass a body that its sender signed, and count it: what others send counts for nothing.
 
         Raises:
             Unauthenticated: it did not.
+            RateLimited: it sent too much.
             Unavailable: the secret does not open.
         """
         now = self._clock.now()
@@ -213,6 +214,10 @@ class Webhooks:
             raise Unauthenticated(str(error)) from None
         except VaultError:
             raise Unavailable("the webhook cannot be verified") from None
+        moment = self._clock.monotonic()
+        wait = self._buckets.setdefault(row.id, Bucket(PER_MINUTE, moment)).take(moment, PER_MINUTE)
+        if wait:
+            raise RateLimited("too much came in here", facts={"retry_after_s": str(ceil(wait))})
 
     async def take(self, row: WebhookRow, sent: Sent, media: str | None, data: Raw) -> Published:
         """Publish what came in as the maker; said twice by the sender it is published once.
@@ -248,6 +253,11 @@ class Webhooks:
         row = self._directory.view.webhooks.get(name) or mine.get(name.casefold())
         if row is None or row.org != who.org:
             raise unknown("webhook", name, mine)
+        return row
+
+    def _own(self, who: Principal, name: str) -> WebhookRow:
+        row = self._find(who, name)
+        check_own(who, row.maker, "webhook")
         return row
 
     async def _turn(

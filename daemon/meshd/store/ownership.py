@@ -50,7 +50,7 @@ EVERY_ORG: Mapping[str, str] = {
     "delivery.due": "one dispatcher serves every org",
     "delivery.waiting": "metrics tell of the whole instance",
     "delivery.orphans": "what a killed daemon had, for whomever",
-    "delivery.expire": "retention is a setting of the instance",
+    "delivery.overdue": "retention is a setting of the instance",
     "delivery.sweep": "retention is a setting of the instance",
     "delivery.sweep_attempts": "retention is a setting of the instance",
     "virtual.all": "the snapshot that decides holds every org",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import meshctl as package
-from meshctl.cli import topics
+from meshctl.cli import system_event_texts, topics
 from meshctl.cli.manual import BEGIN, END, documents, readme, write
 from meshctl.cli.roff import escape, paragraphs
 from meshctl.cli.scripts import SHELLS
@@ -17,6 +17,7 @@ from meshctl.cli.tree import NOUNS, ROWS
 from meshctl.cli.walk import commands
 from meshd.core.config import SETTINGS as OWNED
 from meshd.wire.errors import EXIT_CODES
+from meshd.wire.system_events import SYSTEM_EVENTS
 from meshd.wire.version import VERSION
 from tests.meshctl.cli.process import environment
 from tests.meshctl.cli.process import meshctl as run
@@ -136,6 +137,17 @@ def test_topics_list_their_tables():
         assert re.search(rf"^  {code} ", topics.exit_codes(), re.MULTILINE)
     for name, *_ in (*VARIABLES, *SETTINGS):
         assert re.search(rf"^  {name} ", topics.environment(), re.MULTILINE)
+
+
+def test_system_events_have_a_topic_and_a_page():
+    """Each type with each of its fields, as the daemon publishes them."""
+    topic, page = system_event_texts.topic(), documents(TREE)["man/meshctl-system-events.1"]
+    for row in SYSTEM_EVENTS.values():
+        entry = topic.partition(f"\n{row.type}\n")[2].partition("\n\n")[0]
+        assert escape(row.type) in page
+        for one in row.fields:
+            assert re.search(rf"^  {one.name} \({one.shape}", entry, re.MULTILINE), (row.type, one)
+            assert escape(f"{one.name} ({one.shape}") in page
 
 
 def test_commands_in_topics_exist():

@@ -1,7 +1,7 @@
 """The core of the bus under every kind of bad luck: a thousand short lives of one or two daemons.
 
 Nothing acknowledged is lost, everything is delivered at least once, attempts count at their claim,
-a lost lease changes nothing, and what is ordered stays so. `SEEDS` holds seeds that failed once.
+a lost lease changes nothing, what is ordered stays so, and what is given up is told of once. `SEEDS` holds seeds that failed once.
 """
 
 import dataclasses

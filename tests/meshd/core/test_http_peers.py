@@ -28,6 +28,17 @@ def test_without_tls(address: str, enters: bool, is_proxy: bool) -> None:
     assert (peers.may_enter(address), peers.is_proxy(address)) == (enters, is_proxy)
 
 
+@pytest.mark.parametrize(
+    ("address", "single"),
+    [
+        ("127.0.0.1", False), ("::1", False), ("10.1.2.3", False), ("::ffff:10.1.2.3", False),
+        ("", False), ("8.8.8.8", True), ("fd00::2", True),
+    ],
+)  # fmt: skip
+def test_an_address_of_one_client(address: str, single: bool) -> None:
+    assert Peers(PROXIES).is_single(address) == single
+
+
 def test_with_tls_everybody_enters_and_trust_is_replaced() -> None:
     peers = Peers(PROXIES)
     assert peers.may_enter("8.8.8.8")

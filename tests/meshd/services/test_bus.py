@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from meshd.bus.dispatcher import OF_A_SUBSCRIPTION
-from meshd.bus.retry import ATTEMPTS
+from meshd.bus.retry import ATTEMPTS, Outcome
 from meshd.core.clock import MICROSECONDS
 from meshd.store.db import Step
 from meshd.wire.connection import ConnectionAddStdio
@@ -84,6 +84,18 @@ async def test_a_circuit_holds_back_without_using_up_attempts(bus: Bus) -> None:
     assert 20 <= sum(tried) < 25 + 8
     await bus.turn()
     assert sum(row.attempt for row in await bus.rows()) == sum(tried)
+    kinds = [kind for kind in await bus.house.kinds() if kind.startswith("subscription.")]
+    assert kinds == ["subscription.added", "subscription.held_back"]
+
+    async def takes(claims: list) -> list[Outcome]:
+        return [Outcome("delivered")] * len(claims)
+
+    bus.dispatcher._deliver = takes
+    bus.house.clock.advance(3600)
+    await bus.turn()
+    await bus.turn()
+    assert (await bus.house.kinds())[-1] == "subscription.recovered"
+    assert not bus.subscriptions.show(bus.house.owner, "s").held_back
 
 
 async def test_an_event_without_what_the_template_asks_for_is_dead_at_once(bus: Bus) -> None:

@@ -13,7 +13,7 @@ from meshd.bus.retry import Outcome
 from meshd.bus.signing import headers
 from meshd.core.clock import MICROSECONDS
 from meshd.core.secret import Secret
-from meshd.services.sweeping import DAY, Retention, Sweeper
+from meshd.services.sweeping import DAY, Retention
 from meshd.services.syncing import Wanted
 from meshd.store.db import Step
 from meshd.wire.connection import ConnectionAddStdio
@@ -29,6 +29,7 @@ from meshd.wire.subscription import (
 from tests.support import fault, stdio_server
 from tests.support.bus import Bus
 from tests.support.floors import Floors
+from tests.support.sweeping import sweeper
 from tests.support.upstream import Reply, Upstream, answer, upstream
 
 
@@ -69,7 +70,8 @@ def scripted(bus: Bus, says: dict[str, Outcome], gate: asyncio.Event | None = No
 
 
 async def hook(bus: Bus, **more: object) -> None:
-    asked = WebhookAdd(types=["*"], webhook="http://127.0.0.1:9/", name="s", **more)
+    given = {"types": ["*"], "webhook": "http://127.0.0.1:9/", "name": "s", **more}
+    asked = WebhookAdd(**given)
     await bus.subscriptions.add_webhook(bus.house.owner, asked)
 
 
@@ -102,7 +104,7 @@ async def test_what_has_one_key_goes_one_after_the_other(
 
 async def test_a_key_holds_back_its_own_alone_and_a_dead_head_nobody(bus: Bus) -> None:
     tried = scripted(bus, {"1": Outcome("failed"), "x1": Outcome("hopeless")})
-    await hook(bus, ordered_by="subject")
+    await hook(bus, types=["a"], ordered_by="subject")
     for number in ("1", "2"):
         await bus.publish("a", id=number, subject="a")
         await bus.publish("a", id=f"x{number}", subject="x")
@@ -235,10 +237,7 @@ async def test_retention_keeps_the_database_flat(bus: Bus) -> None:
     house = bus.house
     scripted(bus, {})
     await hook(bus)
-    sweeper = Sweeper(
-        house.scoped, house.scoped_calls, house.keys, house.records, house.clock,
-        Retention(events=2 * DAY, calls=DAY, waiting=7 * DAY),
-    )  # fmt: skip
+    housekeeping = sweeper(house, Retention(events=2 * DAY, calls=DAY, waiting=7 * DAY))
     sizes = []
     for day in range(6):
         for number in range(60):
@@ -247,11 +246,28 @@ async def test_retention_keeps_the_database_flat(bus: Bus) -> None:
             await bus.turn()
         house.clock.advance(86_400)
         await house.directory.refresh()
-        await sweeper.sweep()
+        await housekeeping.sweep()
         sizes.append(len(await bus.deliveries.events(house.owner, EventList(limit=1000))))
     assert max(sizes[2:]) <= 2 * 62, sizes
     assert sizes[-1] == sizes[-2], "it grows no more"
     assert len(await bus.rows(limit=1000)) <= 2 * 62
+
+
+async def test_the_same_again_has_the_same_answer_when_its_deliveries_are_gone(bus: Bus) -> None:
+    """Retention keeps what was delivered for a day, and the event for longer."""
+    house = bus.house
+    scripted(bus, {})
+    await hook(bus)
+    first = await bus.publish("a", id="17")
+    await bus.turn()
+    house.clock.advance(2 * 86_400)
+    await house.directory.refresh()
+    keep = Retention(events=7 * DAY, calls=DAY, waiting=7 * DAY)
+    await sweeper(house, keep).sweep()
+    assert await bus.rows(event="17") == []
+    again = await bus.publish("a", id="17")
+    assert (again.deliveries, again.duplicate) == (first.deliveries, True) == (1, True)
+    assert (again.id, again.time, again.source) == (first.id, first.time, first.source)
 
 
 async def test_a_disk_that_is_nearly_full_takes_nothing_and_loses_nothing(bus: Bus) -> None:

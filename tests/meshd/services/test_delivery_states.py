@@ -8,12 +8,13 @@ import pytest
 from meshd.bus.retry import Outcome
 from meshd.services import sweeping
 from meshd.services.delivery_states import STATES, event_state
-from meshd.services.sweeping import DAY, Retention, Sweeper
+from meshd.services.sweeping import DAY, Retention
 from meshd.wire.delivery import DeadChoice, DeadList
 from meshd.wire.event import EventCancel, EventLine, EventList
 from meshd.wire.subscription import WebhookAdd
 from tests.support.bus import Bus
 from tests.support.floors import Floors
+from tests.support.sweeping import sweeper
 
 WEEK = 7 * 86_400
 
@@ -44,9 +45,7 @@ async def lines(bus: Bus) -> dict[str, EventLine]:
 
 async def sweep(house: Floors) -> int:
     keep = Retention(events=60 * DAY, calls=DAY, waiting=7 * DAY)
-    return await Sweeper(
-        house.scoped, house.scoped_calls, house.keys, house.records, house.clock, keep
-    ).sweep()
+    return await sweeper(house, keep).sweep()
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ async def test_what_waits_for_a_paused_subscription_expires_in_batches(
     ("base", "query", "index"),
     [
         ("main", "event.sweep", "events_by_age"),
-        ("main", "delivery.expire", "deliveries_by_age"),
+        ("main", "delivery.overdue", "deliveries_by_age"),
         ("calls", "call.sweep", "calls_by_age"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from meshd.services.events import PAGE, Bell
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
+from meshd.wire.system_events import SYSTEM_EVENTS
 from tests.support.floors import Floors
 
 
@@ -16,7 +17,8 @@ async def happen(house: Floors, *names: str) -> None:
     for name in names:
         house.clock.advance(1)
         kind, _, subject = name.partition(" ")
-        await house.db.write(house.events.step(house.owner, kind, subject or "x", {"n": name}))
+        data = SYSTEM_EVENTS[kind].example
+        await house.db.write(house.events.step(house.owner, kind, subject or "x", data))
     house.events.bell.ring()
 
 
@@ -41,19 +43,29 @@ async def test_an_event_says_what_happened_to_what_and_by_whom(house: Floors) ->
 
 
 async def test_the_cursor(house: Floors) -> None:
-    await happen(house, "a", "b", "c", "d")
+    await happen(house, "org.created", "org.renamed", "org.removed", "key.revoked")
     every = await collect(house)
-    assert kinds(every) == ["a", "b", "c", "d"]
+    assert kinds(every) == ["org.created", "org.renamed", "org.removed", "key.revoked"]
     assert [e.meshseq for e in every] == sorted({e.meshseq for e in every})
-    assert kinds(await collect(house, after=every[1].meshseq)) == ["c", "d"]
+    assert kinds(await collect(house, after=every[1].meshseq)) == ["org.removed", "key.revoked"]
     assert await collect(house, after=every[-1].meshseq) == []
-    assert kinds(await collect(house, after=0, limit=3)) == ["a", "b", "c"]
-    assert kinds(await collect(house, since="2s")) == ["b", "c", "d"]
-    assert kinds(await collect(house, since="2026-11-23T12:00:03Z")) == ["c", "d"]
+    assert kinds(await collect(house, after=0, limit=3)) == [
+        "org.created",
+        "org.renamed",
+        "org.removed",
+    ]
+    assert kinds(await collect(house, since="2s")) == ["org.renamed", "org.removed", "key.revoked"]
+    assert kinds(await collect(house, since="2026-11-23T12:00:03Z")) == [
+        "org.removed",
+        "key.revoked",
+    ]
 
 
 async def test_more_than_a_page(house: Floors) -> None:
-    steps = [house.events.step(house.owner, "a", str(n), {}) for n in range(2 * PAGE)]
+    steps = [
+        house.events.step(house.owner, "key.rotated", str(n), {"name": "x"})
+        for n in range(2 * PAGE)
+    ]
     await house.db.write(*steps)
     assert [e.subject for e in await collect(house)] == [str(n) for n in range(2 * PAGE)]
     assert len(await collect(house, filter=[f"subject={2 * PAGE - 1}"])) == 1
@@ -94,16 +106,16 @@ async def test_what_cannot_be_followed(house: Floors, asked: dict) -> None:
 
 async def test_following_begins_with_what_happens_next(house: Floors) -> None:
     """And wakes for it at once, not at the next poll."""
-    await happen(house, "before")
+    await happen(house, "key.added")
     async with aclosing(house.events.tail(house.owner, EventTail())) as tail:
         assert await anext(tail) is None
         waiting = asyncio.ensure_future(anext(tail))
         await asyncio.sleep(0)
-        await happen(house, "after")
+        await happen(house, "key.revoked")
         async with asyncio.timeout(0.9):
             event = await waiting
         assert event is not None
-        assert kinds([event]) == ["after"]
+        assert kinds([event]) == ["key.revoked"]
     assert house.events.bell._waiting == set()
 
 
@@ -113,22 +125,22 @@ async def test_what_happens_while_it_reads_is_not_missed(
     """A ring between the reading and the waiting still counts."""
     async with aclosing(house.events.tail(house.owner, EventTail())) as tail:
         assert await anext(tail) is None
-        await happen(house, "a")
+        await happen(house, "org.created")
         async with asyncio.timeout(0.9):
             event = await anext(tail)
         assert event is not None
 
 
 async def test_a_limit_ends_a_stream_that_follows(house: Floors) -> None:
-    await happen(house, "a", "b", "c")
+    await happen(house, "org.created", "org.renamed", "org.removed")
     tail = house.events.tail(house.owner, EventTail(after=0, limit=2))
-    assert kinds([e async for e in tail if e is not None]) == ["a", "b"]
+    assert kinds([e async for e in tail if e is not None]) == ["org.created", "org.renamed"]
 
 
 async def test_one_org_never_sees_anothers(house: Floors) -> None:
     from tests.support.principals import key_principal
 
-    await happen(house, "a")
+    await happen(house, "org.created")
     tail = house.events.tail(key_principal(org="org_other"), EventTail(after=0, follow=False))
     assert [event async for event in tail if event is not None] == []
 

@@ -420,3 +420,25 @@ async def test_an_event_for_later_waits_and_can_be_cancelled(times: Timetable) -
     assert (await bus.rows(event="past"))[0].next_at == "2026-11-23T12:09:59.000000Z"
     with pytest.raises(BadRequest):
         await bus.publish("tick", deliver_at="tomorrow")
+
+
+async def test_a_slot_that_the_quota_holds_says_so_and_fires_once(house: Floors) -> None:
+    """It waits, one event tells of it, and then it fires: it is not lost, and not fired twice."""
+    bus = Bus.over(house, rate=1)
+    times = Timetable.over(bus)
+    for name in ("a", "b"):
+        await times.add("* * * * *", name=name)
+    house.clock.advance(60)
+    for _ in range(3):
+        await times.look()
+    assert len(await times.ticks()) == 1
+    kinds = await house.kinds()
+    assert kinds.count("schedule.held") == 1
+    house.clock.advance(1)
+    await times.look()
+    names = [json.loads(one["extensions"])["meshschedule"] for one in await times.ticks()]
+    assert sorted(names) == ["a", "b"]
+    await times.look()
+    assert not times.firing._held
+    for pool in (bus.delivering._trusted, bus.delivering._public):
+        await pool.close()

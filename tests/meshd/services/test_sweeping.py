@@ -8,6 +8,7 @@ from meshd.services.sweeping import Retention, Sweeper
 from meshd.wire.call import RecordList
 from meshd.wire.connection import ConnectionAdd
 from tests.support.floors import Floors
+from tests.support.sweeping import sweeper as sweeper_over
 
 DAY = 86400 * 1_000_000
 KEEP_EVENTS, KEEP_CALLS = 7 * DAY, 30 * DAY
@@ -22,7 +23,12 @@ async def fill(house: Floors, moment: int, count: int) -> None:
     """So many events and call records of one moment."""
     made = house.directory.view.by_name[house.owner.org, "a"]
     now, house.clock.micros = house.clock.micros, moment
-    await house.db.write(*(house.events.step(house.owner, "x", str(n), {}) for n in range(count)))
+    await house.db.write(
+        *(
+            house.events.step(house.owner, "key.rotated", str(n), {"name": "x"})
+            for n in range(count)
+        )
+    )
     for _ in range(count):
         house.records.take(
             made, house.owner, "t", Stopwatch(moment, 0.0), arguments=b"", response=None
@@ -32,19 +38,12 @@ async def fill(house: Floors, moment: int, count: int) -> None:
 
 
 async def left(house: Floors) -> tuple[int, int]:
-    events = [kind for kind in await house.kinds() if kind == "x"]
+    events = [kind for kind in await house.kinds() if kind == "key.rotated"]
     return len(events), len(await house.records.all(house.owner, RecordList(limit=1000)))
 
 
 def sweeper(house: Floors, events: int = KEEP_EVENTS) -> Sweeper:
-    return Sweeper(
-        house.scoped,
-        house.scoped_calls,
-        house.keys,
-        house.records,
-        house.clock,
-        Retention(events, KEEP_CALLS, 7 * DAY),
-    )
+    return sweeper_over(house, Retention(events, KEEP_CALLS, 7 * DAY))
 
 
 async def test_only_what_is_too_old_goes(house: Floors) -> None:

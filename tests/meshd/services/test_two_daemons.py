@@ -237,7 +237,7 @@ async def test_of_two_new_master_keys_one_is_that_of_the_data(tmp_path: Path, ds
 async def test_both_sweep_at_once(pair: tuple[Floors, Floors]) -> None:
     one, two = pair
     for _ in range(20):
-        await one.db.write(one.events.step(one.owner, "old", "x", {}))
+        await one.db.write(one.events.step(one.owner, "key.rotated", "x", {"name": "x"}))
     sweep = Step("event.sweep", {"time": one.clock.now() + 1})
     gone = await asyncio.gather(*(house.db.write(sweep) for house in (one, two) * 3))
     assert sum(len(rows) for (rows,) in gone) == 20

@@ -124,6 +124,7 @@ SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_sin
 WHERE org_id = :org_id
   AND (CAST(:event_seq AS BIGINT) IS NULL OR event_seq = :event_seq)
   AND (CAST(:id AS TEXT) IS NULL OR id = :id)
+  AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
   AND (state = 'dead' OR (CAST(:ended AS BIGINT) = 1 AND state IN ('done', 'cancelled')))
   AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
 RETURNING id
@@ -132,6 +133,7 @@ RETURNING id
 -- Give up what failed for good; it goes with those that were cancelled.
 UPDATE deliveries SET state = 'cancelled', ended_at = :now
 WHERE org_id = :org_id AND state = 'dead' AND (CAST(:id AS TEXT) IS NULL OR id = :id)
+  AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
 RETURNING id
 
 -- name: delivery.list
@@ -174,19 +176,26 @@ FROM deliveries
 WHERE org_id = :org_id AND event_seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
 GROUP BY event_seq, state, expired, later
 
--- name: delivery.expire
--- Give up a batch of what could have been delivered for too long, also what was being tried when
--- its daemon ended; not what is being tried.
-UPDATE deliveries
-SET state = 'dead', expired = 1, available_at = NULL, ended_at = :now, lease_owner = NULL,
-    error = COALESCE(error, 'it waited for too long')
-WHERE (state = 'ready' OR (state = 'inflight' AND available_at <= :now)) AND id IN (
+-- name: delivery.overdue
+-- A batch of what could have been delivered for too long, also what was being tried when its daemon
+-- ended; not what is being tried.
+SELECT d.id, d.org_id, d.fence, d.subscription_id, d.subscription, d.attempt, d.error,
+       e.id AS event, e.type, e.source
+FROM deliveries d JOIN events e ON e.seq = d.event_seq
+WHERE d.id IN (
     SELECT id FROM deliveries
     WHERE available_at IS NOT NULL AND waits_from < :time
       AND (state = 'ready' OR available_at <= :now)
-    ORDER BY waits_from LIMIT 500
+    ORDER BY waits_from LIMIT 100
 )
-RETURNING id
+
+-- name: delivery.expire
+-- Give up such a one, if it is still what it was.
+UPDATE deliveries
+SET state = 'dead', expired = 1, available_at = NULL, ended_at = :now, lease_owner = NULL,
+    error = :error
+WHERE org_id = :org_id AND id = :id AND fence = :fence AND waits_from < :time
+  AND (state = 'ready' OR (state = 'inflight' AND available_at <= :now))
 
 -- name: delivery.sweep
 -- Drop a batch of what ended long enough ago.

@@ -3,18 +3,26 @@
 INSERT INTO events (org_id, id, type, source, subject, time, data)
 VALUES (:org_id, :id, :type, :source, :subject, :time, :data)
 
+-- name: event.add_dead
+-- The same, if a delivery was given up at that moment and under that fence: whoever lost the lease
+-- tells nothing.
+INSERT INTO events (org_id, id, type, source, subject, time, data)
+SELECT :org_id, :id, :type, :source, :subject, :time, :data FROM deliveries
+WHERE org_id = :org_id AND deliveries.id = :delivery
+  AND fence = :fence AND state = 'dead' AND ended_at = :time
+
 -- name: event.publish
 -- An event that somebody published. One of the same source and id stays as it is.
 INSERT INTO events (org_id, id, own_id, type, source, subject, time, said_time, content_type,
-                    data_schema, extensions, encoded, data, digest)
+                    data_schema, extensions, encoded, data, digest, told)
 VALUES (:org_id, :id, :own_id, :type, :source, :subject, :time, :said_time, :content_type,
-        :data_schema, :extensions, :encoded, :data, :digest)
+        :data_schema, :extensions, :encoded, :data, :digest, :told)
 ON CONFLICT (org_id, source, id) DO NOTHING
 
 -- name: event.published
--- Those of some ids, a JSON array, and to how many each went.
+-- Those of some ids, a JSON array, and to how many each was said to go.
 SELECT id, own_id, type, source, time, said_time, digest,
-       (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq) AS deliveries
+       COALESCE(told, (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq)) AS deliveries
 FROM events WHERE org_id = :org_id AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: event.after

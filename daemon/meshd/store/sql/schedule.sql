@@ -91,3 +91,8 @@ WHERE (schedule_id, slot) IN (
     SELECT schedule_id, slot FROM schedule_fires WHERE at < :time LIMIT 500
 )
 RETURNING slot
+
+-- name: schedule.published_types
+-- Those without a name of their own that publish a type.
+SELECT id, org_id, name, maker, owner_id FROM schedules
+WHERE org_id = :org_id AND type = :type AND published IS NOT NULL
