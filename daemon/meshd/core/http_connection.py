@@ -35,7 +35,7 @@ class House(Protocol):
     now: Callable[[], float]
 
     def enter(self, connection: "Connection") -> None:
-        """Raises: Unavailable: it is full."""
+        """Let it in, or know it again. Raises: Denied, Unavailable: it must not, it is full."""
 
     def leave(self, connection: "Connection") -> None:
         """The connection is gone."""
@@ -45,8 +45,8 @@ class Connection(RequestHandler):
     """Knows since when it waits, and for what. `refusal` is what its next request is answered."""
 
     __slots__ = (
-        "_arrived", "_body", "_head", "_house", "_since", "_stalled", "_wire", "address", "on_lost",
-        "refusal", "spoiled",
+        "_arrived", "_body", "_head", "_house", "_patience", "_since", "_stalled", "_wire",
+        "address", "handshake", "on_lost", "refusal", "spoiled",
     )  # fmt: skip
 
     def __init__(self, house: House, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,7 +69,10 @@ class Connection(RequestHandler):
         self._body: StreamReader = EMPTY_PAYLOAD
         self._arrived = 0
         self._stalled: float | None = None
+        self._patience = limits.stall
         self.address = ""
+        self.handshake: asyncio.Task[None] | None = None
+        """What of TLS is under way, before anything else."""
         self.refusal: MeshError | None = None
         self.spoiled = False
         self.on_lost: Callable[[], None] | None = None
@@ -78,8 +81,9 @@ class Connection(RequestHandler):
     # What aiohttp's server tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask to be let in."""
+        """Ask to be let in; a handshake gives its place to what follows it."""
         super().connection_made(transport)
+        self.handshake = None
         self._wire = self.transport
         peer = self.peername
         self.address = peer[0] if isinstance(peer, tuple) else ""
@@ -158,7 +162,14 @@ class Connection(RequestHandler):
             self._task_handler.cancel()
 
     def turn_away(self, error: MeshError) -> None:
-        """Answer without a request, unless another answer is under way, and close."""
+        """Answer without a request, unless another answer is under way, and close.
+
+        A handshake just ends. TLS is closed by both sides; this other one may not take its time.
+        """
+        if self.handshake is not None:
+            self.handshake.cancel()
+            return
+        self._patience = min(LINGER, self._patience)
         if self._wire is not None and not self._wire.is_closing() and not self._answering:
             self._wire.write(raw_answer(error))
         self.force_close()
@@ -171,7 +182,7 @@ class Connection(RequestHandler):
         if self._stalled is None and wire.is_closing():
             self._stalled = now  # the rest has to be taken in time, too
         if self._stalled is not None:
-            if now - self._stalled > limits.stall:
+            if now - self._stalled > self._patience:
                 wire.abort()
         elif (current := self._current_request) is not None:
             if current.content is self._body and not self.spoiled and self._is_slow(now):

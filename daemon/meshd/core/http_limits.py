@@ -67,10 +67,12 @@ class Crowd(Generic[G]):
     def enter(self, guest: G, now: float) -> None:
         """Let a connection in, as a stranger; the oldest surplus one leaves when all is full.
 
+        Who is inside keeps its place, and its moment begins anew.
+
         Raises:
             Unavailable: everything is full of guests who may stay.
         """
-        if len(self._inside) >= self.limits.connections:
+        if guest not in self._inside and len(self._inside) >= self.limits.connections:
             if not self._crowded:
                 raise Unavailable(f"{len(self._inside)} connections are open already")
             self._dismiss(next(iter(self._strangers[next(iter(self._crowded))])))

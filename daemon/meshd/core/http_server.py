@@ -17,12 +17,14 @@ from aiohttp import HttpVersion10, HttpVersion11, http_parser, web
 from meshd.core.answers import error_answer, requests_up_to
 from meshd.core.clock import Clock
 from meshd.core.http_connection import Connection
+from meshd.core.http_handshakes import Handshakes
 from meshd.core.http_limits import Crowd, Limits
 from meshd.core.http_peers import Peers
 from meshd.core.tasks import TaskGroup
 from meshd.wire.errors import BadRequest, Denied, MeshError, Unavailable
 
 LIMITS = Limits()
+BACKLOG = 1024
 VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 MAX_BODY = 4 * 1024 * 1024
 END = 0.5
@@ -76,7 +78,7 @@ class HttpServer(web.Server):
         self._under_way = 0
         self._draining = False
         self._quiet = asyncio.Event()
-        self._listening: asyncio.Server | None = None
+        self._listening: asyncio.Server | Handshakes | None = None
 
     def __call__(self) -> Connection:
         """A connection, for asyncio's server."""
@@ -85,10 +87,11 @@ class HttpServer(web.Server):
     async def open(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Serve on a bound socket."""
         await self._runner.setup()
-        self._listening = await self._loop.create_server(
-            self, sock=listener, backlog=1024, ssl=tls,
-            ssl_handshake_timeout=self.limits.head if tls else None,
-        )  # fmt: skip
+        if tls is None:
+            self._listening = await self._loop.create_server(self, sock=listener, backlog=BACKLOG)
+        else:
+            self._listening = handshakes = Handshakes(self, self, tls, self._tasks)
+            handshakes.open(listener, BACKLOG)
         self._tasks.start("sweep", self._sweep())
 
     async def close(self, hurry: asyncio.Event) -> None:

@@ -179,12 +179,16 @@ def test_a_keyring_on_the_list_is_asked(which: str) -> None:
 
 @pytest.mark.parametrize(
     "which",
-    ["good", "plaintext", "null", "fail", "chain with plaintext", "chain of good", "empty chain"],
+    ["good", "plaintext", "null", "chain with plaintext", "chain of good", "empty chain"],
 )
 def test_a_keyring_not_on_the_list_is_refused(which: str) -> None:
     """The list of the product: whatever keeps nothing, or keeps it readable, is not on it."""
     said = keyring(which, ALLOWED if which not in {"good", "chain of good"} else "keyring.other")
     assert all("not known to keep secrets encrypted" in str(one["refused"]) for one in said)
+
+
+def test_that_no_keyring_answers_is_said_so() -> None:
+    assert all("No keyring answers here" in str(one["refused"]) for one in keyring("fail"))
 
 
 def test_a_locked_keyring_refuses_without_its_words() -> None:

@@ -26,6 +26,8 @@ TRUSTED = frozenset(
 """Classes of keyrings: macOS Keychain, Secret Service (GNOME, KeePassXC), KWallet."""
 
 _CHAIN = "keyring.backends.chainer.ChainerBackend"
+_NONE = "keyring.backends.fail.Keyring"
+"""What the library picks where no keyring answers."""
 
 
 def answer(verb: str, name: str, given: str, trusted: frozenset[str] = TRUSTED) -> dict[str, Any]:
@@ -51,6 +53,8 @@ def _trusted(picked: Any, trusted: frozenset[str]) -> Any:
 
     A chain is as good as its worst link: it reads from each in turn.
     """
+    if _class(picked) == _NONE:
+        return "No keyring answers here: sign in to the desktop, or unset MESHCTL_KEYRING."
     links = list(picked.backends) if _class(picked) == _CHAIN else [picked]
     strangers = sorted(name for name in map(_class, links) if name not in trusted)
     if strangers or not links:
