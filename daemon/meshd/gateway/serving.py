@@ -213,6 +213,9 @@ class SharedServing:
             refusal = f"{message.method} is not offered: the server is shared"
             code = jsonrpc.METHOD_NOT_FOUND
             return jsonrpc.failure(ident, jsonrpc.error_object(code, refusal))
+        if message.method == "resources/subscribe" and _leads_nowhere(exchange):
+            unknown = jsonrpc.error_object(translation.NOT_FOUND, "Unknown resource")
+            return jsonrpc.failure(ident, unknown)
         wrong = _apply(self._states.of(exchange.session), message.method, params)
         if wrong is None:
             return jsonrpc.success(ident, b"{}")
@@ -287,6 +290,11 @@ def _heard_of(who: Principal, row: ConnectionRow, resources: set[str]) -> list[s
         uri for uri in sorted(resources)
         if now is not None and decide(now, row.id, "resource", uri, reads_only=lambda: False)
     ]  # fmt: skip
+
+
+def _leads_nowhere(exchange: Exchange) -> bool:
+    """Whether no child of the virtual MCP has what is asked for."""
+    return exchange.row.transport == VIRTUAL and exchange.reached is None
 
 
 def _needed(reply: Reply) -> input_required.Needed | None:
