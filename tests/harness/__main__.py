@@ -15,7 +15,7 @@ bad_child    R25  servers that exit, hang, flood stderr, fork and ignore SIGTERM
 other_user   S01  another user knocks at the socket, also with its modes forced open (root only)
 mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
-upstream_restarts  R17  an upstream goes and comes back under load
+upstream_restarts  R17  an upstream goes and comes back under load, by itself or in a virtual MCP
 many_clients --   clients with the same request ids, cancels and reconnects over one upstream
 timing       S07  how long answers take that must not tell whether something is there
 

@@ -38,11 +38,14 @@ class Caller:
     """One client; `begin` opens its session, if its era has one."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, daemon: Daemon, name: str, key: str, *, modern: bool
-    ) -> None:
+        self, http: aiohttp.ClientSession, daemon: Daemon, name: str, key: str, *, modern: bool,
+        word: str = "",
+    ) -> None:  # fmt: skip
+        """`word` is what the names of tools begin with there."""
         self._http = http
         self._url = f"{daemon.url}/mcp/{name}"
         self._modern = modern
+        self._word = word
         self._headers = {"Authorization": f"Bearer {key}", "Accept": BOTH}
 
     async def begin(self) -> None:
@@ -57,7 +60,8 @@ class Caller:
 
     async def call(self, ident: int, tool: str, number: Any) -> Got:
         """Call a tool."""
-        return await self.ask(ident, "tools/call", {"name": tool, "arguments": {"n": number}})
+        asked = {"name": self._word + tool, "arguments": {"n": number}}
+        return await self.ask(ident, "tools/call", asked)
 
     async def ask(self, ident: int, method: str, params: dict[str, Any]) -> Got:
         """Make a request. Raises aiohttp's errors where there is no answer at all."""

@@ -18,40 +18,48 @@ from tests.bench.stdio import CHILD
 from tests.harness.calling import Caller
 from tests.harness.outcome import Outcome, percentile
 from tests.support.daemon import Daemon
+from tests.support.virtuals import make
 
 LIFE = 1.5
 """Seconds between two kills."""
-NAME = "child"
 
 
-def restart_child(daemon: Daemon, found: Outcome, kills: int, rate: int, *, full: bool) -> None:
+def restart_child(
+    daemon: Daemon, found: Outcome, kills: int, rate: int, *, full: bool, virtual: bool
+) -> None:
     """Kill it so often under so many calls a second, and judge."""
-    daemon.connect(NAME, *CHILD)
-    key = daemon.add_key(f"{NAME}-caller")
-    waits, faults = asyncio.run(_run(daemon, key, kills, rate))
+    name = "in-stdio" if virtual else "stdio"
+    daemon.connect(name, *CHILD)
+    place, word = name, ""
+    if virtual:
+        place, word = f"{name}-team", f"{name}_"
+        make(daemon, place, name)
+    key = daemon.add_key(f"{name}-caller")
+    waits, faults = asyncio.run(_run(daemon, (name, place, word), key, kills, rate))
     codes = {str(fault.get("code")) for fault in faults}
-    found.expect(codes <= {"upstream_failed"}, f"stdio: untyped failures: {codes}")
+    found.expect(codes <= {"upstream_failed"}, f"{name}: untyped failures: {codes}")
     held = [fault for fault in faults if "next try" in fault]
-    found.expect(not held, f"stdio: was left alone: {held[:1]}")
-    found.expect(len(waits) == kills, "stdio: no call after a kill")
+    found.expect(not held, f"{name}: was left alone: {held[:1]}")
+    found.expect(len(waits) == kills, f"{name}: no call after a kill")
     # Nobody can tell from outside when the new process is there: its start is part of this.
-    found.expect(not full or percentile(waits, 0.5) <= 0.3, f"stdio: back after {waits}")
+    found.expect(not full or percentile(waits, 0.5) <= 0.3, f"{name}: back after {waits}")
     found.numbers |= {
-        "stdio: kills, calls that failed": f"{kills}, {len(faults)}",
-        "stdio: first answer after a kill, p50 and p90": " ".join(
+        f"{name}: kills, calls that failed": f"{kills}, {len(faults)}",
+        f"{name}: first answer after a kill, p50 and p90": " ".join(
             f"{percentile(waits, share) * 1000:.0f} ms" for share in (0.5, 0.9)
         ),
     }
 
 
 async def _run(
-    daemon: Daemon, key: str, kills: int, rate: int
+    daemon: Daemon, where: tuple[str, str, str], key: str, kills: int, rate: int
 ) -> tuple[list[float], list[dict[str, Any]]]:
-    """How long each kill was felt, and what failed."""
+    """How long each kill was felt, and what failed; `where` is the child, the place, its word."""
+    name, place, word = where
     answered: list[tuple[float, float]] = []
     faults: list[dict[str, Any]] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        caller = Caller(http, daemon, NAME, key, modern=False)
+        caller = Caller(http, daemon, place, key, modern=False, word=word)
         await caller.begin()
 
         async def one(number: int) -> None:
@@ -74,7 +82,7 @@ async def _run(
         waits = []
         for _ in range(kills):
             await asyncio.sleep(LIFE)
-            killed = await asyncio.to_thread(_kill, daemon)
+            killed = await asyncio.to_thread(_kill, daemon, name)
             async with asyncio.timeout(60):
                 while not (after := [end for begun, end in answered if begun > killed]):
                     await asyncio.sleep(0.005)
@@ -85,7 +93,7 @@ async def _run(
     return waits, faults
 
 
-def _kill(daemon: Daemon) -> float:
+def _kill(daemon: Daemon, name: str) -> float:
     """Kill the process; when."""
-    os.kill(daemon.control("GET", f"/v1/connections/{NAME}")["child"]["pid"], signal.SIGKILL)
+    os.kill(daemon.control("GET", f"/v1/connections/{name}")["child"]["pid"], signal.SIGKILL)
     return time.monotonic()

@@ -18,6 +18,7 @@ from tests.harness.outcome import Outcome
 from tests.harness.restarting import Restarting
 from tests.support import stdio_server
 from tests.support.daemon import Daemon
+from tests.support.virtuals import make
 
 T = TypeVar("T")
 
@@ -25,8 +26,9 @@ IDS = 3
 """Different request ids that a client uses; all use the same."""
 KNOCKS = 10
 """Tries of a client to be let in."""
-NAMES = ("handshake", "stateless", "http-sse", "stdio")
-"""The connections, named by what is behind them."""
+KINDS = ("handshake", "stateless", "http-sse", "stdio")
+NAMES = (*KINDS, *(f"in-{kind}" for kind in KINDS))
+"""The connections, named by what is behind them, and virtual MCPs over each of them."""
 
 
 def run(
@@ -42,7 +44,8 @@ def run(
     clients, calls = (200, 10) if full else (40, 6)
     try:
         daemon.start(prefix=prefix)
-        daemon.connect("stdio", *stdio_server.command())
+        if any(name.endswith("stdio") for name in names):
+            daemon.connect("stdio", *stdio_server.command())
         size = _Size(clients, calls, patience)
         asyncio.run(_all(daemon, found, size, names, random.Random(seed)))
     finally:
@@ -63,10 +66,14 @@ class _Size(NamedTuple):
 async def _all(
     daemon: Daemon, found: Outcome, size: _Size, names: tuple[str, ...], chance: random.Random
 ) -> None:
-    servers = {era: Restarting(era, slow=0.1) for era in names if era != "stdio"}
+    kinds = {name.removeprefix("in-") for name in names}
+    servers = {era: Restarting(era, slow=0.1) for era in kinds - {"stdio"}}
     for era, server in servers.items():
         await server.come()
         await asyncio.to_thread(daemon.connect_http, era, server.url)
+    for name in names:
+        if name.startswith("in-"):
+            await asyncio.to_thread(make, daemon, name, name.removeprefix("in-"))
     keys = [await asyncio.to_thread(daemon.add_key, f"caller-{number}") for number in range(4)]
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=size.patience)
@@ -144,4 +151,7 @@ async def _through(work: Callable[[], Awaitable[T]], tally: Counter[str]) -> T:
 
 
 def _asked(name: str, mark: str) -> dict[str, object]:
-    return {"name": "echo" if name.startswith("stdio") else "look", "arguments": {"n": mark}}
+    place = name.split(maxsplit=1)[0]
+    kind = place.removeprefix("in-")
+    tool = "echo" if kind == "stdio" else "look"
+    return {"name": tool if place == kind else f"{kind}_{tool}", "arguments": {"n": mark}}

@@ -1,21 +1,15 @@
-"""The short form of each run about upstreams that are restarted, and shared by many clients."""
+"""The short form of each run about upstreams that are restarted."""
 
 import pytest
 
-from tests.harness import many_clients, upstream_restarts
-from tests.support.careless import CARELESS
+from tests.harness import upstream_restarts
 
 SEED = 20_261_123
+LONG = {"virtual stateless"}
+"""What the short form leaves to the command: it differs from the others in nothing of its own."""
 
 
-@pytest.mark.parametrize(
-    "harness", [upstream_restarts, many_clients], ids=lambda m: m.__name__.split(".")[-1]
-)
-def test_its_short_form_passes(harness):
-    assert harness.run(SEED, full=False).failures == []
-
-
-def test_a_gateway_that_does_not_tell_requests_apart_is_found_out():
-    """What it shows depends on who is first; that it shows is certain."""
-    found = many_clients.run(SEED, full=False, prefix=CARELESS, patience=1, names=("stdio",))
-    assert found.failures
+@pytest.mark.parametrize("way", [way for way in upstream_restarts.WAYS if way not in LONG])
+def test_restarts_of(way):
+    """The clients of it, and those beside it, go on as they were."""
+    assert upstream_restarts.run(SEED, full=False, ways=[way]).failures == []

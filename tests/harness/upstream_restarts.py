@@ -1,13 +1,15 @@
 """R17: an upstream is restarted again and again under load, and its clients go on as they were.
 
 Half of the calls may be repeated, the others not. No client opens a second session, nothing that may
-not be repeated runs twice, every error is typed, and the upstream beside it notices nothing.
+not be repeated runs twice, every error is typed, and the upstream beside it notices nothing. It is
+reached by itself, or through a virtual MCP that it stands in together with the one beside it.
 """
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -18,6 +20,7 @@ from tests.harness.child_restarts import restart_child
 from tests.harness.outcome import Outcome, percentile
 from tests.harness.restarting import ERAS, Restarting
 from tests.support.daemon import Daemon
+from tests.support.virtuals import make
 
 DOWN = 0.1
 """Seconds for which it is gone."""
@@ -28,7 +31,11 @@ BACK = 0.1
 """Seconds after its return in which the first call is answered, mostly."""
 
 
-def run(seed: int, *, full: bool) -> Outcome:
+WAYS = (*ERAS, *(f"virtual {era}" for era in ERAS), "stdio", "virtual stdio")
+"""What is restarted; some are reached through a virtual MCP."""
+
+
+def run(seed: int, *, full: bool, ways: Sequence[str] = WAYS) -> Outcome:
     """20 restarts of each kind under 100 calls a second; the short form 4 under 40, or 3 kills.
 
     The seed changes nothing here.
@@ -36,9 +43,14 @@ def run(seed: int, *, full: bool) -> Outcome:
     found, daemon = Outcome(), Daemon.fresh()
     try:
         daemon.start()
-        for era in ERAS:
-            asyncio.run(_Run(daemon, era, found).run(*((20, RATE) if full else (4, 40)), full=full))
-        restart_child(daemon, found, *((20, RATE) if full else (3, 40)), full=full)
+        for way in ways:
+            *virtual, kind = way.split()
+            if kind == "stdio":
+                size = (20, RATE) if full else (3, 40)
+                restart_child(daemon, found, *size, full=full, virtual=bool(virtual))
+            else:
+                made = _Run(daemon, kind, found, virtual=bool(virtual))
+                asyncio.run(made.run(*((20, RATE) if full else (4, 40)), full=full))
     finally:
         daemon.remove()
     return found
@@ -49,32 +61,46 @@ class _Run:
     daemon: Daemon
     era: str
     found: Outcome
+    virtual: bool
     answered: list[tuple[float, float]] = field(default_factory=list)
     """When each call that succeeded began and ended."""
     faults: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     numbers: int = 0
 
+    @property
+    def name(self) -> str:
+        """Of the connection."""
+        return f"in-{self.era}" if self.virtual else self.era
+
     async def run(self, restarts: int, rate: int, *, full: bool) -> None:
         upstream, beside = Restarting(self.era), Restarting("handshake")
         await upstream.come()
         await beside.come()
-        names = self.era, f"{self.era}-beside"
+        names = self.name, f"{self.name}-beside"
         for name, server in zip(names, (upstream, beside), strict=True):
             await asyncio.to_thread(self.daemon.connect_http, name, server.url)
-        key = await asyncio.to_thread(self.daemon.add_key, f"{self.era}-caller")
+        key = await asyncio.to_thread(self.daemon.add_key, f"{self.name}-caller")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             modern = self.era == "stateless"
-            caller = Caller(http, self.daemon, names[0], key, modern=modern)
-            other = Caller(http, self.daemon, names[1], key, modern=False)
-            await caller.begin()
-            await other.begin()
+            places, words = names, ("", "")
+            if self.virtual:
+                await asyncio.to_thread(make, self.daemon, f"{self.name}-team", *names)
+                places = (f"{self.name}-team",) * 2
+                words = tuple(f"{name}_" for name in names)
+            caller, other = (
+                Caller(http, self.daemon, place, key, modern=modern and not number, word=word)
+                for number, place, word in zip(count(), places, words)
+            )
+            for one in (caller, other):
+                await one.begin()
+                await one.call(1, "look", 0)  # by which a virtual MCP begins its own session there
             hellos = beside.came["initialize"]
             calling = asyncio.create_task(self._call(caller, other, rate))
             backs, downs = await _restart(upstream, restarts)
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
         self._judge(upstream, downs, backs, full=full)
-        self.found.expect(beside.came["initialize"] == hellos, f"{self.era}: the other began anew")
+        self.found.expect(beside.came["initialize"] == hellos, f"{self.name}: the other began anew")
         await upstream.go()
         await beside.go()
 
@@ -103,7 +129,7 @@ class _Run:
     def _judge(
         self, upstream: Restarting, downs: list[float], backs: list[float], *, full: bool
     ) -> None:
-        era, found = self.era, self.found
+        era, found = self.name, self.found
         waits = [
             min((ended - back for began, ended in self.answered if ended > back), default=99.0)
             for back in backs

@@ -112,7 +112,7 @@ class Endpoint:
             return await self._plain.handle(request, who, raw_name)
         if request.method == "POST":
             self._limit.check(who)
-        if raw_name.endswith(WORD_OF_SSE):
+        if f"/{raw_name}".endswith(WORD_OF_SSE):
             return await self._over_sse(request, who, raw_name, started)
         row = self.find(who, raw_name)
         if request.method == "POST":
@@ -141,7 +141,7 @@ class Endpoint:
         self, request: web.BaseRequest, who: Principal, raw_name: str, started: float
     ) -> web.StreamResponse:
         """The stream of a client of the transport before, or a message for it."""
-        row = self.find(who, raw_name.removesuffix(WORD_OF_SSE))
+        row = self.find(who, f"/{raw_name}".removesuffix(WORD_OF_SSE)[1:])
         if request.method == "GET":
             return await self._sse.stream(request, who, row, partial(self._admitted, who, row))
         ident = request.rel_url.query.get("session")

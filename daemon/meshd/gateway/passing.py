@@ -104,6 +104,7 @@ class HttpPassing:
         if _is_of_other_era(exchange, response.status, body):
             raise OtherEra(answer)
         self._health.reached(row)
+        self._revived.note(exchange.session, exchange.message, body)
         record(exchange, body, None)
         if exchange.wanted is not None:
             await answer.prepare(exchange.request)
@@ -290,6 +291,7 @@ class HttpPassing:
                         unanswered = False
                         exchange.watch.upstream = time.perf_counter()
                         self._health.reached(exchange.row)
+                        self._revived.note(exchange.session, exchange.message, events.answer)
                         record(exchange, events.answer, None)
                     await answer.write(ready)
                 if unanswered:

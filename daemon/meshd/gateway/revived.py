@@ -2,19 +2,27 @@
 
 A client's own token stays as it is: what took the place of the upstream's session is kept in
 memory, for as many sessions as used it last. When it is lost as well, the upstream says so again.
+What the client had set in its session is set again.
 """
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from meshd.gateway.session_state import SETTINGS, SessionState, SessionStates
+from meshd.protocol.jsonrpc import Message
+from meshd.protocol.members import joined, members
 from meshd.protocol.versions import DEFAULT, HANDSHAKE
 from meshd.proxy.http_session import HttpSession
 from meshd.services.directory import ConnectionRow
 from meshd.services.upstreams import Upstreams
 from meshd.vault.seal import Session
+from meshd.wire.errors import MeshError
 
 MAX_SESSIONS = 10_000
+SETTING = 10.0
+"""Seconds for setting again what was set: a client waits for that."""
 
 
 @dataclass(slots=True)
@@ -31,6 +39,7 @@ class Revived:
     def __init__(self, upstreams: Upstreams) -> None:
         self._upstreams = upstreams
         self._places: OrderedDict[bytes, _Place] = OrderedDict()
+        self._states = SessionStates()
 
     def present(self, session: Session | None) -> str | None:
         """What the upstream calls the session."""
@@ -55,13 +64,32 @@ class Revived:
             self._places.popitem(last=False)
         async with place.finding:
             if place.upstream == lost:
+                state = self._states.of(session)
                 begun = HttpSession(
                     self._upstreams.http(row), row.name, session.declared.encode() or b"{}",
-                    version if version in HANDSHAKE else DEFAULT,
+                    version if version in HANDSHAKE else DEFAULT, log_level=state.log_level,
                 )  # fmt: skip
                 place.upstream = await begun.begin()
+                await _subscribe(begun, state)
         return place.upstream
+
+    def note(self, session: Session | None, message: Message, answer: bytes) -> None:
+        """The upstream answered what a client asked; what that set is set anew where it is lost."""
+        if message.method in SETTINGS and session is not None and "result" in members(answer):
+            self._states.of(session).apply(message.method, members(message.params))
 
     def forget(self, session: Session) -> None:
         """The session ended."""
         self._places.pop(session.id, None)
+        self._states.forget(session)
+
+
+async def _subscribe(begun: HttpSession, state: SessionState) -> None:
+    """Ask for the same resources again; one that is there no more is none to hear of."""
+    with suppress(MeshError, TimeoutError):
+        async with asyncio.timeout(SETTING):
+            for uri in sorted(state.resources):
+                asked = joined({"uri": uri})
+                reply = await begun.request("resources/subscribe", asked)
+                if reply.result is None:
+                    state.resources.discard(uri)

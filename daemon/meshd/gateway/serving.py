@@ -19,11 +19,11 @@ from meshd.gateway.hearing import Sink, relay
 from meshd.gateway.lists import shaped
 from meshd.gateway.progress import Progress, Voice
 from meshd.gateway.questions import ROUNDS, Questions
-from meshd.gateway.session_state import MAX_RESOURCES, SessionState, SessionStates
+from meshd.gateway.session_state import SETTINGS, SessionStates
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.under_way import UnderWay
 from meshd.protocol import input_required, jsonrpc, sse, translation, versions
-from meshd.protocol.envelope import LEVELS, bare, relayed
+from meshd.protocol.envelope import bare, relayed
 from meshd.protocol.jsonrpc import Reply
 from meshd.protocol.members import joined, members, raw, text
 from meshd.protocol.subscriptions import (
@@ -47,9 +47,6 @@ from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_serving import VirtualTarget
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError, UpstreamFailed
-
-SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
-"""Methods that set something for a session. A shared handshake server would set it for all."""
 
 Judge = Callable[[Exchange], Awaitable[None]]
 """Decides once more, as everything stands now; it raises where the call may not go on."""
@@ -213,7 +210,10 @@ class SharedServing:
             refusal = f"{message.method} is not offered: the server is shared"
             code = jsonrpc.METHOD_NOT_FOUND
             return jsonrpc.failure(ident, jsonrpc.error_object(code, refusal))
-        wrong = _apply(self._states.of(exchange.session), message.method, params)
+        if message.method == "resources/subscribe" and _leads_nowhere(exchange):
+            unknown = jsonrpc.error_object(translation.NOT_FOUND, "Unknown resource")
+            return jsonrpc.failure(ident, unknown)
+        wrong = self._states.of(exchange.session).apply(message.method, params)
         if wrong is None:
             return jsonrpc.success(ident, b"{}")
         return jsonrpc.failure(ident, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, wrong))
@@ -289,6 +289,11 @@ def _heard_of(who: Principal, row: ConnectionRow, resources: set[str]) -> list[s
     ]  # fmt: skip
 
 
+def _leads_nowhere(exchange: Exchange) -> bool:
+    """Whether no child of the virtual MCP has what is asked for."""
+    return exchange.row.transport == VIRTUAL and exchange.reached is None
+
+
 def _needed(reply: Reply) -> input_required.Needed | None:
     return input_required.read(reply.result) if reply.result is not None else None
 
@@ -303,27 +308,6 @@ def _body(exchange: Exchange, answer: Answer) -> bytes:
     if reply.result is not None:
         return jsonrpc.success(ident, translation.handshake_result(method, reply.result))
     return jsonrpc.failure(ident, translation.handshake_error(method, reply.error or b"null"))
-
-
-def _apply(state: SessionState, method: str, params: dict[str, Raw]) -> str | None:
-    """Do what a request of `SETTINGS` asks for; what is wrong with it, if anything."""
-    if method == "logging/setLevel":
-        level = text(params.get("level"))
-        if level not in LEVELS:
-            return "that is no log level"
-        state.log_level = level
-        return None
-    uri = text(params.get("uri"))
-    if uri is None:
-        return "a resource is named by its uri"
-    if method == "resources/unsubscribe":
-        state.resources.discard(uri)
-    elif len(state.resources) >= MAX_RESOURCES:
-        return f"more than {MAX_RESOURCES} subscriptions"
-    else:
-        state.resources.add(uri)
-    state.changed.set()
-    return None
 
 
 def _capabilities(welcome: bytes) -> Raw:

@@ -1,14 +1,21 @@
-"""What a handshake session that ends here has set: its log level, and what it subscribed to.
+"""What a handshake session has set: its log level, and what it subscribed to.
 
 Kept in memory, for as many sessions as used it last; after a restart a client sets it anew.
 """
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Raw
+
+from meshd.protocol.envelope import LEVELS
+from meshd.protocol.members import text
 from meshd.vault.seal import Session
 
+SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
+"""Methods that set something for a session. A shared handshake server would set it for all."""
 MAX_SESSIONS = 10_000
 MAX_RESOURCES = 1000
 """Resources that one session may subscribe to."""
@@ -21,6 +28,26 @@ class SessionState:
     log_level: str | None = None
     resources: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def apply(self, method: str, params: Mapping[str, Raw]) -> str | None:
+        """Do what a request of `SETTINGS` asks for; what is wrong with it, if anything."""
+        if method == "logging/setLevel":
+            level = text(params.get("level"))
+            if level not in LEVELS:
+                return "that is no log level"
+            self.log_level = level
+            return None
+        uri = text(params.get("uri"))
+        if uri is None:
+            return "a resource is named by its uri"
+        if method == "resources/unsubscribe":
+            self.resources.discard(uri)
+        elif len(self.resources) >= MAX_RESOURCES:
+            return f"more than {MAX_RESOURCES} subscriptions"
+        else:
+            self.resources.add(uri)
+        self.changed.set()
+        return None
 
 
 class SessionStates:

@@ -20,6 +20,7 @@ from meshd.protocol.progress import swap_token
 from meshd.protocol.versions import LATEST_STATELESS
 from meshd.proxy.adapter import Answer, Asker, Hear, unheard
 from meshd.proxy.http import HttpUpstream
+from meshd.proxy.http_aside import Habit
 from meshd.proxy.http_handshake import HandshakeHttp
 from meshd.proxy.http_session import CALL_DEADLINE, HttpSession
 from meshd.proxy.http_stateless import NotStateless, ParamHeaders, StatelessHttp, discovered
@@ -40,7 +41,8 @@ class HttpEras:
         self._shown = shown
         self._param_headers = param_headers
         self._tasks = TaskGroup(f"upstream {shown}")
-        self._handshake = HandshakeHttp(partial(HttpSession, upstream, shown), self._tasks)
+        begin = partial(HttpSession, upstream, shown, tasks=self._tasks, habit=Habit())
+        self._handshake = HandshakeHttp(begin, self._tasks)
         self._before = HandshakeHttp(partial(SseSession, upstream, shown, self._tasks), self._tasks)
         """Over the transport of the first revision."""
         self._tokens = itertools.count(1)

@@ -6,8 +6,9 @@ sessions that differ: one for each principal and what it declared. Nobody's answ
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw
@@ -22,7 +23,7 @@ from meshd.protocol.translation import URL_NEEDED, code_of, discovery
 from meshd.proxy.adapter import Asker, Hear
 from meshd.proxy.http_session import HandshakeSession
 from meshd.proxy.parked import Call, Parking
-from meshd.wire.errors import MeshError, TooMany
+from meshd.wire.errors import TooMany
 
 CALL_CEILING = 3600.0
 MAX_SESSIONS = 256
@@ -38,8 +39,13 @@ _EXPIRED = "what the server asked was not answered in time; the request has to b
 
 _Key = tuple[Asker, int]
 """For whom, and which of its sessions."""
-Begin = Callable[[bytes], HandshakeSession]
-"""Makes a session that declares these capabilities."""
+
+
+class Begin(Protocol):
+    """Makes a session that declares these capabilities, and wants these logs."""
+
+    def __call__(self, capabilities: bytes, *, log_level: str | None = None) -> HandshakeSession:
+        """A session that is not begun yet."""
 
 
 class HandshakeHttp:
@@ -68,15 +74,15 @@ class HandshakeHttp:
             if STATE in params:
                 return Reply(None, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, _EXPIRED))
         plain = {name: value for name, value in params.items() if name not in RETRIED}
-        key, session = await self._session(asker)
+        with self._session(asker) as (key, session):
 
-        async def work(call: Call) -> Reply:
-            with self._using(key):
-                return await session.request(
-                    method, joined(plain), deadline=CALL_CEILING, attend=call.attend
-                )
+            async def work(call: Call) -> Reply:
+                with self._using(key):  # longer than this, where the call is parked
+                    return await session.request(
+                        method, joined(plain), deadline=CALL_CEILING, attend=call.attend
+                    )
 
-        reply = await self._parking.begin(Call(asker, session.tell), work, hear)
+            reply = await self._parking.begin(Call(asker, session.tell), work, hear)
         return _urls_asked(reply, asker.capabilities)
 
     async def listen(self, wanted: Mapping[str, Raw]) -> AsyncGenerator[bytes, None]:
@@ -117,24 +123,28 @@ class HandshakeHttp:
             if not self._in_use[key]:
                 del self._in_use[key]
 
-    async def _session(self, asker: Asker) -> tuple[_Key, HandshakeSession]:
-        key = asker, 0
-        for number in range(MAX_SESSIONS_EACH):
-            session = self._sessions.get((asker, number))
-            if session is None or not session.engaged:
-                key = asker, number
-                break
+    @contextmanager
+    def _session(self, asker: Asker) -> Iterator[tuple[_Key, HandshakeSession]]:
+        """One for a call of this asker. It is chosen and in use at once: others may ask as well."""
+        key = self._chosen(asker)
         session = self._sessions.get(key)
         if session is None:
             self._make_room(asker)
-            session = self._sessions[key] = self._begin(asker.capabilities)
-            if asker.log_level is not None:
-                level = msgspec.json.encode({"level": asker.log_level})
-                with self._using(key), suppress(MeshError):
-                    await session.request("logging/setLevel", level)
+            session = self._begin(asker.capabilities, log_level=asker.log_level)
+            self._sessions[key] = session
         else:
             self._sessions.move_to_end(key)
-        return key, session
+        with self._using(key):
+            yield key, session
+
+    def _chosen(self, asker: Asker) -> _Key:
+        """A session in which a question can only be about this call; the first, if none is."""
+        for number in range(MAX_SESSIONS_EACH):
+            key = asker, number
+            session = self._sessions.get(key)
+            if session is None or not (session.confuses and self._in_use[key]):
+                return key
+        return asker, 0
 
     def _make_room(self, asker: Asker) -> None:
         """Close a session in which nothing is under way, if there are too many.

@@ -6,28 +6,30 @@ itself, and clients of the other era.
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import msgspec
 from msgspec import Raw
 
+from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc, versions
 from meshd.protocol.jsonrpc import Message, Reply
 from meshd.proxy.adapter import OURSELVES
 from meshd.proxy.http import SESSION, HttpUpstream, Response
+from meshd.proxy.http_aside import Aside, Attend, Habit
 from meshd.proxy.http_messages import EVENT_STREAM, messages, reply_of, sentence_of
 from meshd.proxy.http_resume import Place
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 CALL_DEADLINE = 300.0
+LEVELING = 10.0
+"""Seconds for setting the log level of a session that begins."""
 PARTING = 2.0
 """Seconds for what is said at the end of a call or a session, which nobody waits for."""
-
-Attend = Callable[[Message, bytes], Awaitable[bool]]
-"""Takes what comes before an answer, read and raw; whether a request among it was dealt with."""
 
 
 class _Lost(Exception):
@@ -50,8 +52,8 @@ class HandshakeSession(Protocol):
     """A session of the handshake era, over whichever HTTP transport."""
 
     @property
-    def engaged(self) -> bool:
-        """Whether another call there could not be told apart when the server asks something."""
+    def confuses(self) -> bool:
+        """Whether what the server asks does not tell which of the calls under way it is about."""
 
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session yet."""
@@ -87,6 +89,11 @@ def introducing(capabilities: bytes, version: str = versions.LATEST_HANDSHAKE) -
     )
 
 
+def leveled(log_level: str) -> bytes:
+    """The params of a `logging/setLevel`."""
+    return msgspec.json.encode({"level": log_level})
+
+
 def agreed(reply: Reply, shown: str) -> str:
     """The version that an answer to `initialize` agrees to.
 
@@ -107,7 +114,9 @@ def agreed(reply: Reply, shown: str) -> str:
 class HttpSession:
     """Initializes on first use, again when the upstream forgot the session, and asks.
 
-    `capabilities` are those that it declares, as JSON; `version` is what it offers to speak.
+    `capabilities` are those that it declares, as JSON; `version` is what it offers to speak;
+    `log_level` is set whenever it begins. With `tasks` it also hears, where it declares any
+    capabilities, what the upstream asks beside its answers.
     """
 
     def __init__(
@@ -116,18 +125,26 @@ class HttpSession:
         shown: str,
         capabilities: bytes = b"{}",
         version: str = versions.LATEST_HANDSHAKE,
+        *,
+        log_level: str | None = None,
+        tasks: TaskGroup | None = None,
+        habit: Habit | None = None,
     ) -> None:
         self._upstream = upstream
         self._shown = shown
         self._introduction = introducing(capabilities, version)
+        self._log_level = log_level
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = _NONE_YET
+        self._tasks = tasks if capabilities != b"{}" else None
+        self._habit = habit or Habit()
+        self._aside: Aside | None = None
 
     @property
-    def engaged(self) -> bool:
-        """Never: what the server asks comes in the answer to the request that it is about."""
-        return False
+    def confuses(self) -> bool:
+        """Where the server was seen to ask beside its answers, and may ask this client."""
+        return self._tasks is not None and self._habit.asks
 
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session yet.
@@ -194,6 +211,7 @@ class HttpSession:
     async def close(self) -> None:
         """End the session at the upstream, if it will hear it."""
         opened, self._opened = self._opened, _NONE_YET
+        self._listen_anew(_NONE_YET)
         if opened.session is not None:
             with suppress(MeshError, TimeoutError):  # the session is the upstream's to forget
                 async with asyncio.timeout(PARTING):
@@ -204,12 +222,29 @@ class HttpSession:
         async with self._opening:
             if self._opened is _NONE_YET or self._opened is lost:
                 self._opened = await self._initialize()
+                self._listen_anew(self._opened)
             return self._opened
+
+    def _listen_anew(self, opened: _Opened) -> None:
+        """Hear what is asked in this session, and no more in the one before."""
+        if self._aside is not None:
+            self._aside.close()
+        if self._tasks is None or opened is _NONE_YET:
+            self._aside = None
+            return
+        self._aside = Aside(
+            self._upstream, self._shown, self._tasks, self._habit,
+            opened.session, opened.version, partial(self._decline, opened=opened),
+        )  # fmt: skip
 
     async def _initialize(self) -> _Opened:
         reply, session = await self._ask("initialize", self._introduction, _NONE_YET, None)
         opened = _Opened(session, agreed(reply, self._shown), reply.result or b"")
         await self._tell(jsonrpc.notification("notifications/initialized"), opened)
+        if self._log_level is not None:
+            with suppress(MeshError, TimeoutError):  # a server without logs is none the worse
+                async with asyncio.timeout(LEVELING):
+                    await self._ask("logging/setLevel", leveled(self._log_level), opened, None)
         return opened
 
     async def _tell(self, body: bytes, opened: _Opened) -> None:
@@ -221,10 +256,12 @@ class HttpSession:
     ) -> tuple[Reply, str | None]:
         """The answer, and the id of the session that it began."""
         ident = next(self._ids)
+        aside = self._aside if attend is not None else None
         try:
-            return await self._exchange(
-                ident, jsonrpc.request(ident, method, params), opened, attend
-            )
+            async with aside.heard_by(attend) if aside and attend else nullcontext():
+                return await self._exchange(
+                    ident, jsonrpc.request(ident, method, params), opened, attend
+                )
         except asyncio.CancelledError:
             if attend is not None:
                 about = b'{"requestId":%d}' % ident

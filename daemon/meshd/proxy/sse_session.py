@@ -2,35 +2,38 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Reply
 from meshd.proxy.http import HttpUpstream
-from meshd.proxy.http_session import CALL_DEADLINE, Attend, agreed, introducing
+from meshd.proxy.http_aside import Attend
+from meshd.proxy.http_session import CALL_DEADLINE, LEVELING, agreed, introducing, leveled
 from meshd.proxy.sse_stream import Lost, SseStream
 from meshd.proxy.sse_talk import Heard, SseTalk
-from meshd.wire.errors import UpstreamFailed, UpstreamTimeout
+from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
 
 
 class SseSession:
     """As `HttpSession`, for a server of the transport before. `tasks` hold its stream."""
 
     def __init__(
-        self, upstream: HttpUpstream, shown: str, tasks: TaskGroup, capabilities: bytes = b"{}"
-    ) -> None:
+        self, upstream: HttpUpstream, shown: str, tasks: TaskGroup, capabilities: bytes = b"{}", *,
+        log_level: str | None = None,
+    ) -> None:  # fmt: skip
         self._upstream = upstream
         self._shown = shown
         self._tasks = tasks
         self._capabilities = capabilities
+        self._log_level = log_level
         self._opening = asyncio.Lock()
         self._talk: SseTalk | None = None
 
     @property
-    def engaged(self) -> bool:
-        """While a call is under way, unless the server may ask nothing anyhow."""
-        return self._capabilities != b"{}" and self._talk is not None and self._talk.in_flight > 0
+    def confuses(self) -> bool:
+        """Always, unless the server may ask nothing anyhow."""
+        return self._capabilities != b"{}"
 
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session. Raises as `request`."""
@@ -100,6 +103,10 @@ class SseSession:
             agreed(reply, self._shown)
             talk.said = reply.result or b""
             await talk.tell(jsonrpc.notification("notifications/initialized"))
+            if self._log_level is not None:
+                with suppress(MeshError):  # a server without logs is none the worse
+                    level = leveled(self._log_level)
+                    await talk.request("logging/setLevel", level, deadline=LEVELING)
         except BaseException:
             talk.end(UpstreamFailed(f"the session with {self._shown} did not begin"))
             raise

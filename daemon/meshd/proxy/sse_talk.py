@@ -11,8 +11,9 @@ from contextlib import aclosing, suppress
 from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Message, Reply
 from meshd.protocol.progress import restore_token, swap_token, token_of
+from meshd.proxy.http_aside import Attend
 from meshd.proxy.http_messages import reply_of
-from meshd.proxy.http_session import PARTING, Attend
+from meshd.proxy.http_session import PARTING
 from meshd.proxy.sse_stream import Lost, SseStream
 from meshd.proxy.stdio_call import Call, Deadlines
 from meshd.proxy.stdio_talk import afresh
@@ -44,11 +45,6 @@ class SseTalk:
         self._attending: dict[bytes, Attend] = {}
         self._deadlines = Deadlines(self._calls)
         self._listeners: set[asyncio.Queue[Heard | None]] = set()
-
-    @property
-    def in_flight(self) -> int:
-        """Requests that wait for an answer."""
-        return len(self._calls)
 
     async def run(self) -> None:
         """Hear the server until the stream ends."""

@@ -23,7 +23,7 @@ from meshd.services.records import Records
 from meshd.services.recovering import TOOL
 from meshd.services.refusals import denied, no_grant
 from meshd.services.tools import Tools, decoded_error
-from meshd.services.upstreams import Upstreams
+from meshd.services.upstreams import Upstreams, disabled
 from meshd.wire.calls.tool import DIFF
 from meshd.wire.errors import (
     BadRequest,
@@ -65,7 +65,7 @@ class ToolCalls:
             UpstreamFailed and the like: the one connection cannot be reached.
         """
         if asked.connection is not None:
-            row = self._find(who, asked.connection)
+            row = self._granted(who, asked.connection)
             return self._allowed(who, row, await self._tools.refresh(row))
         rows = [
             row
@@ -81,7 +81,9 @@ class ToolCalls:
 
     async def show(self, who: Principal, asked: ToolRef) -> Tool:
         """One tool. Raises as `list`, and NotFound for an unknown or hidden tool."""
-        row = self._find(who, asked.connection)
+        row = self._granted(who, asked.connection)
+        if not row.enabled:
+            raise disabled(row)
         listed = self._tools.known(row) or await self._tools.refresh(row)
         if asked.tool not in listed.tools:
             listed = await self._tools.refresh(row)
@@ -110,9 +112,7 @@ class ToolCalls:
             UpstreamFailed, UpstreamTimeout: there was no answer.
         """
         watch = Stopwatch(self._clock.now(), time.perf_counter())
-        row = self._find(who, asked.connection)
-        if not scope_at(who, row.id).any:
-            raise no_grant(who, row)
+        row = self._granted(who, asked.connection)
         arguments = bytes(asked.arguments) or b"{}"
         if not arguments.startswith(b"{"):
             raise BadRequest("the arguments of a tool are a JSON object")
@@ -172,10 +172,14 @@ class ToolCalls:
             )  # fmt: skip
         return ToolResult(result=Raw(reply.result), call_id=call_id)
 
-    def _find(self, who: Principal, name: str) -> ConnectionRow:
+    def _granted(self, who: Principal, name: str) -> ConnectionRow:
+        """A connection that the principal holds some grant on."""
         # A key may have no grant on the name that comes nearest.
         view = self._directory.view
-        return find_connection(view, who.org, name, suggest=who.kind == "local")
+        row = find_connection(view, who.org, name, suggest=who.kind == "local")
+        if not scope_at(who, row.id).any:
+            raise no_grant(who, row)
+        return row
 
     async def _refresh_or_known(self, row: ConnectionRow) -> Definitions | None:
         listed = self._tools.known(row)
@@ -188,8 +192,6 @@ class ToolCalls:
 
     def _allowed(self, who: Principal, row: ConnectionRow, listed: Definitions) -> list[Tool]:
         """What one may call; whoever may look at changes sees also what is withheld, marked."""
-        if not scope_at(who, row.id).any:
-            raise no_grant(who, row)
         served = (self._tools.approved(row) or listed).tools if row.pinned else listed.tools
         sees_withheld = row.pinned and bool(decide_call(who, DIFF))
         found = []

@@ -33,6 +33,7 @@ def running() -> Iterator[tuple[Daemon, str]]:
     [
         ("2025-11-25", "legacy", "sse-retry"),
         ("2025-11-25", "2026-07-28", "sse-retry"),
+        ("2025-11-25", "2026-07-28", "elicitation-sep1034-client-defaults"),
         ("2026-07-28", "legacy", "http-invalid-tool-headers"),
         ("2026-07-28", "2026-07-28", "request-metadata"),
     ],

@@ -207,7 +207,7 @@ def test_what_is_no_message_of_it_is_refused(serving: tuple[Daemon, str]) -> Non
     assert daemon.tcp("POST", "/mcp/stateless/sse", ping(), key=key).status == 405
     assert daemon.tcp("DELETE", "/mcp/stateless/sse", key=key).status == 405
     assert daemon.tcp("GET", "/mcp/nothing/sse", key=key).status == 404
-    assert daemon.tcp("GET", "/mcp/sse", key=key).status == 404
+    assert daemon.tcp("POST", "/mcp/sse", ping(), key=key).status == 405
     with stream(daemon, key) as (place, _):
         assert daemon.tcp("POST", place, b"{", key=key).status == 400
         assert daemon.tcp("POST", place, [ping()], key=key).status == 400

@@ -1,217 +1,271 @@
 """Every surface that lists or calls, with every kind of key: all give one and the same verdict.
 
-The surfaces are those of the policy's tables, of the routes and of the call table; one that is not
-walked here fails the first test.
+What a surface is says the daemon itself: its paths, its methods, its call table, the tools of
+`self`. One that is not walked fails the first tests.
 """
 
-from collections.abc import Callable, Iterator
+import ast
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
+from pathlib import Path
 
 import pytest
 
-from meshd.gateway import policy
+import meshd
 from meshd.gateway.plain import WORD
-from meshd.protocol.envelope import NAMED
+from meshd.gateway.sse_clients import WORD as WORD_OF_SSE
 from meshd.services import smart_tools
-from meshd.services.virtual_adapter import LISTED
+from meshd.services.management import tool_name
 from meshd.wire.calls import CALLS
 from tests.support import virtuals
+from tests.support.command import meshctl
 from tests.support.daemon import Daemon
-from tests.support.upstream import upstream
-from tests.support.virtuals import ERAS, HANDSHAKE, ask
+from tests.support.doors import DOORS, HELLO, Guest
+from tests.support.surfaces import SMART, SURFACES, Thing, Visit
+from tests.support.tenants import Tenant
+from tests.support.upstream import result, tool, upstream
+from tests.support.wait import until
 
-SMART = "?mode=smart_tool_selection"
+MESHD = Path(meshd.__file__).parent
+METHOD = re.compile(r"(?!notifications|meshctl|application|text)[a-z]+(/[a-zA-Z]+)+")
+
+PATHS = {
+    "/mcp": "the doors", "/mcp/": "the doors", WORD_OF_SSE: "a door", WORD: "a surface",
+    "/v1/": "the call table", "/openapi.json": "the call table, and nothing that anybody has",
+    "/events/": "takes events, and calls nothing; who hears of them is subscription.add",
+    "/hooks/": "the same", "/health": "says that it is well", "/ready": "the same",
+    "/metrics": "numbers", "/.well-known": "nothing is there",
+    "/memory": "of the socket's owner, for finding faults", "/gc": "the same", "/tasks": "the same",
+    "/threads": "the same",
+}  # fmt: skip
+"""What is walked at each path that the gateway knows."""
+GIVE_NOTHING = {
+    "logging/setLevel": "sets how much one's own session is told",
+    "resources/unsubscribe": "takes away",
+    "server/discover": "says what kinds of things there may be",
+}
+"""Methods that lead to no target."""
+NO_CALLS = {
+    "virtual.attach": "selects; what is selected is decided about when it is asked for",
+    "tool.diff": "whoever holds it looks at what is withheld: test_pinned",
+}
+"""Calls that name tools, and neither list nor call any."""
+
+
+def literals(*files: Path) -> Iterator[str]:
+    """The strings in their code."""
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_path_of_the_gateway_is_accounted_for() -> None:
+    found = literals(*(MESHD / "gateway").glob("*.py"))
+    assert {each for each in found if re.fullmatch(r"/[a-z.].*", each)} == PATHS.keys()
+
+
+def test_every_method_is_walked() -> None:
+    """Each that the gateway, or a virtual MCP, has a word for."""
+    virtual = (MESHD / "services").glob("virtual_*.py")
+    files = (*(MESHD / "gateway").glob("*.py"), *virtual, MESHD / "services/child_lists.py")
+    methods = {each for each in literals(*files) if METHOD.fullmatch(each)}
+    walked = {name.partition(" ")[0] for name in SURFACES}
+    assert methods == {name for name in walked if METHOD.fullmatch(name)} | GIVE_NOTHING.keys()
+
+
+def test_every_call_that_reaches_a_tool_is_walked() -> None:
+    """By itself, and where `self` has it as a tool; so are the three tools of the smart mode."""
+    calls = [c for c in CALLS if c.right == "target" or "tool" in c.asks.__struct_fields__]
+    wanted = {call.name for call in calls} - NO_CALLS.keys()
+    wanted |= {tool_name(call) for call in calls if call.right == "target"}
+    wanted |= {*smart_tools.NAMES, WORD}
+    assert {name for name in SURFACES if not METHOD.match(name)} == wanted
+
+
 URI, TEMPLATE = "file:///north/a", "db://north/{table}"
+THINGS = [
+    Thing("north", "tool", "look"), Thing("north", "tool", "change"),
+    Thing("north", "prompt", "greet"), Thing("north", "resource", URI),
+    Thing("north", "template", TEMPLATE), Thing("west", "tool", "keep"),
+    Thing("west", "tool", "fresh"), Thing("off", "tool", "look"),
+]  # fmt: skip
+"""`north` is open; `west` is pinned, and its `fresh` not approved; `off` is disabled."""
+WITHHELD = frozenset({"west/fresh", "off/look"})
+ALL = frozenset(map(str, THINGS)) - WITHHELD
+READABLE = ALL - {"north/change", "west/keep"}
+NONE: frozenset[str] = frozenset()
+RESOURCES = frozenset({f"north/{URI}", f"north/{TEMPLATE}"})
+LOOK, GREET = frozenset({"north/look"}), frozenset({"north/greet"})
+NORTH = frozenset(name for name in ALL if name.startswith("north/"))
+
+CHILDREN = ["/north", "/west", "/off"]
+VIRTUALS = ["/team", f"/team{SMART}", "", SMART]
 
 
 @dataclass(frozen=True)
-class Visit:
-    """One key at one place, in the words of one era."""
+class Holder:
+    """What a key holds, and what it may at the connections, at `team` and at the default one."""
 
-    daemon: Daemon
-    key: str
-    place: str
-    """What follows `/mcp`: a connection, a virtual MCP, or nothing."""
-    era: str
-
-    def name(self, own: str) -> str:
-        """What a thing of the connection is called at the place."""
-        return own if self.place == "/north" else f"north_{own}"
-
-    def ask(self, method: str, params: Any = None, *, smart: bool = False) -> dict[str, Any]:
-        """The JSON-RPC answer."""
-        path = self.place + (SMART if smart else "")
-        answer = ask(self.daemon, path, method, params, key=self.key, era=self.era)
-        return dict(answer.json())
-
-    def listed(self, method: str, member: str, label: str, name: str) -> bool:
-        """Whether it is in a list."""
-        entries = self.ask(method).get("result", {}).get(member, [])
-        return name in [entry[label] for entry in entries]
-
-    def passes(self, method: str, params: Any, *, smart: bool = False) -> bool:
-        """Whether a request is not refused."""
-        answer = self.ask(method, params, smart=smart)
-        return "result" in answer and "isError" not in answer["result"]
+    allow: list[str]
+    children: frozenset[str]
+    team: frozenset[str]
+    default: frozenset[str]
+    reads: bool = False
 
 
-Surface = Callable[[Visit, str], bool]
-"""Whether the thing of that name of the connection can be seen, or used."""
-
-
-def _call(visit: Visit, own: str) -> bool:
-    return visit.passes("tools/call", {"name": visit.name(own), "arguments": {}})
-
-
-def _smart_call(visit: Visit, own: str) -> bool:
-    asked = {"name": smart_tools.CALL, "arguments": {"name": visit.name(own)}}
-    return visit.passes("tools/call", asked, smart=True)
-
-
-def _found(name: str, arguments: Callable[[str], Any]) -> Surface:
-    def found(visit: Visit, own: str) -> bool:
-        asked = {"name": name, "arguments": arguments(visit.name(own))}
-        answer = visit.ask("tools/call", asked, smart=True)
-        text = answer.get("result", {}).get("content", [{}])[0].get("text", "")
-        return f'"name":"{visit.name(own)}"' in text
-
-    return found
-
-
-def _plain(visit: Visit, own: str) -> bool:
-    path = f"/mcp{visit.place}{WORD}{visit.name(own)}"
-    return visit.daemon.tcp("POST", path, {}, key=visit.key).status == 200
-
-
-def _completes(ref: str, label: str) -> Surface:
-    def completes(visit: Visit, own: str) -> bool:
-        name = visit.name(own) if label == "name" else own
-        params = {"ref": {"type": ref, label: name}, "argument": {"name": "x", "value": ""}}
-        return visit.passes("completion/complete", params)
-
-    return completes
-
-
-def _control(path: str, method: str) -> Surface:
-    def reached(visit: Visit, own: str) -> bool:
-        target = {"target": quote(visit.place[1:]), "tool": visit.name(own)}
-        body = {"arguments": {}} if method == "POST" else None
-        answer = visit.daemon.tcp(method, path.format(**target), body, key=visit.key)
-        if "{tool}" in path:
-            return answer.status == 200
-        return answer.status == 200 and target["tool"] in [t["name"] for t in answer.json()]
-
-    return reached
-
-
-SURFACES: dict[str, tuple[str, Surface]] = {
-    "tools/list": ("tool", lambda v, n: v.listed("tools/list", "tools", "name", v.name(n))),
-    "tools/call": ("tool", _call),
-    "prompts/list": ("prompt", lambda v, n: v.listed("prompts/list", "prompts", "name", v.name(n))),
-    "prompts/get": ("prompt", lambda v, n: v.passes("prompts/get", {"name": v.name(n)})),
-    "resources/list": ("resource", lambda v, n: v.listed("resources/list", "resources", "uri", n)),
-    "resources/templates/list": (
-        "template",
-        lambda v, n: v.listed("resources/templates/list", "resourceTemplates", "uriTemplate", n),
-    ),
-    "resources/read": ("resource", lambda v, n: v.passes("resources/read", {"uri": n})),
-    "completion/complete ref/prompt": ("prompt", _completes("ref/prompt", "name")),
-    "completion/complete ref/resource": ("template", _completes("ref/resource", "uri")),
-    smart_tools.SEARCH: ("tool", _found(smart_tools.SEARCH, lambda n: {"query": n, "limit": 100})),
-    smart_tools.DESCRIBE: ("tool", _found(smart_tools.DESCRIBE, lambda n: {"tools": [n]})),
-    smart_tools.CALL: ("tool", _smart_call),
-    WORD: ("tool", _plain),
-    "tool.list": ("tool", _control("/v1/tools?connection={target}", "GET")),
-    "tool.show": ("tool", _control("/v1/connections/{target}/tools/{tool}", "GET")),
-    "tool.call": ("tool", _control("/v1/connections/{target}/tools/{tool}/call", "POST")),
+HOLDERS = {
+    "everything": Holder(["*"], ALL, ALL, ALL),
+    "the children": Holder(["north", "west", "off"], ALL, ALL, ALL),
+    "one child": Holder(["north"], NORTH, NORTH, NORTH),
+    "the virtual": Holder(["team"], NONE, ALL, NONE),
+    "a tool of the child": Holder(["north/look"], LOOK, LOOK, LOOK),
+    "a tool of the virtual": Holder(["team/north_look"], NONE, LOOK, NONE),
+    "what is withheld": Holder(["west/fresh", "off/look"], NONE, NONE, NONE),
+    "another name": Holder(["team/look", "north/north_look"], NONE, NONE, NONE),
+    "resources": Holder(["north/resource:*"], RESOURCES, RESOURCES, RESOURCES),
+    "a prompt": Holder(["team/prompt:north_greet"], NONE, GREET, NONE),
+    "something else": Holder(["south"], NONE, NONE, NONE),
+    "management alone": Holder(["self"], NONE, NONE, NONE),
+    "a reader of the virtual": Holder(["team"], NONE, READABLE, NONE, reads=True),
+    "a reader": Holder(["*"], READABLE, READABLE, READABLE, reads=True),
 }
-"""By name: the kind of thing that it is about, and how it is walked."""
-ELSEWHERE = {
-    "resources/subscribe": "a handshake session's: test_virtual_listening",
-    "resources/unsubscribe": "takes away, and gives nothing",
-}
-"""Surfaces whose verdict needs a session, and where that is tested."""
+ON_SELF = ("self/whoami", "self/subscription.add")
+"""What a manager holds besides; calls that lead to a target need no grant of their own."""
 
 
-def test_every_surface_is_walked() -> None:
-    """Those of the tables that decide, of the routes, and of the calls that reach a target."""
-    found = {*policy.LISTS, *NAMED, *policy._BY_URI, *LISTED, "completion/complete"}
-    found |= {*smart_tools.NAMES, WORD, *(c.name for c in CALLS if c.right == "target")}
-    walked = {name.partition(" ")[0] if name != WORD else name for name in SURFACES}
-    assert found == walked | ELSEWHERE.keys()
+@contextmanager
+def foreign(house: Daemon) -> Iterator[Guest]:
+    """Of another org, that is there meanwhile."""
+    org = Tenant.made(house, "foreign")
+    try:
+        yield Guest(house, "stranger", org.add_key("stranger", "*", *ON_SELF), org=org.name)
+    finally:
+        org.control("DELETE", "/v1/orgs/foreign")
 
 
-THINGS = {
-    "tool": ["look", "change"], "prompt": ["greet"], "resource": [URI], "template": [TEMPLATE],
-}  # fmt: skip
-EVERYTHING = frozenset({"look", "change", "greet", URI, TEMPLATE})
-NOTHING: frozenset[str] = frozenset()
-RESOURCES = frozenset({URI, TEMPLATE})
-HOLDERS: dict[str, tuple[list[str], bool, list[frozenset[str]]]] = {
-    "everything": (["*"], False, [EVERYTHING, EVERYTHING, EVERYTHING]),
-    "the child": (["north"], False, [EVERYTHING, EVERYTHING, EVERYTHING]),
-    "the virtual": (["team"], False, [NOTHING, EVERYTHING, NOTHING]),
-    "a tool of the child": (["north/look"], False, [frozenset({"look"})] * 3),
-    "a tool of the virtual": (["team/north_look"], False, [NOTHING, frozenset({"look"}), NOTHING]),
-    "another name": (["team/look", "north/north_look"], False, [NOTHING, NOTHING, NOTHING]),
-    "resources": (["north/resource:*"], False, [RESOURCES, RESOURCES, RESOURCES]),
-    "a prompt": (["team/prompt:north_greet"], False, [NOTHING, frozenset({"greet"}), NOTHING]),
-    "something else": (["south"], False, [NOTHING, NOTHING, NOTHING]),
-    "management alone": (["self"], False, [NOTHING, NOTHING, NOTHING]),
-    "a reader of the virtual": (["team"], True, [NOTHING, EVERYTHING - {"change"}, NOTHING]),
-    "a reader": (["*"], True, [EVERYTHING - {"change"}] * 3),
-}
-"""By holder: its grants, whether it only reads, and what it may at each of `PLACES`."""
-PLACES = ["/north", "/team", ""]
+@contextmanager
+def expired(house: Daemon) -> Iterator[Guest]:
+    guest = Guest(house, "late", house.add_key("late", "*", *ON_SELF, expires="1s"))
+    until(lambda: house.tcp("GET", "/v1/whoami", key=guest.secret).status == 401)
+    yield guest
+
+
+@contextmanager
+def revoked(house: Daemon) -> Iterator[Guest]:
+    guest = Guest(house, "gone", house.add_key("gone", "*", *ON_SELF))
+    house.control("DELETE", "/v1/keys/gone")
+    yield guest
+
+
+OUTSIDERS = {"of another org": foreign, "expired": expired, "revoked": revoked}
 
 
 @pytest.fixture(scope="module")
 def house(shared_daemon: Daemon) -> Iterator[Daemon]:
-    """`north`, with something of every kind, and `team`, made of it."""
-    with upstream() as north:
+    """The three connections, another one that is down, and `team`, made of them."""
+    with ExitStack() as stack:
+        north, west, off = (stack.enter_context(upstream()) for _ in range(3))
         north.replies = virtuals.full_replies("north")
         shared_daemon.connect_http("north", north.url)
+        west.replies["tools/list"] = result({"tools": [tool("keep")]})
+        pinned = {"name": "west", "url": west.url, "trust": "pinned"}
+        shared_daemon.control("POST", "/v1/connections", pinned)
+        west.replies["tools/list"] = result({"tools": [tool("keep"), tool("fresh")]})
+        shared_daemon.control("POST", "/v1/connections/west/test")
+        off.replies = virtuals.full_replies("off")
+        shared_daemon.connect_http("off", off.url)
         shared_daemon.connect_http("south", "http://127.0.0.1:1/mcp")
-        virtuals.make(shared_daemon, "team", "north")
+        virtuals.make(shared_daemon, "team", "north", "west", "off")
+        shared_daemon.control("POST", "/v1/connections/off/disable")
         yield shared_daemon
 
 
-def _applies(name: str, place: str, era: str) -> bool:
-    """Modes are of virtual MCPs; control calls and plain HTTP know no era, nor the default one."""
-    if name in smart_tools.NAMES:
-        return place != "/north"
-    if name == WORD:
-        return era == HANDSHAKE
-    return "." not in name or (era == HANDSHAKE and place != "")
+NOBODY = Holder([], NONE, NONE, NONE)
+BESIDE = {"sse", "socket"}
+THROUGH_EACH = [
+    NOBODY, *(HOLDERS[name] for name in ("everything", "a tool of the virtual", "a reader"))
+]  # fmt: skip
+"""Whose visits go through these doors as well, which lead to the rooms of the others."""
 
 
-@pytest.mark.parametrize("holder", HOLDERS)
-def test_all_surfaces_agree(house: Daemon, holder: str) -> None:
-    """What is listed may be used, what is not may not, wherever it is asked for."""
-    allow, read_only, may = HOLDERS[holder]
-    key = house.add_key(f"k-{list(HOLDERS).index(holder)}", *allow, read_only=read_only)
+def _wrong(guest: Guest, manager: Guest, holder: Holder) -> list[tuple[str, ...]]:
+    """The surfaces that say something else: door, place, surface, thing."""
     wrong = []
-    for place, allowed in zip(PLACES, may, strict=True):
-        for era in ERAS:
-            visit = Visit(house, key, place, era)
-            wrong += [
-                (name, place or "/mcp", era, thing)
-                for name, (kind, surface) in SURFACES.items()
-                for thing in (THINGS[kind] if _applies(name, place, era) else ())
-                if surface(visit, thing) != (thing in allowed)
-            ]
-    assert wrong == []
+    places = [*((place, holder.children) for place in CHILDREN)]
+    places += zip(VIRTUALS, [holder.team, holder.team, holder.default, holder.default], strict=True)
+    for door, opens in DOORS.items():
+        if door in BESIDE and holder not in THROUGH_EACH:
+            continue
+        with opens(manager, "/self") as ask_self:
+            for place, may in places:
+                with opens(guest, place) as ask:
+                    visit = Visit(guest, manager, place, door, ask, ask_self)
+                    wrong += [
+                        (door, place or "/mcp", name, str(thing))
+                        for name, surface in SURFACES.items()
+                        if surface.stands(visit, virtual=place in VIRTUALS)
+                        for thing in _there(surface.kind, place)
+                        if surface.walk(visit, thing)
+                        != (str(thing) in may and not (surface.writes and holder.reads))
+                    ]
+    return wrong
+
+
+def _there(kind: str, place: str) -> list[Thing]:
+    """Of a connection its own things, of a virtual MCP all."""
+    mine = THINGS if place in VIRTUALS else [t for t in THINGS if place == f"/{t.connection}"]
+    return [thing for thing in mine if thing.kind == kind]
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_all_surfaces_agree(house: Daemon, name: str) -> None:
+    """What is listed may be used, what is not may not, wherever it is asked for."""
+    holder, number = HOLDERS[name], list(HOLDERS).index(name)
+    guest, manager = (
+        Guest(house, key, house.add_key(key, *allow, read_only=holder.reads))
+        for key, allow in (
+            (f"k-{number}", holder.allow), (f"m-{number}", [*holder.allow, *ON_SELF]),
+        )
+    )  # fmt: skip
+    assert _wrong(guest, manager, holder) == []
+
+
+@pytest.mark.parametrize("name", OUTSIDERS)
+def test_outsiders_reach_nothing_anywhere(house: Daemon, name: str) -> None:
+    """Whatever the key says that it may."""
+    with OUTSIDERS[name](house) as guest:
+        assert _wrong(guest, guest, NOBODY) == []
+
+
+def test_the_bridge_is_the_door_on_the_socket(house: Daemon) -> None:
+    """`meshctl stdio` lists and calls what its key may, and nothing else."""
+    house.add_key("bridged", "west", "north/look")
+    for target, listed in {"team": {"north_look", "west_keep"}, "west": {"keep"}}.items():
+        name = "north_change" if target == "team" else "fresh"
+        asked = [("tools/list", {}), ("tools/call", {"name": name, "arguments": {}})]
+        lines = [
+            json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+            for number, (method, params) in enumerate([("initialize", HELLO), *asked])
+        ]
+        ran = meshctl(house, "stdio", target, "--key", "bridged", stdin="\n".join(lines) + "\n")
+        said = {one["id"]: one["result"] for one in map(json.loads, ran.out.splitlines())}
+        assert {entry["name"] for entry in said[1]["tools"]} == listed
+        assert said[2]["isError"]
 
 
 def test_self_is_no_part_of_the_default_one(house: Daemon) -> None:
     """Management is reached at `/mcp/self` alone, whatever a key holds."""
-    key = house.add_key("manager", "*", "self")
-    visit = Visit(house, key, "", HANDSHAKE)
-    names = [tool["name"] for tool in visit.ask("tools/list")["result"]["tools"]]
-    assert "north_look" in names
-    assert not [name for name in names if name.startswith(("self", "KEY_"))]
-    assert not visit.passes("tools/call", {"name": "self_KEY_LIST", "arguments": {}})
-    listed = Visit(house, key, "/self", HANDSHAKE).ask("tools/list")["result"]["tools"]
-    assert "KEY_LIST" in [tool["name"] for tool in listed]
+    guest = Guest(house, "manager", house.add_key("manager", "*", "self"))
+    for opens in DOORS.values():
+        with opens(guest, "") as ask, opens(guest, "/self") as ask_self:
+            names = [entry["name"] for entry in ask("tools/list", {})["result"]["tools"]]
+            assert "north_look" in names
+            assert not [name for name in names if name.startswith(("self", "KEY_"))]
+            answer = ask("tools/call", {"name": "self_KEY_LIST", "arguments": {}})
+            assert "error" in answer
+            listed = ask_self("tools/list", {})["result"]["tools"]
+            assert "KEY_LIST" in [entry["name"] for entry in listed]

@@ -17,7 +17,7 @@ from meshd.wire.errors import TooMany
 class Session:
     """One that answers once it may, and knows whether it was closed."""
 
-    engaged = False
+    confuses = False
 
     def __init__(self, gate: asyncio.Event) -> None:
         self.gate = gate
@@ -45,7 +45,7 @@ class House:
         self.tasks = tasks
         self.http = HandshakeHttp(self.begin, tasks)
 
-    def begin(self, _capabilities: bytes) -> Any:
+    def begin(self, _capabilities: bytes, **_: Any) -> Any:
         self.made.append(Session(self.gate))
         return self.made[-1]
 

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from meshd.services.tool_search import Entry, ToolIndex, parameters, stem, words
 
 CORPUS = Path(__file__).with_name("tool_corpus")
-QUERIES: list[tuple[str, list[str]]] = json.loads((CORPUS / "queries.json").read_text())
+Queries = list[tuple[str, list[str]]]
+QUERIES: Queries = json.loads((CORPUS / "queries.json").read_text())
+HELD_OUT: Queries = json.loads((CORPUS / "held_out.json").read_text())
+"""Written without a look at the words that count for each other, or at how they rank."""
 Search = Callable[[str], list[str]]
 
 
@@ -45,11 +48,11 @@ def plain(query: str) -> list[str]:
     return [name for points, name in sorted(found, key=lambda pair: -pair[0]) if points][:10]
 
 
-def measured(search: Search) -> tuple[float, float, float]:
+def measured(search: Search, queries: Queries) -> tuple[float, float, float]:
     """Mean reciprocal rank among ten, and the parts of queries answered first and among five."""
     ranks = [
         next((at for at, name in enumerate(search(query)[:10], 1) if name in right), 0)
-        for query, right in QUERIES
+        for query, right in queries
     ]
     many = len(ranks)
     return (
@@ -61,19 +64,23 @@ def measured(search: Search) -> tuple[float, float, float]:
 
 def test_the_corpus_is_what_its_readme_says() -> None:
     names = {one.name for one in ENTRIES}
-    assert (len(ENTRIES), len(names), len(QUERIES)) == (200, 200, 60)
+    assert (len(ENTRIES), len(names), len(QUERIES), len(HELD_OUT)) == (200, 200, 60, 30)
     assert len({one.connection for one in ENTRIES}) == 14
-    assert {name for _, right in QUERIES for name in right} <= names
+    assert {name for _, right in [*QUERIES, *HELD_OUT] for name in right} <= names
 
 
-def test_more_is_found_than_by_plain_matching(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("queries", "margin"), [(QUERIES, 0.2), (HELD_OUT, 0.08)])
+def test_more_is_found_than_by_plain_matching(
+    queries: Queries, margin: float, capsys: pytest.CaptureFixture[str]
+) -> None:
     """By a margin, so that a change for the worse is seen."""
     index = ToolIndex(ENTRIES)
-    ours, theirs = measured(lambda query: index.search(query, 10)), measured(plain)
+    ours = measured(lambda query: index.search(query, 10), queries)
+    theirs = measured(plain, queries)
     with capsys.disabled():
         for label, (mrr, first, five) in (("search", ours), ("plain matching", theirs)):
             print(f"\n{label}: MRR@10 {mrr:.3f}, hit@1 {first:.3f}, hit@5 {five:.3f}", end="")
-    assert all(mine > other + 0.2 for mine, other in zip(ours, theirs, strict=True))
+    assert all(mine > other + margin for mine, other in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""An upstream that was killed and came back knows again what the clients had set in their sessions."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.daemon import Daemon
+from tests.support.doors import HELLO
+from tests.support.forgetful_server import Forgetful, forgetful_server
+from tests.support.virtuals import STATELESS, ask
+
+Rpc = Callable[..., Any]
+ONE, TWO = "file:///one", "file:///two"
+
+
+@pytest.fixture
+def server(shared_daemon: Daemon) -> Iterator[Forgetful]:
+    """As the connection `notes`."""
+    with forgetful_server() as made:
+        shared_daemon.connect_http("notes", made.url)
+        yield made
+        shared_daemon.control("DELETE", "/v1/connections/notes")
+
+
+@pytest.fixture(scope="module")
+def key(shared_daemon: Daemon) -> str:
+    return shared_daemon.add_key("client")
+
+
+class Client:
+    """A handshake client in one session."""
+
+    def __init__(self, daemon: Daemon, key: str) -> None:
+        self.daemon, self.key = daemon, key
+        self.session = self.rpc("initialize", HELLO).headers["mcp-session-id"]
+
+    def rpc(self, method: str, params: Any) -> Any:
+        session = getattr(self, "session", "")
+        answer = self.daemon.rpc("notes", method, params, key=self.key, session=session)
+        assert "result" in answer.json(), answer.body
+        return answer
+
+    def settings(self) -> Any:
+        """What the server knows of the session."""
+        found = self.rpc("tools/call", {"name": "settings", "arguments": {}}).json()
+        return json.loads(found["result"]["content"][0]["text"])
+
+
+@pytest.fixture
+def client(shared_daemon: Daemon, server: Forgetful, key: str) -> Client:
+    """It set a level, and subscribed to `ONE`; not to `TWO` any more."""
+    made = Client(shared_daemon, key)
+    made.rpc("logging/setLevel", {"level": "info"})
+    for uri in (ONE, TWO):
+        made.rpc("resources/subscribe", {"uri": uri})
+    made.rpc("resources/unsubscribe", {"uri": TWO})
+    return made
+
+
+def test_a_call_finds_everything_set_as_before(server: Forgetful, client: Client) -> None:
+    """However often; and what another session set is no part of it."""
+    other = Client(client.daemon, client.key)
+    for _ in range(2):
+        server.restart()
+        assert client.settings() == {"level": "info", "uris": [ONE]}
+    assert other.settings() == {"level": None, "uris": []}
+
+
+def test_the_stream_that_a_client_opens_again_does_so_too(
+    server: Forgetful, client: Client
+) -> None:
+    """It may be all that a client does that waits for updates."""
+    server.restart()
+    link = HTTPConnection(urlsplit(client.daemon.url).netloc, timeout=60)
+    headers = {"Authorization": f"Bearer {client.key}", "Mcp-Session-Id": client.session,
+               "Accept": "text/event-stream"}  # fmt: skip
+    link.request("GET", "/mcp/notes", headers=headers)
+    with link.getresponse() as stream:
+        assert stream.status == 200
+        assert client.settings() == {"level": "info", "uris": [ONE]}
+    link.close()
+
+
+def test_a_stateless_clients_level_is_set_again(
+    shared_daemon: Daemon, server: Forgetful, key: str
+) -> None:
+    """In the session that the gateway keeps for it."""
+    meta = {"io.modelcontextprotocol/logLevel": "warning"}
+    asked = {"name": "settings", "arguments": {}, "_meta": meta}
+    for _ in range(2):
+        got = ask(shared_daemon, "/notes", "tools/call", asked, key=key, era=STATELESS)
+        said = json.loads(got.body.rstrip().rpartition(b"data: ")[2] or got.body)
+        found = json.loads(said["result"]["content"][0]["text"])
+        assert found == {"level": "warning", "uris": []}
+        server.restart()
