@@ -1,5 +1,6 @@
-"""Fixtures for every test: a real daemon for one test, and one shared by a module."""
+"""For every test: in which order they run, a daemon of one test's own, and one that a module shares."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,15 @@ from tests.support.postgres import Postgres, running
 # On a busy machine a single example may take long, and says nothing by it.
 settings.register_profile("suite", max_examples=50, deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few tests first: theirs start programs and take long, those of many are tables.
+
+    A worker takes whole files, and at the end should not be the only one that still has one.
+    """
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: tests[item.path])
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """`python -m meshd`."""
 
-from meshd.main import run
+from meshd.start import run
 
 if __name__ == "__main__":
     run()

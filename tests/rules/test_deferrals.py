@@ -19,14 +19,13 @@ TELL = """
 import json, sys
 before = set(sys.modules)
 def tell(path):
-    loaded = {name.partition('.')[0] for name in set(sys.modules) - before}
-    open(path, 'w').write(json.dumps(sorted(loaded)))
+    open(path, 'w').write(json.dumps(sorted(set(sys.modules) - before)))
 """
 CLIENT = TELL + "from meshctl.main import main; code = main(sys.argv[2:]); tell(sys.argv[1])"
 # `Daemon` puts this before `python -m meshd ARGUMENTS`.
 DAEMON = TELL + (
     "given, sys.argv = sys.argv, ['meshd', *sys.argv[5:]]\n"
-    "from meshd.main import run; run(); tell(given[1])"
+    "from meshd.start import run; run(); tell(given[1])"
 )
 
 OURS = {"meshctl", "meshd"}
@@ -49,7 +48,11 @@ def _loaded(daemon: Daemon, told: Path, line: str) -> set[str]:
         [sys.executable, "-c", CLIENT, str(told), *line.split()],
         env=daemon.environ, stdin=subprocess.DEVNULL, capture_output=True, check=True,
     )  # fmt: skip
-    return set(json.loads(told.read_text())) - OURS
+    return _packages(told) - OURS
+
+
+def _packages(told: Path) -> set[str]:
+    return {name.partition(".")[0] for name in json.loads(told.read_text())}
 
 
 @pytest.mark.parametrize("line", ["status", "status --json", "stdio example"])
@@ -91,8 +94,9 @@ def test_the_daemon_loads_nothing_for_people_and_no_models(tmp_path):
         assert daemon.stop() == 0
     finally:
         daemon.remove()
-    loaded = set(json.loads(told.read_text()))
+    loaded = _packages(told)
     assert {"aiohttp", "msgspec"} <= loaded, "this is what a daemon that served loads"
+    assert "aiohttp.client" not in json.loads(told.read_text()), "it is never a client of aiohttp's"
     assert loaded & {"typer", "textual", "rich", "mcp", "pydantic", "jinja2", "meshctl"} == set()
     assert loaded & {"opentelemetry", "requests", "google"} == set(), "nobody asked for traces"
     assert "asyncpg" not in loaded, "a daemon on SQLite has no need of it"

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
-from aiohttp import HttpVersion10, HttpVersion11, http_parser, web
+from aiohttp import http_parser, web
+from aiohttp.http import HttpVersion10, HttpVersion11
 
 from meshd.core.answers import error_answer, requests_up_to
 from meshd.core.clock import Clock
