@@ -1,8 +1,8 @@
 """Progress tokens: ours instead of the caller's on the way in, the caller's again on the way out.
 
-Callers that share a server may choose equal tokens; ours tell them apart. A call bears one also where
-its caller has none: then the server says that it works on it. Everything but the token keeps its
-bytes. Source: MCP 2025-11-25, basic/utilities/progress.
+Callers that share a server may choose equal tokens; ours tell them apart. A call bears one also
+where its caller has none: then the server says that it works on it. Everything but the token keeps
+its bytes. Source: MCP 2025-11-25, basic/utilities/progress.
 """
 
 import msgspec
