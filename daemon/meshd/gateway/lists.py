@@ -6,6 +6,8 @@ from msgspec import Raw
 from meshd.gateway.exchange import Exchange
 from meshd.gateway.policy import LISTS
 from meshd.protocol.jsonrpc import Message
+from meshd.protocol.members import members, text
+from meshd.protocol.subscriptions import UPDATED
 from meshd.services.access import Kind, decide, scope_at
 from meshd.services.definitions import read_tool
 from meshd.services.directory import ConnectionRow
@@ -62,14 +64,19 @@ def filtered(who: Principal, row: ConnectionRow, method: str, body: bytes) -> by
 def filtered_event(who: Principal, row: ConnectionRow, data: bytes) -> bytes | None:
     """An event's data with every list in it filtered; None for what cannot be read.
 
-    On a stream of server messages a listing answer may come again (a resumed stream), and nothing
-    tells which request it belongs to.
+    None as well for news of a resource that is not the principal's: its session may have subscribed
+    when it was. On a stream of server messages a listing answer may come again (a resumed stream),
+    and nothing tells which request it belongs to.
     """
     try:
         message = _decode_object(data)
         result = _decode_object(message["result"]) if "result" in message else {}
     except UNREADABLE:
         return None
+    if text(message.get("method")) == UPDATED:
+        uri = text(members(message.get("params", b"")).get("uri")) or ""
+        may = decide(who, row.id, "resource", uri, reads_only=lambda: False)
+        return data if may else None
     if not any(member in result for member, _, _ in LISTS.values()):
         return data
     for listing in LISTS.values():

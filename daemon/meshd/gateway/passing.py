@@ -134,7 +134,7 @@ class HttpPassing:
             response = await upstream.get(session=known, version=version, last_event=last)
             if response.status == 404 and session is not None and known is not None:
                 response.release()
-                known = await self._revived.anew(row, session, known, version)
+                known = await self._revived.anew(who, row, session, known, version)
                 response = await upstream.get(session=known, version=version, last_event=None)
             return response
 
@@ -214,7 +214,8 @@ class HttpPassing:
         if exchange.message.method == "initialize":
             return response
         response.release()
-        known = await self._revived.anew(exchange.row, session, known, exchange.version)
+        who, row = exchange.who, exchange.row
+        known = await self._revived.anew(who, row, session, known, exchange.version)
         return await upstream.post(
             exchange.body, session=known, version=exchange.version, more=exchange.headers
         )

@@ -15,7 +15,9 @@ from meshd.protocol.jsonrpc import Message
 from meshd.protocol.members import joined, members
 from meshd.protocol.versions import DEFAULT, HANDSHAKE
 from meshd.proxy.http_session import HttpSession
+from meshd.services.access import decide
 from meshd.services.directory import ConnectionRow
+from meshd.services.principal import Principal
 from meshd.services.upstreams import Upstreams
 from meshd.vault.seal import Session
 from meshd.wire.errors import MeshError
@@ -49,11 +51,12 @@ class Revived:
         return session.upstream if place is None else place.upstream
 
     async def anew(
-        self, row: ConnectionRow, session: Session, lost: str, version: str | None
+        self, who: Principal, row: ConnectionRow, session: Session, lost: str, version: str | None
     ) -> str | None:
         """What it is called from now on; however many lost the same session, one begins another.
 
-        `version` is what the client speaks. What the server may ask it for is as it declared.
+        `version` is what the client speaks. What the server may ask it for is as it declared; the
+        resources that it hears of are those that are `who`'s still.
 
         Raises:
             UpstreamFailed, NeedsLogin, UpstreamTimeout: the upstream begins no session.
@@ -70,6 +73,7 @@ class Revived:
                     version if version in HANDSHAKE else DEFAULT, log_level=state.log_level,
                 )  # fmt: skip
                 place.upstream = await begun.begin()
+                state.resources = {uri for uri in state.resources if _may_hear(who, row, uri)}
                 await _subscribe(begun, state)
         return place.upstream
 
@@ -82,6 +86,10 @@ class Revived:
         """The session ended."""
         self._places.pop(session.id, None)
         self._states.forget(session)
+
+
+def _may_hear(who: Principal, row: ConnectionRow, uri: str) -> bool:
+    return bool(decide(who, row.id, "resource", uri, reads_only=lambda: False))
 
 
 async def _subscribe(begun: HttpSession, state: SessionState) -> None:

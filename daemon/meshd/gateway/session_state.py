@@ -19,6 +19,8 @@ SETTINGS = frozenset({"logging/setLevel", "resources/subscribe", "resources/unsu
 MAX_SESSIONS = 10_000
 MAX_RESOURCES = 1000
 """Resources that one session may subscribe to."""
+MAX_URI = 4096
+"""Characters of the URI of one."""
 
 
 @dataclass(slots=True)
@@ -38,8 +40,8 @@ class SessionState:
             self.log_level = level
             return None
         uri = text(params.get("uri"))
-        if uri is None:
-            return "a resource is named by its uri"
+        if uri is None or len(uri) > MAX_URI:
+            return f"a resource is named by its uri, of {MAX_URI} characters at most"
         if method == "resources/unsubscribe":
             self.resources.discard(uri)
         elif len(self.resources) >= MAX_RESOURCES:

@@ -53,7 +53,8 @@ class Aside:
         self._decline = decline
         self._calls: dict[object, Attend] = {}
         self._listening: asyncio.Task[None] | None = None
-        self._open = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Whether the stream is open, or need not be waited for."""
         self._offered = True
         self._rest: asyncio.TimerHandle | None = None
 
@@ -88,11 +89,13 @@ class Aside:
         if not self._offered:
             return
         if self._listening is None or self._listening.done():
-            self._open.clear()
+            self._settled.clear()
             self._listening = self._tasks.start("aside", self._listen())
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(OPENING):
-                await self._open.wait()
+                await self._settled.wait()
+        except TimeoutError:
+            self._settled.set()  # one call has waited for all
 
     async def _listen(self) -> None:
         place = Place()
@@ -100,25 +103,29 @@ class Aside:
             while self._offered:
                 with suppress(MeshError):
                     await self._hear(place)
-                self._open.set()  # a call need not wait for what does not open
                 if not self._calls:
                     return
                 await asyncio.sleep(AGAIN)
         finally:
-            self._open.set()
+            self._settled.set()
 
     async def _hear(self, place: Place) -> None:
-        response = await self._upstream.get(
-            session=self._session, version=self._version, last_event=place.last
-        )
+        try:
+            response = await self._upstream.get(
+                session=self._session, version=self._version, last_event=place.last
+            )
+        finally:
+            self._settled.set()
         try:
             if response.status != 200 or response.content_type != EVENT_STREAM:
                 self._offered = response.status >= 500  # that may be another time
                 return
-            self._open.set()
-            async with aclosing(messages(response, self._shown, place.note)) as found:
-                async for message, raw in found:
-                    await self._take(message, raw)
+            try:
+                async with aclosing(messages(response, self._shown, place.note)) as found:
+                    async for message, raw in found:
+                        await self._take(message, raw)
+            finally:
+                self._settled.clear()  # who calls in the pause waits until it is open again
         finally:
             response.release()
 

@@ -31,6 +31,8 @@ MAX_SESSIONS = 256
 closed for another."""
 MAX_SESSIONS_OF = 64
 """Sessions of one principal, whatever it declares: it makes no room at the cost of others."""
+IDLE = 3600.0
+"""Seconds without use after which a session is ended: its client does not say when it leaves."""
 MAX_SESSIONS_EACH = 16
 """Sessions of one asker, where calls would have to share one in which they are not told apart."""
 
@@ -59,6 +61,8 @@ class HandshakeHttp:
         self._sessions: OrderedDict[_Key, HandshakeSession] = OrderedDict()
         self._in_use: Counter[_Key] = Counter()
         """Calls under way in each."""
+        self._resting: dict[_Key, asyncio.TimerHandle] = {}
+        """Ends those in which nothing is under way, in time."""
         self._parking = Parking(tasks)
 
     async def discover(self) -> bytes:
@@ -110,18 +114,31 @@ class HandshakeHttp:
         """End the sessions."""
         sessions = (self.own, *self._sessions.values())
         self._sessions.clear()
+        for timer in self._resting.values():
+            timer.cancel()
+        self._resting.clear()
         await asyncio.gather(*(session.close() for session in sessions))
 
     @contextmanager
     def _using(self, key: _Key) -> Iterator[None]:
         """While a call is under way in a session, it is not closed for another."""
         self._in_use[key] += 1
+        if key in self._resting:
+            self._resting.pop(key).cancel()
         try:
             yield
         finally:
             self._in_use[key] -= 1
             if not self._in_use[key]:
                 del self._in_use[key]
+                loop = asyncio.get_running_loop()
+                self._resting[key] = loop.call_later(IDLE, self._end, key)
+
+    def _end(self, key: _Key) -> None:
+        """End a session in which nothing is under way."""
+        self._resting.pop(key).cancel()
+        if (session := self._sessions.pop(key, None)) is not None:
+            self._tasks.start("part", session.close())
 
     @contextmanager
     def _session(self, asker: Asker) -> Iterator[tuple[_Key, HandshakeSession]]:
@@ -159,7 +176,7 @@ class HandshakeHttp:
         idle = next((key for key in among if not self._in_use[key]), None)
         if idle is None:
             raise TooMany(f"{len(among)} sessions of this upstream are in use", next="try again")
-        self._tasks.start("part", self._sessions.pop(idle).close())
+        self._end(idle)
 
 
 def _is_wanted(method: str, params: bytes, honoured: Filter) -> bool:

@@ -10,7 +10,7 @@ from contextlib import aclosing, suppress
 
 from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Message, Reply
-from meshd.protocol.progress import restore_token, swap_token, token_of
+from meshd.protocol.progress import own_token, restore_token, swap_token, token_of
 from meshd.proxy.http_aside import Attend
 from meshd.proxy.http_messages import reply_of
 from meshd.proxy.http_session import PARTING
@@ -73,7 +73,8 @@ class SseTalk:
         self._count += 1
         ident = self._count
         number = b"%d" % ident
-        params, token = swap_token(params, number)
+        with_token = own_token if method == "tools/call" else swap_token
+        params, token = with_token(params, number)
         call = Call(
             f"{method} of {self._shown}", token=token, on_notification=None,
             idle=IDLE_DEADLINE, ceiling=deadline,
@@ -161,10 +162,10 @@ class SseTalk:
     async def _progressed(self, message: Message, raw: bytes) -> None:
         number = token_of(message) or b""
         call, attend = self._calls.get(number), self._attending.get(number)
-        if call is None or call.token is None:
+        if call is None:
             return
         call.renew()
-        if attend is not None:
+        if attend is not None and call.token is not None:
             await attend(message, restore_token(raw, call.token))
 
     async def _withdraw(self, number: bytes, method: str) -> None:

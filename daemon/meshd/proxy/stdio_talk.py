@@ -15,7 +15,7 @@ import msgspec
 
 from meshd.protocol import jsonrpc
 from meshd.protocol.jsonrpc import Message, Reply
-from meshd.protocol.progress import restore_token, swap_token, token_of
+from meshd.protocol.progress import own_token, restore_token, swap_token, token_of
 from meshd.protocol.stdio_lines import (
     LineSplitter,
     LineTooLongError,
@@ -110,7 +110,8 @@ class StdioTalk:
     ) -> Reply:
         """Ask the server; `params` is a valid JSON object or empty, and is sent byte for byte.
 
-        `deadline` counts seconds since the last progress, `ceiling` seconds in all. Progress comes
+        But for the progress token: it is ours, and every `tools/call` has one. `deadline` counts
+        seconds since the last progress, `ceiling` seconds in all. Progress comes
         to `on_notification` as whole notifications, with the token that `params` had. A cancelled
         caller or a passed deadline cancels the request at the server.
 
@@ -124,7 +125,8 @@ class StdioTalk:
         self.asked += 1
         ident = self.asked
         number = b"%d" % ident
-        params, token = swap_token(params, number)
+        with_token = own_token if method == "tools/call" else swap_token
+        params, token = with_token(params, number)
         call = Call(
             f'{method} of "{self._name}"',
             token=token,
@@ -323,10 +325,10 @@ class StdioTalk:
     def _progressed(self, message: Message, raw: bytes) -> None:
         token = token_of(message)
         call = self._calls.get(token) if token else None
-        if call is None or call.token is None:
+        if call is None:
             return
         call.renew()
-        if call.on_notification is not None:
+        if call.token is not None and call.on_notification is not None:
             self._tell(call.on_notification, restore_token(raw, call.token))
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:

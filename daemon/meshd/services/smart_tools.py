@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from meshd.protocol.jsonrpc import INVALID_PARAMS, BadMessage
-from meshd.protocol.members import UNREADABLE
+from meshd.protocol.members import UNREADABLE, text
 from meshd.protocol.strict import check_members
 from meshd.services.composing import Exposed
 from meshd.services.virtual_rows import Mode
@@ -24,6 +24,8 @@ NAMES = frozenset({SEARCH, DESCRIBE, CALL})
 MAX_RESULTS = 100
 MAX_DESCRIBED = 100
 MAX_QUERY = 1000
+MAX_SHOWN = 300
+"""Characters of a description in the results of a search; describing a tool shows all of it."""
 
 Search = Callable[[str, int], Sequence[str]]
 """The names of the tools that fit a query best, at most so many."""
@@ -107,7 +109,7 @@ def answered(
     if name == SEARCH:
         asked = _read(_Search, arguments)
         hits = [by_name[hit] for hit in search(asked.query, asked.limit) if hit in by_name]
-        results = [_brief(one, name_of) for one in hits]
+        results = [{**_brief(one, name_of), "description": _begun(one)} for one in hits]
         return _result(
             {"query": asked.query, "results": results, "totalAvailable": len(by_name)}
         )  # fmt: skip
@@ -132,9 +134,15 @@ def _brief(one: Exposed, name_of: NameOf) -> dict[str, object]:
     }
 
 
+def _begun(one: Exposed) -> str:
+    """What a description begins with: a list of results is not to fill its reader's context."""
+    whole = text(one.entry.get("description")) or ""
+    return whole if len(whole) <= MAX_SHOWN else f"{whole[: MAX_SHOWN - 1]}…"
+
+
 def _result(said: object) -> bytes:
-    text = msgspec.json.encode(said).decode()
-    return msgspec.json.encode({"content": [{"type": "text", "text": text}]})
+    content = [{"type": "text", "text": msgspec.json.encode(said).decode()}]
+    return msgspec.json.encode({"content": content})
 
 
 def _read(kind: type[Asked], arguments: bytes) -> Asked:

@@ -1,19 +1,22 @@
 """An upstream that was killed and came back knows again what the clients had set in their sessions."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from meshd.gateway.lists import filtered_event
+from meshd.services.management import self_row
 from tests.support.daemon import Daemon
 from tests.support.doors import HELLO
 from tests.support.forgetful_server import Forgetful, forgetful_server
+from tests.support.principals import key_principal
 from tests.support.virtuals import STATELESS, ask
 
-Rpc = Callable[..., Any]
 ONE, TWO = "file:///one", "file:///two"
 
 
@@ -83,6 +86,35 @@ def test_the_stream_that_a_client_opens_again_does_so_too(
         assert stream.status == 200
         assert client.settings() == {"level": "info", "uris": [ONE]}
     link.close()
+
+
+def test_a_resource_that_is_a_keys_no_more_is_not_asked_for_again(
+    shared_daemon: Daemon, server: Forgetful
+) -> None:
+    """What a session subscribed to was allowed to it then."""
+    secret = shared_daemon.add_key("narrowed", "notes")
+    client = Client(shared_daemon, secret)
+    for uri in (ONE, TWO):
+        client.rpc("resources/subscribe", {"uri": uri})
+    less = {"allow": [f"notes/resource:{ONE}", "notes/settings"], "revoke": ["notes"]}
+    shared_daemon.control("PATCH", "/v1/keys/narrowed", less)
+    server.restart()
+    assert client.settings() == {"level": None, "uris": [ONE]}
+
+
+def test_nor_is_what_a_server_tells_of_it_passed_on() -> None:
+    """On the stream of a session that subscribed when it might; other news is."""
+    row = replace(self_row("org"), id="c")
+    who = key_principal({"c": [f"resource:{ONE}"]})
+
+    def news(uri: str) -> bytes:
+        told = {"method": "notifications/resources/updated", "params": {"uri": uri}}
+        return json.dumps(told).encode()
+
+    assert filtered_event(who, row, news(ONE)) == news(ONE)
+    assert filtered_event(who, row, news(TWO)) is None
+    other = b'{"method":"notifications/resources/list_changed"}'
+    assert filtered_event(who, row, other) == other
 
 
 def test_a_stateless_clients_level_is_set_again(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshd.protocol.jsonrpc import Message
-from meshd.protocol.progress import restore_token, swap_token, token_of
+from meshd.protocol.progress import own_token, restore_token, swap_token, token_of
 from meshd.protocol.stdio_lines import (
     LineSplitter,
     LineTooLongError,
@@ -135,6 +135,25 @@ def test_params_without_a_token_stay_as_they_are(params):
 def test_a_token_is_swapped(params, swapped, token):
     """Escapes do not hide it; what stands beside it keeps its bytes."""
     assert swap_token(params, b"42") == (swapped, token)
+
+
+@pytest.mark.parametrize(
+    ("params", "sent", "token"),
+    [
+        (b'{"name":"a"}', b'{"_meta":{"progressToken":42},"name":"a"}', None),
+        (b"{}", b'{"_meta":{"progressToken":42}}', None),
+        (b"{ }", b'{"_meta":{"progressToken":42}}', None),
+        (b'{"_meta":{"x":1.0},"n":1e3}', b'{"_meta":{"x":1.0,"progressToken":42},"n":1e3}', None),
+        (b'{"a":"_meta"}', b'{"a":"_meta","_meta":{"progressToken":42}}', None),
+        (b'{"_m\\u0065ta":{}}', b'{"_meta":{"progressToken":42}}', None),
+        (b'{"_meta":{"progressToken":"a"}}', b'{"_meta":{"progressToken":42}}', b'"a"'),
+        (b'{"_meta":[]}', b'{"_meta":[]}', None),
+        (b"", b"", None),
+    ],
+)
+def test_a_call_bears_a_token_of_ours(params, sent, token):
+    """Also where its caller has none; what cannot have one stays as it is."""
+    assert own_token(params, b"42") == (sent, token)
 
 
 def test_a_token_is_restored():

@@ -83,6 +83,22 @@ async def test_one_principal_makes_room_among_its_own_sessions(house: House) -> 
     ]  # fmt: skip
 
 
+async def test_a_session_that_nobody_uses_any_more_is_ended(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client is of the era that does not say that it leaves. One that is in use stays."""
+    monkeypatch.setattr(http_handshake, "IDLE", 0.01)
+    call = await house.held("mine", b"{}")
+    held, house.gate = house.gate, asyncio.Event()
+    house.gate.set()
+    await house.ask("other", b"{}")
+    await asyncio.wait_for(house.made[2].closed.wait(), 60)
+    assert not house.made[1].closed.is_set()
+    held.set()
+    await asyncio.wait_for(call, 60)
+    await asyncio.wait_for(house.made[1].closed.wait(), 60)
+
+
 async def test_a_session_with_a_call_under_way_is_not_closed_for_another(house: House) -> None:
     """Where all of them have one, a further call is refused, and told so."""
     calls = [await house.held("a", b"{}"), await house.held("a", b'{"n":1}')]

@@ -68,6 +68,21 @@ async def test_progress_renews_the_deadline(chat):
         await task
 
 
+async def test_a_call_whose_caller_wants_no_progress_is_renewed_by_it_all_the_same(chat):
+    """The server is asked for it, and the caller not troubled with it."""
+    heard: list[bytes] = []
+    task = await chat.request(
+        "tools/call", b'{"name":"slow"}', deadline=10, ceiling=100, on_notification=heard.append
+    )
+    for _ in range(3):
+        await chat.passes(9)
+        chat.talk.received(PROGRESS)
+    assert not task.done()
+    assert heard == []
+    await chat.passes(11)
+    assert isinstance(task.exception(), UpstreamTimeout)
+
+
 async def test_a_timed_out_request_is_cancelled_at_the_server(chat):
     """By its id, once."""
     task = await chat.request("m", deadline=10)

@@ -17,6 +17,7 @@ def tools() -> list[Exposed]:
     entries: list[dict[str, Any]] = [
         {"name": "rain", "description": "Tells of rain.", "inputSchema": SCHEMA},
         {"name": "sun", "inputSchema": {}, "outputSchema": {"type": "object"}},
+        {"name": "snow", "description": "é" * 5000, "inputSchema": {}},
     ]
     return of_connection("conn_w", "tool", [Raw(json.dumps(e).encode()) for e in entries])
 
@@ -36,19 +37,27 @@ def test_a_search_answers_with_what_fits() -> None:
     assert asked(smart_tools.SEARCH, {"query": "wet", "limit": 2}, ["rain", "gone"]) == {
         "query": "wet",
         "results": [{"name": "rain", "description": "Tells of rain.", "connection": "weather"}],
-        "totalAvailable": 2,
+        "totalAvailable": 3,
     }
 
 
+def test_results_are_brief() -> None:
+    """A hundred long descriptions would fill the reader's context; describing a tool shows all."""
+    (found,) = asked(smart_tools.SEARCH, {"query": "white"}, ["snow"])["results"]
+    assert found["description"] == "é" * (smart_tools.MAX_SHOWN - 1) + "…"
+    (told,) = asked(smart_tools.DESCRIBE, {"tools": ["snow"]})["tools"]
+    assert told["description"] == "é" * 5000
+
+
 def test_a_description_has_the_schemas_and_names_what_is_not_there() -> None:
-    assert asked(smart_tools.DESCRIBE, {"tools": ["rain", "snow", "sun", "rain"]}) == {
+    assert asked(smart_tools.DESCRIBE, {"tools": ["rain", "hail", "sun", "rain"]}) == {
         "tools": [
             {"name": "rain", "description": "Tells of rain.", "connection": "weather",
              "inputSchema": SCHEMA, "outputSchema": None},
             {"name": "sun", "description": "", "connection": "weather", "inputSchema": {},
              "outputSchema": {"type": "object"}},
         ],
-        "notFound": ["snow"],
+        "notFound": ["hail"],
     }  # fmt: skip
 
 
