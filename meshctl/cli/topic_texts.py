@@ -24,7 +24,8 @@ A subscription gets each event that matches at least once; in no order:
   meshctl subscription add --type order.made --call erp/bill --args '{"no": "{{ event.data.no }}"}'
   meshctl subscription add --type '*' --webhook https://hooks.example/in --filter 'subject=eu-*'
 
-It runs with the rights of who made it, and pauses with a reason when these are gone. --filter takes
+--call takes a tool of a virtual MCP as well, by its name there. A subscription runs with the rights
+of who made it, and pauses with a reason when these are gone. --filter takes
 CloudEvents filters (exact, prefix, suffix, all, any, not) as JSON too. Webhooks are signed as
 Standard Webhooks has it; redirects are failures, 410 pauses the subscription.
 

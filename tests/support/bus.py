@@ -7,6 +7,8 @@ from typing import Any
 from meshd.bus.dispatcher import Dispatcher
 from meshd.bus.queue import Queue
 from meshd.proxy.outbound import OutboundRules, open_session
+from meshd.services.call_targets import CallTargets
+from meshd.services.child_lists import ChildLists
 from meshd.services.dead_letters import DeadLetters
 from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
@@ -18,6 +20,8 @@ from meshd.services.quota import Quota
 from meshd.services.room import Room
 from meshd.services.seals import Seals
 from meshd.services.subscriptions import Subscriptions
+from meshd.services.virtual_serving import VirtualServing
+from meshd.services.virtual_tools import VirtualTools
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.wire.delivery import DeliveryList
 from meshd.wire.event import EventPublish, Published
@@ -35,6 +39,7 @@ class Bus:
     dispatcher: Dispatcher
     delivering: Delivering
     dead: DeadLetters
+    lists: ChildLists
     free: int = 1 << 30
     """Bytes that the disk has left."""
 
@@ -43,8 +48,14 @@ class Bus:
         """A daemon's bus; `owner` tells those of several daemons apart."""
         rules = OutboundRules()
         seals = WebhookSeals(house.founding.vault, Seals(house.scoped, house.founding.vault))
+        lists = ChildLists(house.upstreams, house.tools, house.health, house.clock)
+        virtual = VirtualTools(
+            VirtualServing(house.directory, house.tools, lists), house.tool_calls, house.records,
+            house.clock,
+        )  # fmt: skip
+        targets = CallTargets(house.directory, house.tools, house.tool_calls, virtual)
         delivering = Delivering(
-            house.directory, house.tools, house.tool_calls, seals, open_session(rules),
+            house.directory, targets, seals, open_session(rules),
             open_session(rules, stranger=True), house.clock,
         )  # fmt: skip
         fan_out = FanOut(lambda: house.directory.latest.subscriptions)
@@ -69,13 +80,15 @@ class Bus:
         )
         dispatcher._jitter = lambda: 0.5
         subscriptions = Subscriptions(
-            house.scoped, house.directory, house.events, publishing, seals, rules,
+            house.scoped, house.directory, house.events, publishing, targets, seals, rules,
             dispatcher.is_held_back, house.clock,
         )  # fmt: skip
         deliveries = Deliveries(
             house.scoped, house.directory, house.events, dispatcher, house.clock
         )
-        made = cls(house, publishing, subscriptions, deliveries, dispatcher, delivering, dead)
+        made = cls(
+            house, publishing, subscriptions, deliveries, dispatcher, delivering, dead, lists
+        )
         return made
 
     async def publish(self, kind: str, data: bytes = b"null", **more: Any) -> Published:

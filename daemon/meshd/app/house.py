@@ -15,6 +15,7 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.approvals import Approvals
 from meshd.services.backing_up import Backups
+from meshd.services.call_targets import CallTargets
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.dead_letters import DeadLetters
@@ -143,9 +144,10 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     )
     stranger = await stack.enter_async_context(open_session(rules, stranger=True))
     webhooks = WebhookSeals(founding.vault, seals)
-    delivering = Delivering(directory, tools, tool_calls, webhooks, client, stranger, clock)
+    targets = CallTargets(directory, tools, tool_calls, composed.tools)
+    delivering = Delivering(directory, targets, webhooks, client, stranger, clock)
     lifetimes = Lifetimes(config.key_lifetime, config.key_max_lifetime)
-    bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
+    bus = _open_bus(main, directory, events, delivering, targets, webhooks, rules, config, clock)
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock, lifetimes), upstreams, tools, tool_calls, approvals,
@@ -161,7 +163,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
 
 def _open_bus(
     main: ScopedDatabase, directory: Directory, events: Events, delivering: Delivering,
-    seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
+    targets: CallTargets, seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
 ) -> Bus:  # fmt: skip
     fan_out = FanOut(lambda: directory.latest.subscriptions)
     events.deliver_by(fan_out.deliveries)
@@ -179,7 +181,7 @@ def _open_bus(
         queue, delivering.subscribers, delivering.deliver, pause, clock, held_back.tell
     )
     subscriptions = Subscriptions(
-        main, directory, events, publishing, seals, rules, dispatcher.is_held_back, clock
+        main, directory, events, publishing, targets, seals, rules, dispatcher.is_held_back, clock
     )
     events.bell.on_ring(dispatcher.wake)
     deliveries = Deliveries(main, directory, events, dispatcher, clock)

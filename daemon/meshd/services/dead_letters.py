@@ -54,7 +54,7 @@ class DeadLetters:
         now = self._clock.now()
         rows = await self._db.all("delivery.overdue", time=before, now=now)
         by_org: dict[str, list[Row]] = {}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: str(row["id"])):  # the order of every other unit
             by_org.setdefault(row["org_id"], []).append(row)
         for org, mine in by_org.items():
             given_up = [

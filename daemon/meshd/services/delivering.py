@@ -15,14 +15,12 @@ from meshd.core.clock import MICROSECONDS, Clock
 from meshd.proxy import webhook
 from meshd.proxy.http_pool import HttpPool
 from meshd.services.answered import events_answer, http_outcome, tool_error
+from meshd.services.call_targets import CallTargets
 from meshd.services.cloud_event import cloud_event
 from meshd.services.directory import Directory
-from meshd.services.lookup import find_connection
 from meshd.services.makers import check_maker_afresh, key_gone
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow
-from meshd.services.tool_calls import ToolCalls
-from meshd.services.tools import Tools
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.vault.errors import VaultError
 from meshd.wire.calls.subscription import ADD_WEBHOOK
@@ -39,8 +37,7 @@ class Delivering:
     def __init__(
         self,
         directory: Directory,
-        tools: Tools,
-        calls: ToolCalls,
+        targets: CallTargets,
         seals: WebhookSeals,
         trusted: HttpPool,
         public: HttpPool,
@@ -48,8 +45,7 @@ class Delivering:
     ) -> None:
         """`trusted` reaches what operators named, `public` what anybody else did."""
         self._directory = directory
-        self._tools = tools
-        self._calls = calls
+        self._targets = targets
         self._seals = seals
         self._trusted = trusted
         self._public = public
@@ -104,16 +100,8 @@ class Delivering:
         maker = row.maker
         if (why := maker_gone(self._directory, maker)) is not None:
             raise Unauthenticated(why)
-        present = self._directory.key_now(maker.id) if maker.kind == "key" else None
-        if present is not None:
-            connection = find_connection(
-                self._directory.view, row.org, row.target["connection"], suggest=False
-            )
-            decision = await self._tools.decide(present, connection, tool)
-            if not decision:
-                raise Denied(decision.rule)
         asked = ToolCall(connection=row.target["connection"], tool=tool, arguments=Raw(arguments))
-        answer = await self._calls.call(maker, asked, client=CLIENT)
+        answer = await self._targets.call(maker, asked, client=CLIENT)
         return msgspec.json.decode(bytes(answer.result))
 
     async def _send(self, row: SubscriptionRow, claim: Claim) -> Outcome:

@@ -146,10 +146,10 @@ class Firing:
         slot = row["next_at"]
         if self._held.get(row["id"]) == slot:
             return
-        self._held[row["id"]] = slot
         about = {"name": row["name"], "slot": iso(slot), "reason": error.message}
         step = self._events.step(the_daemon(row["org_id"]), "schedule.held", row["id"], about)
         await self._db.org(row["org_id"]).write(step)
+        self._held[row["id"]] = slot
         self._events.bell.ring()
 
     async def _go_past(self, row: Row, alone: Plan, now: int) -> None:

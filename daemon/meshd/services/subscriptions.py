@@ -12,7 +12,7 @@ from meshd.bus import signing
 from meshd.core.clock import Clock, instant, iso, iso_or_none
 from meshd.core.secret import Secret
 from meshd.proxy.outbound import OutboundRules
-from meshd.services.access import decide
+from meshd.services.call_targets import CallTargets
 from meshd.services.credentials import shown_url
 from meshd.services.cron_subscriptions import CronSubscriptions
 from meshd.services.delivering import ON_EVENTS, maker_gone
@@ -23,7 +23,6 @@ from meshd.services.makers import check_maker
 from meshd.services.own_only import check_own
 from meshd.services.principal import Principal, the_daemon
 from meshd.services.publishing import Publishing, connection_source
-from meshd.services.refusals import denied
 from meshd.services.subscription_rows import SubscriptionRow
 from meshd.services.subscription_steps import SubscriptionSteps
 from meshd.services.subscription_wishes import (
@@ -74,6 +73,7 @@ class Subscriptions:
         directory: Directory,
         events: Events,
         publishing: Publishing,
+        targets: CallTargets,
         seals: WebhookSeals,
         rules: OutboundRules,
         is_held_back: Callable[[str], bool],
@@ -83,6 +83,7 @@ class Subscriptions:
         self._directory = directory
         self._events = events
         self._publishing = publishing
+        self._targets = targets
         self._seals = seals
         self._rules = rules
         self._is_held_back = is_held_back
@@ -107,8 +108,12 @@ class Subscriptions:
             Denied: the maker may not call the tool.
             Conflict: the name is taken, or there are too many.
         """
-        connection = find_connection(self._directory.view, who.org, asked.connection).id
-        self._check_tool(who, connection, asked.tool or ON_EVENTS)
+        view = self._directory.view
+        if asked.tool is None:
+            connection = find_connection(view, who.org, asked.connection).id
+        else:
+            connection = self._targets.find(who, asked.connection)
+        await self._targets.check(who, connection, asked.tool or ON_EVENTS)
         want = self._wanted(who, asked)
         if asked.tool is None:
             if bytes(asked.arguments) != b"null":
@@ -190,11 +195,13 @@ class Subscriptions:
         """
         if asked.owner not in {"me", who.owner}:
             raise Denied("a subscription is taken over by its new owner alone", facts={"say": "me"})
+        row = self._own_to_change(who, asked.subscription)
+        if row.kind != "webhook":  # what it calls stays, and a child may have to be asked for it
+            tool = row.target.get("tool", ON_EVENTS)
+            await self._targets.check(who, row.target["connection"], tool)
         async with self._directory.changing():
             row = self._own_to_change(who, asked.subscription)
-            if row.kind != "webhook":
-                self._check_tool(who, row.target["connection"], row.target.get("tool", ON_EVENTS))
-            else:
+            if row.kind == "webhook":
                 check_maker(self._directory, who, ADD_WEBHOOK)
                 if not row.maker.instance_admin:
                     who = replace(who, instance_admin=False)  # nobody of them named the URL
@@ -255,7 +262,7 @@ class Subscriptions:
         With one that goes ends the schedule that the connection ran for it.
         """
         connection = find_connection(self._directory.view, who.org, asked.connection).id
-        self._check_tool(who, connection, ON_EVENTS)
+        await self._targets.check(who, connection, ON_EVENTS)
         if len(asked.subscriptions) > MAX_OF_AN_ORG:
             raise _full()
         wanted = [self._wanted(who, one) for one in asked.subscriptions]
@@ -308,12 +315,6 @@ class Subscriptions:
         await self._directory.refresh()
         self._events.bell.ring()
 
-    def _check_tool(self, who: Principal, connection: str, tool: str) -> None:
-        row = find_connection(self._directory.view, who.org, connection)
-        decision = decide(who, row.id, "tool", tool, reads_only=lambda: True)
-        if not decision:
-            raise denied(who, row, decision)
-
     def _rows(self, who: Principal) -> list[SubscriptionRow]:
         rows = self._directory.view.subscriptions.values()
         return [row for row in rows if row.org == who.org]
@@ -358,7 +359,8 @@ class Subscriptions:
 
     def _wire(self, row: SubscriptionRow) -> Subscription:
         connection = row.target.get("connection")
-        known = self._directory.view.connections.get(connection or "")
+        view = self._directory.view
+        known = view.connections.get(connection or "") or view.virtuals.get(connection or "")
         arguments = row.target.get("arguments")
         return Subscription(
             id=row.id, name=row.name, state=row.state, reason=row.reason, types=list(row.types),

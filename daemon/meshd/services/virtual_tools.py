@@ -52,6 +52,15 @@ class VirtualTools:
                 return tool
         raise _unknown(self._virtuals.find(who, asked.connection), asked.tool)
 
+    async def check(self, who: Principal, asked: ToolRef) -> None:
+        """Pass whoever may call it now. Raises as `call`."""
+        target = self._virtuals.find(who, asked.connection)
+        reached = await self._virtuals.reach(target, "tool", asked.tool)
+        if reached is None:
+            raise _unknown(target, asked.tool)
+        if not reached.decision:
+            raise denied(who, reached.fix_at, reached.decision)
+
     async def call(
         self,
         who: Principal,

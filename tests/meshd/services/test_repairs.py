@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,18 @@ from meshd.wire.errors import Conflict
 from meshd.wire.event import EventAck, EventCancel, EventTail
 from meshd.wire.subscription import SubscriptionRemove, WebhookAdd
 from tests.support.bus import Bus
-from tests.support.floors import Floors
+from tests.support.floors import Floors, floors
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("dsn")) if request.param == "postgres" else ""
+
+
+@pytest.fixture
+async def house(url: str, tmp_path: Path) -> AsyncIterator[Floors]:
+    async with floors(tmp_path, url) as opened:
+        yield opened
 
 
 @pytest.fixture
