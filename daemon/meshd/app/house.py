@@ -50,6 +50,7 @@ from meshd.services.virtuals import Virtuals
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.opening import explained, open_databases
 from meshd.store.scoped import ScopedDatabase
+from meshd.store.shared_clock import SharedClock
 from meshd.vault.sources.chain import sources
 from meshd.wire.ids import new_id
 
@@ -68,6 +69,8 @@ class Bus:
     deliveries: Deliveries
     dispatcher: BusDispatcher
     seals: WebhookSeals
+    clock: Clock
+    """That of the database, where several daemons use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,12 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     """Open it all, the databases first; closed in reverse when the stack is left."""
     databases = await stack.enter_async_context(open_databases(config))
     main, calls = databases.main, databases.calls
-    directory, events = Directory(main, clock), Events(main, clock, Bell())
+    shared = SharedClock(main, clock)
+    directory, events = Directory(main, clock), Events(main, shared, Bell())
     main.on_change(directory.bell.ring)
     main.on_change(events.bell.ring)
     with explained(config):
+        await shared.look()
         applied = await databases.migrate()
         if applied:
             log.info("applied migrations %s", applied)
@@ -142,7 +147,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     webhooks = WebhookSeals(founding.vault, seals)
     delivering = Delivering(directory, tools, tool_calls, webhooks, client, stranger, clock)
     lifetimes = Lifetimes(config.key_lifetime, config.key_max_lifetime)
-    bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, clock)
+    bus = _open_bus(main, directory, events, delivering, webhooks, rules, config, shared)
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock, lifetimes), upstreams, tools, tool_calls, approvals,
@@ -158,7 +163,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
 
 def _open_bus(
     main: ScopedDatabase, directory: Directory, events: Events, delivering: Delivering,
-    seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
+    seals: WebhookSeals, rules: OutboundRules, config: Config, clock: SharedClock,
 ) -> Bus:  # fmt: skip
     fan_out = FanOut(lambda: directory.latest.subscriptions)
     events.deliver_by(fan_out.deliveries)
@@ -170,21 +175,24 @@ def _open_bus(
         await subscriptions.stop(subscription, reason)
 
     dispatcher = BusDispatcher(
-        Queue(main, clock, new_id("run")), delivering.subscribers, delivering.deliver, pause, clock
-    )
+        Queue(main, clock, new_id("run"), clock.look), delivering.subscribers, delivering.deliver,
+        pause, clock,
+    )  # fmt: skip
     subscriptions = Subscriptions(
         main, directory, events, publishing, seals, rules, dispatcher.is_held_back, clock
     )
     events.bell.on_ring(dispatcher.wake)
     deliveries = Deliveries(main, directory, events, dispatcher, clock)
-    return Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals)
+    return Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals, clock)
 
 
 async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None:
     """Start what runs beside the requests; what it still holds is written when it is stopped."""
     tasks = TaskGroup("meshd")
     stack.push_async_callback(_write_rest, tasks, house)
-    sweeper = Sweeper(house.main, house.calls, house.keys, house.records, clock, house.keep)
+    sweeper = Sweeper(
+        house.main, house.calls, house.keys, house.records, house.bus.clock, house.keep
+    )
     tasks.start("records", house.records.write_batches())
     tasks.start("health", house.health.write_changes())
     tasks.start("snapshot", house.directory.keep_fresh())

@@ -97,13 +97,13 @@ class Deliveries:
         return await self._changed(
             who,
             Step("delivery.hurry", {"event_seq": seq, "now": now}),
-            Step("delivery.revive", {"event_seq": seq, "id": None, "ended": 0, "now": now}),
+            Step("delivery.revive", {"event_seq": seq, "ended": 0, "now": now}),
         )
 
     async def replay(self, who: Principal, name: str) -> Repaired:
         """Deliver an event again, also where it was delivered. Raises as `event`."""
         seq, now = (await self._event(who, name))["seq"], self._clock.now()
-        row = {"event_seq": seq, "id": None, "ended": 1, "now": now}
+        row = {"event_seq": seq, "ended": 1, "now": now}
         return await self._changed(who, Step("delivery.revive", row))
 
     async def cancel(self, who: Principal, asked: EventCancel) -> Repaired:
@@ -151,13 +151,21 @@ class Deliveries:
 
     async def dead_retry(self, who: Principal, asked: DeadChoice) -> Repaired:
         """Try again what was given up. Raises NotFound, BadRequest."""
-        row = {"event_seq": None, "id": _chosen(asked), "ended": 0, "now": self._clock.now()}
-        return await self._of_dead(who, asked, Step("delivery.revive", row))
+        one, now = _chosen(asked), self._clock.now()
+        return await self._of_dead(
+            who, asked,
+            Step("delivery.revive_all", {"now": now}) if one is None
+            else Step("delivery.revive_dead", {"id": one, "now": now}),
+        )  # fmt: skip
 
     async def dead_drop(self, who: Principal, asked: DeadChoice) -> Repaired:
         """Forget what was given up. Raises as `dead_retry`."""
-        row = {"id": _chosen(asked), "now": self._clock.now()}
-        return await self._of_dead(who, asked, Step("delivery.drop", row))
+        one, now = _chosen(asked), self._clock.now()
+        return await self._of_dead(
+            who, asked,
+            Step("delivery.drop_all", {"now": now}) if one is None
+            else Step("delivery.drop", {"id": one, "now": now}),
+        )  # fmt: skip
 
     async def stats(self, who: Principal) -> EventStats:
         """How the bus stands, for one org; `under_way` and `leases_lost` are of this daemon."""
