@@ -53,6 +53,7 @@ from meshd.services.virtuals import Virtuals
 from meshd.services.webhook_seals import WebhookSeals
 from meshd.store.opening import explained, open_databases
 from meshd.store.scoped import ScopedDatabase
+from meshd.store.shared_clock import SharedClock
 from meshd.vault.sources.chain import sources
 from meshd.wire.ids import new_id
 
@@ -72,6 +73,8 @@ class Bus:
     dispatcher: BusDispatcher
     seals: WebhookSeals
     dead: DeadLetters
+    clock: Clock
+    """That of the database, where several daemons use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,12 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     """Open it all, the databases first; closed in reverse when the stack is left."""
     databases = await stack.enter_async_context(open_databases(config))
     main, calls = databases.main, databases.calls
-    directory, events = Directory(main, clock), Events(main, clock, Bell())
+    shared = SharedClock(main, clock)
+    directory, events = Directory(main, clock), Events(main, shared, Bell())
     main.on_change(directory.bell.ring)
     main.on_change(events.bell.ring)
     with explained(config):
+        await shared.look()
         applied = await databases.migrate()
         if applied:
             log.info("applied migrations %s", applied)
@@ -147,7 +152,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     targets = CallTargets(directory, tools, tool_calls, composed.tools)
     delivering = Delivering(directory, targets, webhooks, client, stranger, clock)
     lifetimes = Lifetimes(config.key_lifetime, config.key_max_lifetime)
-    bus = _open_bus(main, directory, events, delivering, targets, webhooks, rules, config, clock)
+    bus = _open_bus(main, directory, events, delivering, targets, webhooks, rules, config, shared)
     return House(
         main, calls, founding, unlocking, credentials, directory, events, health, records,
         Keys(main, directory, events, clock, lifetimes), upstreams, tools, tool_calls, approvals,
@@ -163,7 +168,8 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
 
 def _open_bus(
     main: ScopedDatabase, directory: Directory, events: Events, delivering: Delivering,
-    targets: CallTargets, seals: WebhookSeals, rules: OutboundRules, config: Config, clock: Clock,
+    targets: CallTargets, seals: WebhookSeals, rules: OutboundRules, config: Config,
+    clock: SharedClock,
 ) -> Bus:  # fmt: skip
     fan_out = FanOut(lambda: directory.latest.subscriptions)
     events.deliver_by(fan_out.deliveries)
@@ -175,7 +181,7 @@ def _open_bus(
         await subscriptions.stop(subscription, reason)
 
     dead = DeadLetters(main, events, lambda: directory.latest.subscriptions, clock)
-    queue = Queue(main, clock, new_id("run"), dead.of_attempts)
+    queue = Queue(main, clock, new_id("run"), dead.of_attempts, clock.look)
     held_back = HeldBack(main, events, lambda: directory.latest.subscriptions)
     dispatcher = BusDispatcher(
         queue, delivering.subscribers, delivering.deliver, pause, clock, held_back.tell
@@ -185,7 +191,9 @@ def _open_bus(
     )
     events.bell.on_ring(dispatcher.wake)
     deliveries = Deliveries(main, directory, events, dispatcher, clock)
-    return Bus(quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals, dead)
+    return Bus(
+        quota, room, intake, publishing, subscriptions, deliveries, dispatcher, seals, dead, clock
+    )
 
 
 async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None:
@@ -193,7 +201,7 @@ async def start_tasks(house: House, clock: Clock, stack: AsyncExitStack) -> None
     tasks = TaskGroup("meshd")
     stack.push_async_callback(_write_rest, tasks, house)
     sweeper = Sweeper(
-        house.main, house.calls, house.keys, house.records, clock, house.keep,
+        house.main, house.calls, house.keys, house.records, house.bus.clock, house.keep,
         house.bus.dead.expire,
     )  # fmt: skip
     tasks.start("records", house.records.write_batches())

@@ -96,7 +96,7 @@ async def serving(
         management = Management(CALLS, perform, house.records, clock)
         inflow = open_inflow(
             house.main, house.directory, house.events, house.bus.publishing, house.bus.seals,
-            lambda: url, peers.is_single, clock,
+            lambda: url, peers.is_single, house.bus.clock,
         )  # fmt: skip
         stack.push_async_callback(inflow.scheduler.stop)
         tools = tool.handlers(house.tool_calls, management, house.composed.tools, house.approvals)

@@ -182,7 +182,10 @@ class Dispatcher:
                 room -= 1 if one.batches else take
         if not wanted:
             return
+        lined_up = self._queue.lined_up
         claims = await self._queue.claim(org, wanted)
+        if self._queue.lined_up > lined_up:
+            self.wake()  # more may be due behind those that it passed over
         if self._clock.monotonic() - now > LATE:
             log.warning("%d deliveries were claimed too slowly, and are given back", len(claims))
             await self._queue.release(claims)

@@ -1,7 +1,7 @@
 """Deliveries in the database: claimed with a lease and a fence, and ended by who holds it alone."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from meshd.store.scoped import ScopedDatabase
 LEASE = 90 * MICROSECONDS
 MAX_ERROR = 512
 """Characters of an error that are kept."""
+WINDOW = 100
+"""Deliveries of a subscription that one claim looks at, the longest due first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,27 @@ also where the lease of one was lost: such a step has to see for itself what bec
 
 
 class Queue:
-    """What waits, for every org. `owner` is this process's, another at every start."""
+    """What waits, for every org. `owner` is this process's, another at every start.
+
+    The daemons of one database must agree on `clock`, or their leases do not hold; `look`, where it
+    is given, makes that so, and is called before anything is found due.
+    """
 
     def __init__(
-        self, db: ScopedDatabase, clock: Clock, owner: str, told: Told = lambda *_: ()
+        self,
+        db: ScopedDatabase,
+        clock: Clock,
+        owner: str,
+        told: Told = lambda *_: (),
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
         self._owner = owner
         self._told = told
+        self._look = look
+        self.lined_up = 0
+        """Deliveries that were found to stand behind another of their key."""
 
     async def release_orphans(self) -> int:
         """Free what a killed daemon had, where no other daemon can have it: in a file."""
@@ -68,21 +82,25 @@ class Queue:
 
     async def due(self) -> Mapping[str, int]:
         """When the next delivery of each subscription may be claimed, by its id."""
+        if self._look is not None:
+            await self._look()
         rows = await self._db.all("delivery.due")
         return {row["subscription_id"]: row["available_at"] for row in rows}
 
     async def claim(self, org: str, wanted: Mapping[str, int]) -> list[Claim]:
-        """Take what is due for subscriptions of an org, at most so many of each."""
+        """Take what is due for subscriptions of an org, at most so many of each.
+
+        It looks at a few at a time: whoever sees `lined_up` grow may find more the next time.
+        """
         now = self._clock.now()
-        row = {"now": now, "until": now + LEASE, "lease_owner": self._owner}
+        row = {"now": now, "until": now + LEASE, "lease_owner": self._owner, "window": WINDOW}
         db = self._db.org(org)
-        taken = await db.write(
-            *(
-                Step("delivery.claim", {**row, "subscription": one, "limit": limit})
-                for one, limit in wanted.items()
-            )
+        asked = [{**row, "subscription": one, "limit": limit} for one, limit in wanted.items()]
+        answers = await db.write(
+            *(Step(query, one) for one in asked for query in ("delivery.line_up", "delivery.claim"))
         )
-        rows = [row for rows in taken for row in rows]
+        self.lined_up += sum(map(len, answers[::2]))
+        rows = [row for rows in answers[1::2] for row in rows]
         if not rows:
             return []
         seqs = json.dumps(sorted({row["event_seq"] for row in rows}))

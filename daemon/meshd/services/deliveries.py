@@ -1,9 +1,6 @@
 """Watching deliveries, and repairing: what was given up is made ready again, in its own row."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 from meshd.bus.dispatcher import Dispatcher
 from meshd.core.clock import MICROSECONDS, Clock, iso, iso_or_none
@@ -101,14 +98,14 @@ class Deliveries:
         return await self._changed(
             who,
             Step("delivery.hurry", {"event_seq": event["seq"], "now": now}),
-            _revive(now, event_seq=event["seq"]),
+            Step("delivery.revive", {"event_seq": event["seq"], "ended": 0, "now": now}),
             *self._told(who, "retried", event),
         )
 
     async def replay(self, who: Principal, name: str) -> Repaired:
         """Deliver an event again, also where it was delivered. Raises as `retry`."""
         event, now = await self._own_event(who, name), self._clock.now()
-        again = _revive(now, event_seq=event["seq"], ended=1)
+        again = Step("delivery.revive", {"event_seq": event["seq"], "ended": 1, "now": now})
         return await self._changed(who, again, *self._told(who, "replayed", event))
 
     async def cancel(self, who: Principal, asked: EventCancel) -> Repaired:
@@ -154,15 +151,13 @@ class Deliveries:
 
         Raises BadRequest, NotFound, Conflict, and Denied where it is not such a key's own.
         """
-        now = self._clock.now()
-        return await self._of_dead(who, asked, "retried", lambda **one: _revive(now, **one))
+        return await self._of_dead(
+            who, asked, "retried", "delivery.revive_dead", "delivery.revive_all"
+        )
 
     async def dead_drop(self, who: Principal, asked: DeadChoice) -> Repaired:
         """Forget what was given up. Raises as `dead_retry`."""
-        row = {"id": None, "subscription": None, "now": self._clock.now()}
-        return await self._of_dead(
-            who, asked, "dropped", lambda **one: Step("delivery.drop", {**row, **one})
-        )
+        return await self._of_dead(who, asked, "dropped", "delivery.drop_dead", "delivery.drop_all")
 
     async def stats(self, who: Principal) -> EventStats:
         """How the bus stands, for one org; `under_way` and `leases_lost` are of this daemon."""
@@ -216,13 +211,17 @@ class Deliveries:
         return event
 
     async def _of_dead(
-        self, who: Principal, asked: DeadChoice, kind: str, change: Callable[..., Step]
+        self, who: Principal, asked: DeadChoice, kind: str, of_one: str, of_all: str
     ) -> Repaired:
+        """Do what a query does to one delivery, or another to all."""
         if (asked.delivery is None) != asked.all:
             raise BadRequest("name one delivery, or say all")
-        name = asked.delivery
+        name, now = asked.delivery, self._clock.now()
         if name is None:
-            changes = [change(**one) for one in self._whose(who)]
+            changes = [
+                Step(of_all, {"subscription": subscription, "now": now})
+                for subscription in self._whose(who)
+            ]
             return await self._changed(who, *changes, *self._told_of_dead(who, kind, None))
         row = await self._db.org(who.org).one("delivery.show", id=name)
         if row is None:
@@ -232,20 +231,16 @@ class Deliveries:
             raise Denied(f"{who.name} did not make the subscription that this is for")
         told = () if is_about_deliveries(row["type"]) else self._told_of_dead(who, kind, name)
         try:
-            return await self._changed(who, replace(change(id=name), expect=1), *told)
+            return await self._changed(who, Step(of_one, {"id": name, "now": now}, expect=1), *told)
         except ExpectFailed:
             raise Conflict(f"it is {row['state']}, or its subscription is gone") from None
 
-    def _whose(self, who: Principal) -> list[dict[str, str]]:
-        """Whose deliveries are meant by all of them: one choice that chooses all, or several."""
+    def _whose(self, who: Principal) -> list[str | None]:
+        """The subscriptions whose deliveries are meant by all of them; None for those of anyone."""
         if who.connection is None:
-            return [{}]
+            return [None]
         mine = self._directory.view.subscriptions.values()
-        return [
-            {"subscription": row.id}
-            for row in mine
-            if row.org == who.org and is_own(who, row.maker)
-        ]
+        return [row.id for row in mine if row.org == who.org and is_own(who, row.maker)]
 
     def _told(self, who: Principal, kind: str, event: Row) -> tuple[Step, ...]:
         """The trace of what somebody does about an event; of an event that is one itself, none.
@@ -269,12 +264,6 @@ class Deliveries:
         rows = await self._db.org(who.org).write(*steps) if steps else []
         self._events.bell.ring()
         return Repaired(deliveries=[row["id"] for one in rows for row in one])
-
-
-def _revive(now: int, **of: Any) -> Step:
-    """Ready again: those of an event or a subscription, or one by id; all that are dead without."""
-    row = {"event_seq": None, "id": None, "subscription": None, "ended": 0, "now": now}
-    return Step("delivery.revive", {**row, **of})
 
 
 def _no_delivery(name: str) -> NotFound:

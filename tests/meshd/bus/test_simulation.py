@@ -35,21 +35,34 @@ def test_what_failed_once(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "part", "instead"),
+    ("queries", "part", "instead"),
     [
-        ("delivery.claim", "AND earlier.available_at IS NOT NULL", "AND 0"),
+        ("delivery.line_up delivery.claim", "AND earlier.available_at IS NOT NULL", "AND 0"),
         ("delivery.claim", "attempt = attempt + 1", "attempt = attempt"),
         ("delivery.claim", "fence = fence + 1", "fence = fence"),
         ("delivery.claim", "AND available_at <= :now", ""),
+        ("delivery.line_up", "AND earlier.available_at IS NOT NULL", ""),
     ],
-    ids=["order", "attempts", "fence", "lease"],
+    ids=["order", "attempts", "fence", "lease", "line"],
 )
 def test_each_of_its_mechanisms_is_needed(
-    query: str, part: str, instead: str, monkeypatch: pytest.MonkeyPatch
+    queries: str, part: str, instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it some seed goes wrong."""
-    known = simulation.QUERIES._queries[query]
-    assert part in known.sql
-    without = dataclasses.replace(known, sql=known.sql.replace(part, instead))
-    monkeypatch.setitem(simulation.QUERIES._queries, query, without)
+    for query in queries.split():
+        known = simulation.QUERIES._queries[query]
+        assert part in known.sql
+        without = dataclasses.replace(known, sql=known.sql.replace(part, instead))
+        monkeypatch.setitem(simulation.QUERIES._queries, query, without)
     assert any(simulate(seed) for seed in range(300))
+
+
+def test_who_stands_in_line_is_let_go_by_the_database() -> None:
+    """Without its trigger some delivery is never tried."""
+    link = simulation._database()
+    (trigger,) = link.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    link.execute("DROP TRIGGER deliveries_next")
+    try:
+        assert any("still ready" in text for seed in range(300) for text in simulate(seed))
+    finally:
+        link.execute(trigger["sql"])

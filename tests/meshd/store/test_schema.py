@@ -168,7 +168,8 @@ async def test_each_query_fits_sqlite(sqlite):
 async def test_each_query_fits_postgres(migrated):
     """With parameters and columns of the types that SQLite has, too."""
     queries = Queries.load(SQL, "postgres")
-    assert queries.names() == Queries.load(SQL).names()
+    alone = ["meta.time"]  # a file's time is that of its machine
+    assert queries.names() == sorted([*Queries.load(SQL).names(), *alone])
     for query in map(queries.query, queries.names()):
         prepared = await migrated.prepare(query.numbered)
         types = {

@@ -1,22 +1,54 @@
--- name: delivery.claim
--- As everywhere; what another daemon is just taking is passed over.
+-- name: delivery.line_up
+-- As everywhere. The one in front stays as it is until this is written: who ends it waits so long,
+-- and then sees who stands behind it. One that is just ending keeps nobody back.
 WITH due AS MATERIALIZED (
-    SELECT id FROM deliveries AS one
-    WHERE org_id = :org_id AND subscription_id = :subscription AND available_at <= :now
-      AND (order_key IS NULL OR NOT EXISTS (
-          SELECT 1 FROM deliveries AS earlier
-          WHERE earlier.subscription_id = one.subscription_id AND earlier.order_key = one.order_key
-            AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
-            AND (earlier.fence > 0 OR earlier.available_at <= :now)
-      ))
+    SELECT id, order_key, event_seq FROM deliveries
+    WHERE org_id = :org_id AND subscription_id = :subscription AND behind = 0
+      AND order_key IS NOT NULL AND available_at <= :now
+    ORDER BY available_at, event_seq LIMIT :window
+    FOR UPDATE SKIP LOCKED
+), late AS MATERIALIZED (
+    SELECT due.id FROM due CROSS JOIN LATERAL (
+        SELECT 1 FROM deliveries AS earlier
+        WHERE earlier.subscription_id = :subscription AND earlier.order_key = due.order_key
+          AND earlier.event_seq < due.event_seq AND earlier.available_at IS NOT NULL
+          AND (earlier.fence > 0 OR earlier.available_at <= :now)
+        ORDER BY earlier.event_seq LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS front
+)
+UPDATE deliveries SET behind = 1
+FROM late WHERE org_id = :org_id AND deliveries.id = late.id
+RETURNING deliveries.id
+
+-- name: delivery.claim
+-- As everywhere; what another daemon is just taking is passed over. "The first earlier one, which is
+-- none" keeps the planner from joining a whole line where NOT EXISTS would let it.
+WITH due AS MATERIALIZED (
+    SELECT id, order_key, event_seq, available_at FROM deliveries
+    WHERE org_id = :org_id AND subscription_id = :subscription AND behind = 0
+      AND available_at <= :now
+    ORDER BY available_at, event_seq LIMIT :window
+), free AS MATERIALIZED (
+    SELECT id FROM deliveries
+    WHERE org_id = :org_id AND available_at <= :now AND behind = 0 AND id IN (
+        SELECT id FROM due
+        WHERE order_key IS NULL OR (
+            SELECT earlier.id FROM deliveries AS earlier
+            WHERE earlier.subscription_id = :subscription AND earlier.order_key = due.order_key
+              AND earlier.event_seq < due.event_seq AND earlier.available_at IS NOT NULL
+              AND (earlier.fence > 0 OR earlier.available_at <= :now)
+            ORDER BY earlier.event_seq LIMIT 1
+        ) IS NULL
+    )
     ORDER BY available_at, event_seq LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
 UPDATE deliveries
 SET state = 'inflight', attempt = attempt + 1, crashes = crashes + 1, fence = fence + 1,
     lease_owner = :lease_owner, available_at = :until
-FROM due
-WHERE org_id = :org_id AND deliveries.id = due.id
+FROM free
+WHERE org_id = :org_id AND deliveries.id = free.id
 RETURNING deliveries.id, event_seq, subscription_id, attempt, fence, crashes, deferred_since,
           created_at
 
@@ -25,6 +57,31 @@ RETURNING deliveries.id, event_seq, subscription_id, attempt, fence, crashes, de
 UPDATE deliveries SET state = 'done', available_at = NULL, ended_at = :now, error = NULL
 WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
   AND subscription_id IN (SELECT jsonb_array_elements_text(CAST(CAST(:subscriptions AS TEXT) AS JSONB)))
+RETURNING id
+
+-- name: delivery.revive
+-- As everywhere.
+UPDATE deliveries
+SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
+    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
+WHERE org_id = :org_id AND event_seq = :event_seq
+  AND (state = 'dead' OR (CAST(:ended AS BIGINT) = 1 AND state IN ('done', 'cancelled')))
+  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
+RETURNING id
+
+-- name: delivery.revive_dead
+-- As everywhere.
+UPDATE deliveries
+SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
+    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
+WHERE org_id = :org_id AND id = :id AND state = 'dead'
+  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
+RETURNING id
+
+-- name: delivery.drop_dead
+-- As everywhere.
+UPDATE deliveries SET state = 'cancelled', ended_at = :now
+WHERE org_id = :org_id AND id = :id AND state = 'dead'
 RETURNING id
 
 -- name: delivery.held

@@ -11,38 +11,67 @@ WHERE events.org_id = :org_id AND events.source = :source AND events.id = :event
   AND subscriptions.org_id = :org_id AND subscriptions.id = :subscription
 
 -- name: delivery.due
--- Who has deliveries that wait, found by one step through the index for each.
+-- Who has deliveries that wait, found by one step through the index for each. Those behind another
+-- of their key come after it.
 WITH RECURSIVE found (subscription_id) AS (
     SELECT MIN(subscription_id) FROM deliveries WHERE available_at IS NOT NULL
     UNION ALL
     SELECT (SELECT MIN(subscription_id) FROM deliveries
             WHERE available_at IS NOT NULL AND subscription_id > found.subscription_id)
     FROM found WHERE found.subscription_id IS NOT NULL
+), due (subscription_id, available_at) AS (
+    SELECT subscription_id, (
+        SELECT MIN(available_at) FROM deliveries
+        WHERE deliveries.subscription_id = found.subscription_id AND behind = 0
+          AND available_at IS NOT NULL
+    )
+    FROM found WHERE subscription_id IS NOT NULL
 )
-SELECT subscription_id, (
-    SELECT MIN(available_at) FROM deliveries
-    WHERE deliveries.subscription_id = found.subscription_id AND available_at IS NOT NULL
-) AS available_at
-FROM found WHERE subscription_id IS NOT NULL
+SELECT subscription_id, available_at FROM due WHERE available_at IS NOT NULL
+
+-- name: delivery.line_up
+-- Pass over, of the next few that are due, those that come after another of their key: nothing
+-- earlier of it may wait or be tried, but for what was published for later and was never tried.
+-- When one of the key ends, the database takes the first of them into account again. A claim looks
+-- at as many, so that it finds all that are left. The signs as at delivery.claim.
+UPDATE deliveries SET behind = 1
+WHERE +org_id = :org_id AND id IN (
+    SELECT id FROM (
+        SELECT id, order_key, event_seq FROM deliveries INDEXED BY deliveries_keyed
+        WHERE +org_id = :org_id AND subscription_id = :subscription AND behind = 0
+          AND order_key IS NOT NULL AND available_at <= :now
+        ORDER BY available_at, event_seq LIMIT :window
+    ) AS one
+    WHERE EXISTS (
+        SELECT 1 FROM deliveries AS earlier
+        WHERE earlier.subscription_id = :subscription AND earlier.order_key = one.order_key
+          AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
+          AND (earlier.fence > 0 OR earlier.available_at <= :now)
+    )
+)
+RETURNING id
 
 -- name: delivery.claim
 -- Take what is due for one subscription, also what somebody had and let its lease run out. The
--- attempt counts from here: what kills the daemon each time is not tried for ever. What has a key
--- waits until nothing earlier with the same key waits or is being tried; what was published for later
--- and was never tried holds nobody up. The signs keep SQLite from going through all that the org has
--- instead of those few.
+-- attempt counts from here: what kills the daemon each time is not tried for ever. Of the next few
+-- that are due, what has a key still waits for what delivery.line_up tells of. The signs keep SQLite
+-- from going through all that the org has instead of those few.
 UPDATE deliveries
 SET state = 'inflight', attempt = attempt + 1, crashes = crashes + 1, fence = fence + 1,
     lease_owner = :lease_owner, available_at = :until
 WHERE +org_id = :org_id AND id IN (
-    SELECT id FROM deliveries AS one
-    WHERE +org_id = :org_id AND subscription_id = :subscription AND available_at <= :now
-      AND (order_key IS NULL OR NOT EXISTS (
-          SELECT 1 FROM deliveries AS earlier
-          WHERE earlier.subscription_id = one.subscription_id AND earlier.order_key = one.order_key
-            AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
-            AND (earlier.fence > 0 OR earlier.available_at <= :now)
-      ))
+    SELECT id FROM (
+        SELECT id, order_key, event_seq, available_at FROM deliveries
+        WHERE +org_id = :org_id AND subscription_id = :subscription AND behind = 0
+          AND available_at <= :now
+        ORDER BY available_at, event_seq LIMIT :window
+    ) AS one
+    WHERE order_key IS NULL OR NOT EXISTS (
+        SELECT 1 FROM deliveries AS earlier
+        WHERE earlier.subscription_id = :subscription AND earlier.order_key = one.order_key
+          AND earlier.event_seq < one.event_seq AND earlier.available_at IS NOT NULL
+          AND (earlier.fence > 0 OR earlier.available_at <= :now)
+    )
     ORDER BY available_at, event_seq LIMIT :limit
 )
 RETURNING id, event_seq, subscription_id, attempt, fence, crashes, deferred_since, created_at
@@ -116,23 +145,46 @@ WHERE org_id = :org_id AND event_seq = :event_seq AND state = 'ready'
 RETURNING id
 
 -- name: delivery.revive
--- Deliver again, with all attempts, to those that are subscribed still: what failed for good, and,
--- where `ended` is 1, what was delivered or cancelled too.
+-- Deliver an event again, with all attempts, to those that are subscribed still: where it failed for
+-- good, and, where `ended` is 1, where it was delivered or cancelled too. The sign keeps SQLite
+-- from going through all that the org has.
 UPDATE deliveries
 SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
-    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0
-WHERE org_id = :org_id
-  AND (CAST(:event_seq AS BIGINT) IS NULL OR event_seq = :event_seq)
-  AND (CAST(:id AS TEXT) IS NULL OR id = :id)
-  AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
+    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
+WHERE +org_id = :org_id AND event_seq = :event_seq
   AND (state = 'dead' OR (CAST(:ended AS BIGINT) = 1 AND state IN ('done', 'cancelled')))
   AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
 RETURNING id
 
--- name: delivery.drop
+-- name: delivery.revive_dead
+-- The same for one delivery that failed for good.
+UPDATE deliveries
+SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
+    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
+WHERE +org_id = :org_id AND id = :id AND +state = 'dead'
+  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
+RETURNING id
+
+-- name: delivery.revive_all
+-- The same for all that failed for good, or all of one subscription.
+UPDATE deliveries
+SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
+    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
+WHERE org_id = :org_id AND state = 'dead'
+  AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
+  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
+RETURNING id
+
+-- name: delivery.drop_dead
 -- Give up what failed for good; it goes with those that were cancelled.
 UPDATE deliveries SET state = 'cancelled', ended_at = :now
-WHERE org_id = :org_id AND state = 'dead' AND (CAST(:id AS TEXT) IS NULL OR id = :id)
+WHERE +org_id = :org_id AND id = :id AND +state = 'dead'
+RETURNING id
+
+-- name: delivery.drop_all
+-- The same for all of them, or all of one subscription.
+UPDATE deliveries SET state = 'cancelled', ended_at = :now
+WHERE org_id = :org_id AND state = 'dead'
   AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
 RETURNING id
 

@@ -80,9 +80,13 @@ SELECT slot, at, outcome, missed, event FROM schedule_fires
 WHERE org_id = :org_id AND schedule_id = :id ORDER BY slot DESC LIMIT :limit
 
 -- name: schedule.open
--- Whether something of an event is still to be delivered.
-SELECT d.id FROM events e JOIN deliveries d ON d.event_seq = e.seq
-WHERE e.org_id = :org_id AND e.id = :event AND d.available_at IS NOT NULL LIMIT 1
+-- Whether something of an event is still to be delivered. What waits for a subscription that is paused
+-- holds nobody up: nothing says when that ends.
+SELECT d.id FROM events e
+JOIN deliveries d ON d.event_seq = e.seq
+JOIN subscriptions s ON s.id = d.subscription_id
+WHERE e.org_id = :org_id AND e.id = :event AND d.available_at IS NOT NULL AND s.state = 'active'
+LIMIT 1
 
 -- name: schedule.sweep
 -- Drop a batch of what became of slots long ago.
