@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import stdio_server
 from tests.support.daemon import Daemon
 
 TELL = """
@@ -37,7 +38,7 @@ HEAVY = {"argparse", "asyncio", "dataclasses", "email", "http", "inspect", "logg
 @pytest.fixture(scope="module")
 def furnished(shared_daemon: Daemon) -> Daemon:
     """A daemon with something to show."""
-    shared_daemon.connect("example", sys.executable, "-m", "meshd.example")
+    shared_daemon.connect("example", *stdio_server.command())
     shared_daemon.add_key("one")
     return shared_daemon
 
@@ -67,7 +68,7 @@ def test_a_fast_command_loads_the_cheap_part_of_python(furnished, tmp_path, line
     [
         "key list",
         "connection show example",
-        "tool call example add a=1 b=2",
+        "tool call example echo text=hi",
         "call list --json",
         "client list",
         "whoami",
@@ -86,9 +87,9 @@ def test_the_daemon_loads_nothing_for_people_and_no_models(tmp_path):
     daemon = Daemon.fresh()
     try:
         daemon.start(prefix=(sys.executable, "-c", DAEMON, str(told)))
-        daemon.connect("example", sys.executable, "-m", "meshd.example")
+        daemon.connect("example", *stdio_server.command())
         key = daemon.add_key("one")
-        params = {"name": "add", "arguments": {"a": 1, "b": 2}}
+        params = {"name": "echo", "arguments": {"text": "hi"}}
         assert daemon.rpc("example", "tools/call", params, key=key).status == 200
         assert daemon.control("GET", "/v1/calls")
         assert daemon.stop() == 0

@@ -9,10 +9,12 @@ the gap if the clock leaves it out, and only the first time if the clock shows i
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 from meshd.core.clock import EPOCH
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 MAX_TEXT = 200
 """Characters of an expression."""
@@ -112,7 +114,9 @@ class Cron:
         return found.replace(tzinfo=None)
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> "ZoneInfo":
+    from zoneinfo import ZoneInfo  # near a megabyte, as croniter for those that have schedules
+
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -140,11 +144,11 @@ def _walker(text: str) -> Any:
         raise BadCron(str(error)[:MAX_TEXT]) from None
 
 
-def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
+def _offset(moment: datetime, zone: "ZoneInfo") -> timedelta:
     return moment.astimezone(zone).utcoffset() or timedelta()
 
 
-def _first(wall: datetime, zone: ZoneInfo) -> datetime:
+def _first(wall: datetime, zone: "ZoneInfo") -> datetime:
     """The first moment of a wall clock time, or the first one after the gap that it lies in."""
     found = wall.replace(tzinfo=zone).astimezone(UTC)
     if found.astimezone(zone).replace(tzinfo=None) == wall:
@@ -153,7 +157,7 @@ def _first(wall: datetime, zone: ZoneInfo) -> datetime:
     return _turn(zone, before, found) or found
 
 
-def _turn(zone: ZoneInfo, low: datetime, high: datetime) -> datetime | None:
+def _turn(zone: "ZoneInfo", low: datetime, high: datetime) -> datetime | None:
     """The first change of the clock after `low` and not after `high`; two are days apart."""
     low = low.replace(microsecond=0)
     offset, end = _offset(low, zone), high

@@ -36,18 +36,19 @@ class Sessions:
     ) -> str:
         """A token for a new session; `client` is there for one that ends here, else `declared`."""
         self.count_opened += 1
-        return self._sealer.seal(
-            Session(
-                principal=who.id,
-                connection=row.id,
-                upstream=upstream,
-                version=version,
-                daemon=self._daemon,
-                expires=self._clock.now() // MICROSECONDS + LIFETIME,
-                client=client,
-                declared=declared,
-            )
+        session = Session(
+            principal=who.id,
+            connection=row.id,
+            upstream=upstream,
+            version=version,
+            daemon=self._daemon,
+            expires=self._clock.now() // MICROSECONDS + LIFETIME,
+            client=client,
+            declared=declared,
         )
+        token = self._sealer.seal(session)
+        self._keep(token, session)  # its client is about to come back with it
+        return token
 
     def open(self, token: str | None, who: Principal, row: ConnectionRow) -> Session | None:
         """The session, or None where the client gave none.
@@ -60,9 +61,7 @@ class Sessions:
             return None
         session = self._opened.get(token)
         if session is None and (session := self._sealer.open(token)) is not None:
-            if len(self._opened) >= MAX_OPENED:
-                self._opened.clear()
-            self._opened[token] = session
+            self._keep(token, session)
         if (
             session is None
             or session.expires <= self._clock.now() // MICROSECONDS
@@ -72,6 +71,11 @@ class Sessions:
         ):
             raise NotFound("there is no such session")
         return session
+
+    def _keep(self, token: str, session: Session) -> None:
+        if len(self._opened) >= MAX_OPENED:
+            self._opened.clear()
+        self._opened[token] = session
 
     def end(self, session: Session) -> None:
         """Refuse the token from now on."""

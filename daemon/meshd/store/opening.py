@@ -7,7 +7,6 @@ would do. Errors are those that an operator reads, without the password of a ser
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from meshd.wire.version import VERSION
 if TYPE_CHECKING:
     from meshd.store.postgres import PostgresDatabase
 
-_STORE = Path(str(files("meshd.store")))
+_STORE = Path(__file__).parent
 SQL = _STORE / "sql"
 MIGRATIONS = _STORE / "migrations"
 MAIN, CALLS = MIGRATIONS / "main", MIGRATIONS / "calls"

@@ -35,3 +35,14 @@ def test_a_release_that_cannot_be_taken_apart_is_imported_whole(tmp_path):
     (package / "__init__.py").write_text("class ClientSession: ...\n")
     (package / "web.py").write_text("from aiohttp import ClientSession\n")
     assert _told(tmp_path) == [False, str(package / "__init__.py"), True]
+
+
+def test_imports_are_out_of_the_garbage_collectors_sight():
+    """And it goes on with what comes after them."""
+    code = (
+        "import gc, sys; from meshd.start import run; sys.argv = ['meshd', '--version']\n"
+        "try: run()\n"
+        "except SystemExit: print(gc.isenabled(), gc.get_freeze_count() > 50_000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "True True"

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from meshctl.client.home import Home
 from tests.meshctl.cli.process import Ran
 from tests.meshctl.cli.process import meshctl as run
+from tests.support import stdio_server
 from tests.support.daemon import Daemon
 from tests.support.wait import until
 
@@ -61,8 +61,7 @@ class Writer:
 
 def test_every_key_acknowledged_before_is_in_the_backup(loaded: Daemon, fresh: Daemon) -> None:
     """Writers go on meanwhile, and no secret of anything is in the file in the clear."""
-    server = (sys.executable, "-m", "meshd.example")
-    loaded.connect("example", *server, env={"TOKEN": CANARY})
+    loaded.connect("example", *stdio_server.command(), env={"TOKEN": CANARY})
     loaded.connect_http("web", "https://u:p@example.invalid/?t=" + CANARY, Authorization=CANARY)
     writers = [Writer(loaded, f"w{number}") for number in range(WRITERS)]
     for writer in writers:
