@@ -269,3 +269,14 @@ def test_self_is_no_part_of_the_default_one(house: Daemon) -> None:
             assert "error" in answer
             listed = ask_self("tools/list", {})["result"]["tools"]
             assert "KEY_LIST" in [entry["name"] for entry in listed]
+
+
+def test_nobody_is_asked_for_who_may_nothing_there(house: Daemon) -> None:
+    """The grants are looked at before the upstream is."""
+    with upstream() as far:
+        house.connect_http("far", far.url)
+        key, before = house.add_key("near", "north"), len(far.seen)
+        for path in ("tools?connection=far", "connections/far/tools/echo"):
+            assert house.tcp("GET", f"/v1/{path}", key=key).status == 403
+        assert len(far.seen) == before
+        house.control("DELETE", "/v1/connections/far")
