@@ -30,7 +30,7 @@ def import_server_of_aiohttp() -> None:
     if spec is None:
         return
     sys.modules["aiohttp"] = package = module_from_spec(spec)
-    package.__version__ = "3"  # type: ignore[attr-defined]  # all that `Server` headers need to tell
+    package.__version__ = ""  # type: ignore[attr-defined]  # for a header that is never sent
     with suppress(ImportError, AttributeError):
         importlib.import_module("aiohttp.web")
         return

@@ -44,6 +44,10 @@ class Request(web.BaseRequest):
         """Whether the connection outlives the answer."""
         return super().keep_alive and not self.parting
 
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """What aiohttp asks before it writes a head: nobody is told its version and Python's."""
+        response.headers.popall("Server", None)
+
     async def read(self) -> bytes:
         """The body.
 

@@ -167,6 +167,7 @@ class Endpoint:
     def end_streams(self) -> None:
         """End the subscriptions: the daemon stops, and they never end by themselves."""
         self._stateless.streams.end()
+        self._passing.absences.end()
 
     def _admitted(self, who: Principal, row: ConnectionRow) -> bool:
         """Whether a stream may go on: nothing that it was opened under has changed.
@@ -336,7 +337,8 @@ class Endpoint:
         """Answer a client of the handshake era: byte for byte where the upstream speaks it too."""
         if exchange.row.transport == "http" and not self._ends_here(exchange):
             try:
-                return await self._passing.answer(exchange, self.record)
+                work = self._passing.answer(exchange, self.record)
+                return await self._passing.absences.attend(exchange, self.record, work)
             except OtherEra as other:
                 if not await self._serving.takes_over(exchange.row):
                     return other.answer

@@ -9,6 +9,7 @@ from typing import cast
 from aiohttp import web
 
 from meshd.gateway import answers
+from meshd.gateway.absences import Absences
 from meshd.gateway.apart import SessionsApart
 from meshd.gateway.continued import Continued
 from meshd.gateway.exchange import Exchange, Record
@@ -66,6 +67,7 @@ class HttpPassing:
         self._tools = tools
         self.apart = SessionsApart()
         self._revived = Revived(upstreams)
+        self.absences = Absences(upstreams, self._revived)
 
     async def answer(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         """Send the message on and relay what comes back.
@@ -127,6 +129,8 @@ class HttpPassing:
             UpstreamFailed and the like: it could not be opened.
         """
         last = request.headers.get("Last-Event-ID")
+        if last is not None:
+            self.absences.forget(session)
 
         async def opened() -> Response:
             upstream = self._upstreams.http(row)
@@ -195,6 +199,7 @@ class HttpPassing:
     async def end(self, row: ConnectionRow, session: Session, version: str | None) -> None:
         """End the upstream's session; what it answers does not matter any more."""
         self.apart.ended(session)
+        self.absences.forget(session)
         known = self._revived.present(session)
         self._revived.forget(session)
         if known is not None:
@@ -309,10 +314,6 @@ class HttpPassing:
             if unanswered:
                 failure = self._failed(exchange, error, record)
                 await answer.write(sse.message(cast("bytes", failure.body)))
-        except ConnectionError:
-            if unanswered:
-                record(exchange, None, "the client went away")
-            raise
         finally:
             whole.release()
         ended = await answer.end()

@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
+from meshd.gateway.absences import waited_for
 from meshd.gateway.asking import asked
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import Sink, relay
@@ -225,7 +226,8 @@ class SharedServing:
         progress = exchange.voice or Progress(exchange.request)
         with self._under_way.one(exchange) as mine:
             try:
-                answer = await self._rounds(exchange, progress, judge_again)
+                with waited_for(exchange, mine.withdraw):
+                    answer = await self._rounds(exchange, progress, judge_again)
             except asyncio.CancelledError:
                 exchange.watch.upstream = exchange.watch.answered = time.perf_counter()
                 record(exchange, None, "cancelled by the client")

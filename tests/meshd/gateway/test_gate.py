@@ -192,3 +192,12 @@ def test_contradicting_headers_are_400(shared_daemon: Daemon, key: str, header: 
         "POST", MCP, own, f"Authorization: Bearer {key}", f"Content-Type: {JSON}", header, body=PING
     )
     assert exchange(shared_daemon.url, raw).status == 400
+
+
+def test_no_answer_tells_the_versions_of_libraries(shared_daemon: Daemon) -> None:
+    for answer in (
+        shared_daemon.tcp("GET", "/health"),
+        shared_daemon.tcp("GET", "/nothing"),
+        shared_daemon.ask("GET", "/v1/status"),
+    ):
+        assert "server" not in answer.headers
