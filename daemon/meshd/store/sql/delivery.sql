@@ -32,8 +32,8 @@ SELECT subscription_id, available_at FROM due WHERE available_at IS NOT NULL
 -- name: delivery.line_up
 -- Pass over, of the next few that are due, those that come after another of their key: nothing
 -- earlier of it may wait or be tried, but for what was published for later and was never tried.
--- When one of the key ends, the database takes the first of them into account again. A claim looks
--- at as many, so that it finds all that are left. The signs as at delivery.claim.
+-- When one of the key ends, the database takes the first of them into account again. The signs as at
+-- delivery.claim.
 UPDATE deliveries SET behind = 1
 WHERE +org_id = :org_id AND id IN (
     SELECT id FROM (
