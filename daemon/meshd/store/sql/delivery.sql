@@ -146,8 +146,8 @@ RETURNING id
 
 -- name: delivery.revive
 -- Deliver an event again, with all attempts, to those that are subscribed still: where it failed for
--- good, and, where `ended` is 1, where it was delivered or cancelled too. The sign keeps SQLite
--- from going through all that the org has.
+-- good, and, where `ended` is 1, where it was delivered or cancelled too.
+-- The sign as at delivery.claim.
 UPDATE deliveries
 SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
     replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
@@ -161,7 +161,7 @@ RETURNING id
 UPDATE deliveries
 SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
     replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
-WHERE +org_id = :org_id AND id = :id AND +state = 'dead'
+WHERE org_id = :org_id AND id = :id AND state = 'dead'
   AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
 RETURNING id
 
@@ -177,7 +177,7 @@ RETURNING id
 -- name: delivery.drop
 -- Give up what failed for good; it goes with those that were cancelled.
 UPDATE deliveries SET state = 'cancelled', ended_at = :now
-WHERE +org_id = :org_id AND id = :id AND +state = 'dead'
+WHERE org_id = :org_id AND id = :id AND state = 'dead'
 RETURNING id
 
 -- name: delivery.drop_all
