@@ -67,6 +67,7 @@ mesh.schedule.held says; after a minute it was missed, as above.
 
 If what was fired before is not delivered yet, --overlap allow (the default) fires all the same,
 skip passes the slot over, and queue lets one wait, which stands for those that come meanwhile.
+What waits for a paused subscription holds nothing back.
 
 When its maker may not publish any more, a schedule pauses with the reason, until somebody takes it
 over with schedule edit NAME --owner me; it runs with their rights then. A paused one makes up

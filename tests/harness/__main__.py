@@ -29,7 +29,8 @@ R11  bus/test_cron.py                slots against an oracle, over changes of cl
 R15  services/test_bus_endurance.py  a hint that never comes costs a poll; the snapshot's in
                                      store/test_postgres_signals.py
 R16  services/test_bus_endurance.py  what a stop cuts off; calls and signals in life/test_drain.py
-R20  bus/test_simulation.py          order by key over crashes, pauses and failures
+R20  bus/test_simulation.py          order by key over crashes, pauses and failures; long lines of
+                                     one key in bus/test_long_lines.py
 R23  life/test_backup.py             events are published while the backup is made
 R26  services/test_bus_endurance.py  many dead deliveries replayed once
 

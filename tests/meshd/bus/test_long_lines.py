@@ -3,10 +3,11 @@
 On SQLite in its own steps, on Postgres in the rows that the plan says it went through.
 """
 
+import asyncio
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -115,29 +116,62 @@ def test_whoever_stands_behind_a_long_line_has_its_turn(link: sqlite3.Connection
     assert taken == [f"dlv_{number}" for number in range(1, length)]
 
 
-async def test_a_claim_on_postgres_goes_through_few_rows(dsn: str) -> None:
-    """Also when the planner has not looked at the table yet."""
-    link = await asyncpg.connect(dsn)
-    try:
+@pytest.fixture
+async def links(dsn: str) -> AsyncIterator[tuple[Any, Any]]:
+    """Two connections to an empty bus."""
+    one, other = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    for link in (one, other):
         await link.execute("SELECT set_config('meshctl.org', '*', false)")
-        for folder in FOLDERS:
-            for migration in migrate.discover(folder, "postgres"):
-                await link.execute(migration.script)
-        await link.execute(f"INSERT INTO orgs (id, name, created_at) VALUES ('{ORG}', 'o', 0)")
-        await link.execute(
-            "INSERT INTO events (org_id, id, type, source, time, data)"
-            f" SELECT '{ORG}', 'evt_' || n, 't', '/', 0, '' FROM generate_series(1, 20000) AS n"
-        )
-        await link.execute(
-            "INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, state,"
-            " available_at, waits_from, created_at, order_key) SELECT 'dlv_' || seq, org_id, seq,"
-            " 'sub_0', 's', 'ready', 1, 1, 0, 'k' FROM events"
-        )
-        await link.execute("ANALYZE deliveries")
-        for name in CLAIM * 2:
-            assert await visited(link, name) < 10 * WINDOW, name
-    finally:
-        await link.close()
+    for folder in FOLDERS:
+        for migration in migrate.discover(folder, "postgres"):
+            await one.execute(migration.script)
+    await one.execute(f"INSERT INTO orgs (id, name, created_at) VALUES ('{ORG}', 'o', 0)")
+    yield one, other
+    await one.close()
+    await other.close()
+
+
+async def line(link: Any, count: int) -> None:
+    """So many deliveries of one key."""
+    await link.execute(
+        "INSERT INTO events (org_id, id, type, source, time, data)"
+        f" SELECT '{ORG}', 'evt_' || n, 't', '/', 0, '' FROM generate_series(1, {count}) AS n"
+    )
+    await link.execute(
+        "INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, state,"
+        " available_at, waits_from, created_at, order_key) SELECT 'dlv_' || seq, org_id, seq,"
+        " 'sub_0', 's', 'ready', 1, 1, 0, 'k' FROM events"
+    )
+    await link.execute("ANALYZE deliveries")
+
+
+async def test_a_claim_on_postgres_goes_through_few_rows(links: tuple[Any, Any]) -> None:
+    """Where NOT EXISTS would be planned as a join with all of the line."""
+    await line(links[0], 20_000)
+    for name in CLAIM * 2:
+        assert await visited(links[0], name) < 10 * WINDOW, name
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+async def test_nobody_is_left_in_a_line_whose_first_ends_meanwhile(
+    ends_first: bool, links: tuple[Any, Any]
+) -> None:
+    """One daemon ends it, and another lines up who stands behind it."""
+    one, other = links
+    await line(one, 2)
+    query = Queries.load(SQL, "postgres").query("delivery.line_up")
+    end = "UPDATE deliveries SET state = 'done', available_at = NULL WHERE id = 'dlv_1'"
+    if ends_first:
+        async with one.transaction():
+            await one.execute(end)
+            assert await other.fetch(query.numbered, *query.bind(GIVEN).values()) == []
+    else:
+        async with one.transaction():
+            assert await one.fetch(query.numbered, *query.bind(GIVEN).values())
+            ending = asyncio.create_task(other.execute(end))
+            assert not (await asyncio.wait([ending], timeout=0.2))[0], "it waits for the other"
+        await ending
+    assert await one.fetchval("SELECT behind FROM deliveries WHERE id = 'dlv_2'") == 0
 
 
 async def visited(link: Any, name: str) -> float:

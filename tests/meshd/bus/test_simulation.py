@@ -40,7 +40,7 @@ def test_what_failed_once(seed: int) -> None:
         ("delivery.line_up delivery.claim", "AND earlier.available_at IS NOT NULL", "AND 0"),
         ("delivery.claim", "attempt = attempt + 1", "attempt = attempt"),
         ("delivery.claim", "fence = fence + 1", "fence = fence"),
-        ("delivery.claim", "AND available_at <= :now", ""),
+        ("delivery.claim", "AND available_at <= :now", "AND available_at IS NOT NULL"),
         ("delivery.line_up", "AND earlier.available_at IS NOT NULL", ""),
     ],
     ids=["order", "attempts", "fence", "lease", "line"],

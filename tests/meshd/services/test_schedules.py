@@ -170,6 +170,37 @@ async def test_overlap_queue_keeps_one_for_later(times: Timetable) -> None:
     assert len(await times.ticks()) == 2
 
 
+async def test_while_a_slot_waits_a_look_asks_for_nothing_else(
+    times: Timetable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at each second: what came meanwhile is counted once it may fire."""
+    await subscribe(times)
+    await times.add("* * * * *", overlap="queue")
+    await times.pass_time(125)
+    assert (await times.show()).waits
+
+    def planned(*_given: object, **_named: object) -> None:
+        raise AssertionError("planned again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("meshd.services.firing.plan", planned)
+        assert await times.look() == 1.0
+    assert (await times.show()).state == "active"
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+async def test_what_waits_for_a_paused_subscription_holds_no_slot_back(
+    times: Timetable, overlap: str
+) -> None:
+    await subscribe(times)
+    await times.add("* * * * *", overlap=overlap)
+    await times.pass_time(60)
+    await times.bus.house.raw("UPDATE subscriptions SET state = 'paused'")
+    await times.pass_time(60)
+    assert (await times.show()).fires[0].outcome == "fired"
+    assert len(await times.ticks()) == 2
+
+
 async def deliver(times: Timetable) -> None:
     """As if everything had arrived."""
     await times.bus.house.raw("UPDATE deliveries SET state = 'done', available_at = NULL")

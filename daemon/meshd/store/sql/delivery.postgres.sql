@@ -127,3 +127,13 @@ WHERE org_id = :org_id
       SELECT CAST(value AS BIGINT) FROM jsonb_array_elements_text(CAST(CAST(:seqs AS TEXT) AS JSONB))
   )
 GROUP BY event_seq, state, expired, later
+
+-- name: delivery.revive
+-- As everywhere.
+UPDATE deliveries
+SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
+    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
+WHERE org_id = :org_id AND event_seq = :event_seq
+  AND (state = 'dead' OR (CAST(:ended AS BIGINT) = 1 AND state IN ('done', 'cancelled')))
+  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
+RETURNING id

@@ -32,8 +32,8 @@ SELECT subscription_id, available_at FROM due WHERE available_at IS NOT NULL
 -- name: delivery.line_up
 -- Pass over, of the next few that are due, those that come after another of their key: nothing
 -- earlier of it may wait or be tried, but for what was published for later and was never tried.
--- When one of the key ends, the database takes the first of them into account again. A claim looks
--- at as many, so that it finds all that are left. The signs as at delivery.claim.
+-- When one of the key ends, the database takes the first of them into account again. The signs as at
+-- delivery.claim.
 UPDATE deliveries SET behind = 1
 WHERE +org_id = :org_id AND id IN (
     SELECT id FROM (
@@ -146,8 +146,8 @@ RETURNING id
 
 -- name: delivery.revive
 -- Deliver an event again, with all attempts, to those that are subscribed still: where it failed for
--- good, and, where `ended` is 1, where it was delivered or cancelled too. The sign keeps SQLite
--- from going through all that the org has.
+-- good, and, where `ended` is 1, where it was delivered or cancelled too.
+-- The sign as at delivery.claim.
 UPDATE deliveries
 SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
     replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
@@ -161,7 +161,7 @@ RETURNING id
 UPDATE deliveries
 SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
     replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
-WHERE +org_id = :org_id AND id = :id AND +state = 'dead'
+WHERE org_id = :org_id AND id = :id AND state = 'dead'
   AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
 RETURNING id
 
@@ -178,7 +178,7 @@ RETURNING id
 -- name: delivery.drop_dead
 -- Give up what failed for good; it goes with those that were cancelled.
 UPDATE deliveries SET state = 'cancelled', ended_at = :now
-WHERE +org_id = :org_id AND id = :id AND +state = 'dead'
+WHERE org_id = :org_id AND id = :id AND state = 'dead'
 RETURNING id
 
 -- name: delivery.drop_all

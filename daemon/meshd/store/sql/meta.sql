@@ -15,6 +15,11 @@ INSERT INTO meta (name, value) VALUES (:name, :value)
 INSERT INTO meta (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
+-- name: meta.time
+-- The database's own time in microseconds since the epoch, to the millisecond here: the file's one
+-- daemon goes by its own clock.
+SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000) * 1000 AS INTEGER) AS now
+
 -- name: revision.bump
 -- Tell every snapshot that this topic changed.
 INSERT INTO revisions (topic, n) VALUES (:topic, 1)
