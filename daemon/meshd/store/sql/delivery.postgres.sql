@@ -59,31 +59,6 @@ WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
   AND subscription_id IN (SELECT jsonb_array_elements_text(CAST(CAST(:subscriptions AS TEXT) AS JSONB)))
 RETURNING id
 
--- name: delivery.revive
--- As everywhere.
-UPDATE deliveries
-SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
-    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
-WHERE org_id = :org_id AND event_seq = :event_seq
-  AND (state = 'dead' OR (CAST(:ended AS BIGINT) = 1 AND state IN ('done', 'cancelled')))
-  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
-RETURNING id
-
--- name: delivery.revive_dead
--- As everywhere.
-UPDATE deliveries
-SET state = 'ready', available_at = :now, attempt = 0, crashes = 0, deferred_since = NULL,
-    replays = replays + 1, ended_at = NULL, waits_from = :now, expired = 0, behind = 0
-WHERE org_id = :org_id AND id = :id AND state = 'dead'
-  AND subscription_id IN (SELECT id FROM subscriptions WHERE org_id = :org_id)
-RETURNING id
-
--- name: delivery.drop_dead
--- As everywhere.
-UPDATE deliveries SET state = 'cancelled', ended_at = :now
-WHERE org_id = :org_id AND id = :id AND state = 'dead'
-RETURNING id
-
 -- name: delivery.held
 -- As everywhere; they stay so until the unit ends.
 SELECT id, fence FROM deliveries
