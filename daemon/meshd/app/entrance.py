@@ -20,7 +20,6 @@ from meshd.gateway.site import TcpSite
 from meshd.gateway.stateless import Stateless
 from meshd.services.management import Management
 from meshd.services.metrics import Doors
-from meshd.services.served_lists import ServedLists
 from meshd.vault.seal import Sealer
 from meshd.vault.seal_state import StateSealer
 
@@ -97,7 +96,7 @@ def _open_endpoint(
     key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
     passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
-    served = ServedLists(house.tools, house.upstreams, house.health, clock)
+    served = house.composed.served
     serving = SharedServing(house.upstreams, sessions, house.health, house.tools, served)
     sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
     stateless = Stateless(
