@@ -72,7 +72,7 @@ class Tools:
         upstreams.know_connections(self._configured)
 
     def on_other_tools(self, observer: Callable[[ConnectionRow], None]) -> None:
-        """Tell `observer` whenever a list turns out to be another than the one before it."""
+        """Tell `observer` whenever what may be shown turns out to be another than before."""
         self._observers.append(observer)
 
     async def load(self) -> None:
@@ -144,6 +144,11 @@ class Tools:
         entry = self._entry(row)
         return entry is not None and entry.changes == self._upstreams.tool_changes(row)
 
+    def changes_heard(self, row: ConnectionRow) -> int:
+        """`tool_changes` of the moment when the last list was asked for."""
+        entry = self._entry(row)
+        return entry.changes if entry is not None else 0
+
     def schema(self, row: ConnectionRow, tool: str) -> bytes:
         """A tool's input schema as last listed; empty where it is not known."""
         listed = self.known(row)  # what may be called was decided before
@@ -186,8 +191,10 @@ class Tools:
             )
             self._events.bell.ring()
         # Not before: what could not be written is found to differ once more, and told of then.
+        shown = self.approved(row)
         self._keep(row, _Known(row.revision, listed, said, listed.listed_at))
-        if before is not None:
+        now = self.approved(row)
+        if shown is not None and now is not None and shown.raw != now.raw:
             for observer in self._observers:
                 observer(row)
         return listed

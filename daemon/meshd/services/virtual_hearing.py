@@ -99,7 +99,7 @@ class Hearing:
         uris = [uri for _, mine in by_row.values() for uri in mine]
         yield acknowledgement(Filter(asked.changes, uris))
         heard, node = _Heard(), target.node
-        present = node
+        _, mode = present = self._virtuals.present(target)
         rows = node.connections()
 
         def take(connection: str, thing: Thing) -> None:
@@ -122,10 +122,11 @@ class Hearing:
                         present = self._virtuals.present(target)
                     if heard.look:
                         heard.look = False
-                        found = await self._routed(replace(target, node=present), uris)
+                        found = await self._routed(replace(target, node=present[0]), uris)
                         self._follow(found, following, heard, tasks)
-                    if present != node:
-                        node, rows = present, present.connections()
+                    if present != (node, mode):
+                        node, mode = present
+                        rows = node.connections()
                         self._leave(ears)
                         ears = self._attend(rows.values(), asked)
                         heard.lists |= {
