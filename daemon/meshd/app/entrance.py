@@ -18,9 +18,9 @@ from meshd.gateway.serving import SharedServing
 from meshd.gateway.sessions import Sessions
 from meshd.gateway.site import TcpSite
 from meshd.gateway.stateless import Stateless
+from meshd.services.list_news import ListNews
 from meshd.services.management import Management
 from meshd.services.metrics import Doors
-from meshd.services.served_lists import ServedLists
 from meshd.vault.seal import Sealer
 from meshd.vault.seal_state import StateSealer
 
@@ -96,12 +96,13 @@ def _open_endpoint(
 ) -> tuple[Endpoint, Sessions]:
     key = house.founding.vault.derive("session")
     sessions = Sessions(Sealer(key, name, lambda: clock.now() / 1e6), name, clock)
-    passing = HttpPassing(house.upstreams, sessions, house.health, house.tools)
-    served = ServedLists(house.tools, house.upstreams, house.health, clock)
-    serving = SharedServing(house.upstreams, sessions, house.health, house.tools, served)
+    news = ListNews(house.directory, house.tools)
+    passing = HttpPassing(house.upstreams, sessions, house.health, house.tools, news)
+    served = house.composed.served
+    serving = SharedServing(house.upstreams, sessions, house.health, house.tools, served, news)
     sealer = StateSealer(house.founding.vault.derive("request-state"), lambda: clock.now() / 1e6)
     stateless = Stateless(
-        house.upstreams, house.health, house.tools, passing, RequestStates(sealer)
+        house.upstreams, house.health, house.tools, passing, RequestStates(sealer), news
     )
     lists = CachedLists(served, house.upstreams, passing.apart, clock)
     endpoint = Endpoint(

@@ -23,13 +23,16 @@ from meshd.services.access import decide, scope_at
 from meshd.services.definitions import Definition, Definitions
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
-from meshd.services.served_lists import Served, ServedLists
+from meshd.services.served_lists import ASLEEP, ServedLists, Tooled
 from meshd.services.upstreams import Upstreams
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.wire.errors import MeshError
 
 MAX_KEPT = 32 * 1024 * 1024
 """Bytes that are kept of all lists; those used longest ago give way."""
+
+STARTING = "starting"
+"""Why the list of a server may be old that was asleep."""
 
 Key = tuple[str, bool, bool, frozenset[str], bool]
 """Connection, eras of the client and of the upstream, grants and whether they only read."""
@@ -68,12 +71,15 @@ class CachedLists:
             return None
         ident = bytes(message.id)
         try:
-            served = self._served.at_once(row) or await self._served.get(row)
+            served = await self._served.get(row)
         except MeshError as error:
             return answers.rpc_failure(error, ident)
+        if served.reason == ASLEEP:  # whoever lists a server's own tools is about to use it
+            self._served.warm(row)
+            served = served._replace(reason=STARTING)
         return answers.message(jsonrpc.success(ident, self._result(exchange, served)))
 
-    def _result(self, exchange: Exchange, served: Served) -> bytes:
+    def _result(self, exchange: Exchange, served: Tooled) -> bytes:
         head, listed, more = self._head(exchange, served.listed), served.listed, b""
         age = max(0, self._clock.now() - listed.listed_at) / MICROSECONDS
         if exchange.envelope is not None:

@@ -21,6 +21,32 @@ class Sink(Protocol):
         """Take a whole event."""
 
 
+async def beside(
+    source: AsyncGenerator[bytes, None], more: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """What `source` gives until it ends, and what `more` gives meanwhile. Raises as both do."""
+    waiting: dict[asyncio.Future[bytes | None], AsyncGenerator[bytes, None]] = {}
+    try:
+        going = [source, more]
+        while source in going:
+            for one in going:
+                if one not in waiting.values():
+                    waiting[asyncio.ensure_future(anext(one, None))] = one
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                one = waiting.pop(task)
+                if (given := task.result()) is None:
+                    going.remove(one)
+                else:
+                    yield given
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await source.aclose()
+        await more.aclose()
+
+
 async def relay(
     answer: Sink,
     source: AsyncGenerator[bytes, None],

@@ -1,8 +1,8 @@
 """HTTP connections: messages pass byte for byte, answers stream back as they come."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import cast
 
@@ -13,6 +13,7 @@ from meshd.gateway.absences import Absences
 from meshd.gateway.apart import SessionsApart
 from meshd.gateway.continued import Continued
 from meshd.gateway.exchange import Exchange, Record
+from meshd.gateway.hearing import beside
 from meshd.gateway.lists import filtered_event, needs_filter, shaped, whole_tool_list
 from meshd.gateway.pacing import LateStream, Paced
 from meshd.gateway.relay import Ear, Events, is_reply
@@ -27,6 +28,7 @@ from meshd.proxy.http import MAX_BODY, SESSION, Response
 from meshd.proxy.http_stateless import speaks_stateless
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.list_news import ListNews
 from meshd.services.principal import Principal
 from meshd.services.recovering import may_have_run
 from meshd.services.tools import Tools
@@ -59,12 +61,18 @@ class HttpPassing:
     """Forwards exchanges to HTTP upstreams."""
 
     def __init__(
-        self, upstreams: Upstreams, sessions: Sessions, health: Health, tools: Tools
+        self,
+        upstreams: Upstreams,
+        sessions: Sessions,
+        health: Health,
+        tools: Tools,
+        news: ListNews,
     ) -> None:
         self._upstreams = upstreams
         self._sessions = sessions
         self._health = health
         self._tools = tools
+        self._news = news
         self.apart = SessionsApart()
         self._revived = Revived(upstreams)
         self.absences = Absences(upstreams, self._revived)
@@ -151,18 +159,28 @@ class HttpPassing:
             await answer.prepare(request)
             with suppress(UpstreamFailed, UpstreamTimeout, sse.EventTooLarge):
                 # The upstream's end is this stream's end: the client opens another.
-                async for chunk in self._allowed(response, who, row, session):
-                    if not admitted():
-                        break
-                    await answer.write(chunk)
+                async with aclosing(self._told(response, who, row, session)) as told:
+                    async for chunk in told:
+                        if not admitted():
+                            break
+                        await answer.write(chunk)
             await answer.write_eof()
         finally:
             response.release()
         return answer
 
+    def _told(
+        self, response: Response, who: Principal, row: ConnectionRow, session: Session | None
+    ) -> AsyncGenerator[bytes, None]:
+        """The stream of server messages; of a pinned connection also what approvals change."""
+        allowed = self._allowed(response, who, row, session)
+        if not row.pinned:
+            return allowed  # chunks, between which nothing can be put
+        return beside(allowed, _as_events(self._news.listen(row)))
+
     async def _allowed(
         self, response: Response, who: Principal, row: ConnectionRow, session: Session | None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The chunks of a stream of server messages, lists in them filtered as everywhere."""
         ear = Ear(TOOLS_CHANGED)
         if not needs_filter(who, row, "tools/list"):
@@ -319,6 +337,12 @@ class HttpPassing:
         ended = await answer.end()
         exchange.watch.answered = time.perf_counter()
         return ended
+
+
+async def _as_events(news: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(news):
+        async for notification in news:
+            yield sse.message(notification)
 
 
 def _is_of_other_era(exchange: Exchange, status: int, body: bytes) -> bool:

@@ -16,7 +16,7 @@ from meshd.gateway import answers
 from meshd.gateway.absences import waited_for
 from meshd.gateway.asking import asked
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.hearing import Sink, relay
+from meshd.gateway.hearing import Sink, beside, relay
 from meshd.gateway.lists import shaped
 from meshd.gateway.progress import Progress, Voice
 from meshd.gateway.questions import ROUNDS, Questions
@@ -40,6 +40,7 @@ from meshd.proxy.http import SESSION
 from meshd.services.access import decide
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
+from meshd.services.list_news import OTHER_TOOLS, ListNews
 from meshd.services.principal import Principal
 from meshd.services.served_lists import ServedLists
 from meshd.services.tools import Tools
@@ -63,12 +64,14 @@ class SharedServing:
         health: Health,
         tools: Tools,
         lists: ServedLists,
+        news: ListNews,
     ) -> None:
         self._upstreams = upstreams
         self._sessions = sessions
         self._health = health
         self._tools = tools
         self._lists = lists
+        self._news = news
         self._under_way = UnderWay()
         self._states = SessionStates()
         self._questions = Questions()
@@ -149,11 +152,10 @@ class SharedServing:
         while again and present():
             state.changed.clear()
             wanted = Filter(set(CHANGES.values()), _heard_of(who, row, state.resources))
-            wanted = offered(wanted, capabilities)
-            await relay(
-                sink, adapter.listen(wanted.as_members()), admitted, self._shown(row),
-                state.changed,
-            )  # fmt: skip
+            source = adapter.listen(offered(wanted, capabilities).as_members())
+            if row.transport != VIRTUAL:
+                source = beside(source, self._news.listen(row))
+            await relay(sink, source, admitted, self._shown(row), state.changed)
             again = state.changed.is_set() and admitted()
 
     async def takes_over(self, row: ConnectionRow) -> bool:
@@ -176,6 +178,8 @@ class SharedServing:
 
     def _shown(self, row: ConnectionRow) -> Callable[[bytes], bytes | None]:
         def shown(notification: bytes) -> bytes | None:
+            if notification is OTHER_TOOLS:
+                return notification
             method = text(members(notification).get("method"))
             if method == TOOLS_CHANGED:
                 self._upstreams.note_change(row)

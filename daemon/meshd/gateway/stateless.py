@@ -16,7 +16,7 @@ from meshd.gateway import answers
 from meshd.gateway.asking import asked
 from meshd.gateway.departure import while_connected
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.hearing import relay
+from meshd.gateway.hearing import beside, relay
 from meshd.gateway.lists import shaped
 from meshd.gateway.passing import HttpPassing, OtherEra
 from meshd.gateway.progress import Progress
@@ -25,15 +25,16 @@ from meshd.gateway.streams import OpenStreams
 from meshd.protocol import header_values, jsonrpc, sse, translation
 from meshd.protocol.envelope import HEADER_MISMATCH, Envelope, Refused, enveloped, headers_for
 from meshd.protocol.members import joined, members, text
-from meshd.protocol.subscriptions import labelled, read_filter
+from meshd.protocol.subscriptions import CHANGES, labelled, read_filter
 from meshd.protocol.translation import CACHEABLE
 from meshd.protocol.versions import LATEST_STATELESS
 from meshd.proxy.adapter import OURSELVES, Answer, Asker
 from meshd.proxy.http_stateless import StatelessHttp
 from meshd.services.access import decide
 from meshd.services.health import Health
+from meshd.services.list_news import OTHER_TOOLS, ListNews
 from meshd.services.tools import Tools
-from meshd.services.upstreams import Upstreams
+from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 
@@ -51,12 +52,14 @@ class Stateless:
         tools: Tools,
         passing: HttpPassing,
         states: RequestStates,
+        news: ListNews,
     ) -> None:
         self._upstreams = upstreams
         self._health = health
         self._tools = tools
         self._passing = passing
         self._states = states
+        self._news = news
         self.streams = OpenStreams()
         """Streams of `subscriptions/listen` that are open."""
 
@@ -164,7 +167,10 @@ class Stateless:
                 answer = web.StreamResponse(headers=answers.SSE_HEADERS)
                 await answer.prepare(exchange.request)
                 labels = partial(self._labelled, exchange, ident)
-                await relay(answer, _again(first, source), admitted, labels, asyncio.Event())
+                told = _again(first, source)
+                if row.transport != VIRTUAL and CHANGES[TOOLS_CHANGED] in wanted.changes:
+                    told = beside(told, self._news.listen(row))
+                await relay(answer, told, admitted, labels, asyncio.Event())
             finally:
                 await source.aclose()
             end = {"resultType": "complete"}
@@ -172,7 +178,7 @@ class Stateless:
             return answer
 
     def _labelled(self, exchange: Exchange, ident: bytes, notification: bytes) -> bytes:
-        if b"notifications/tools/list_changed" in notification:
+        if TOOLS_CHANGED.encode() in notification and notification is not OTHER_TOOLS:
             self._upstreams.note_change(exchange.row)
         return labelled(notification, ident)
 

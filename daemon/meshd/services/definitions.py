@@ -2,12 +2,10 @@
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from meshd.protocol.members import members
 from meshd.services.fingerprint import fingerprint
 
 MAX_TOOLS = 10_000
@@ -49,21 +47,6 @@ class Definition(Struct, rename="camel"):
         """Whether it is annotated as destructive."""
         hints = self.annotations
         return hints is not None and not hints.read_only_hint and hints.destructive_hint is True
-
-
-class ListResult(Struct, rename="camel"):
-    """The part of a `tools/list` result that decides."""
-
-    tools: list[Raw]
-    next_cursor: str | None = None
-    ttl_ms: Any = None
-
-    @property
-    def ttl(self) -> float | None:
-        """Seconds that the server wants it kept for, where it says so."""
-        said = self.ttl_ms
-        known = isinstance(said, int | float) and not isinstance(said, bool) and said >= 0
-        return said / 1000 if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +98,8 @@ class Definitions:
         return sum(tool.destructive for tool in self.tools.values())
 
 
-_OURS = frozenset({"tools", "nextCursor", "resultType", "ttlMs", "cacheScope"})
-
-_decode_list = msgspec.json.Decoder(ListResult).decode
 _decode_tool = msgspec.json.Decoder(Definition).decode
 _decode_tools = msgspec.json.Decoder(list[Raw]).decode
-
-
-def read_page(result: bytes) -> ListResult:
-    """One page of `tools/list`.
-
-    Raises:
-        msgspec.DecodeError: it is none.
-    """
-    return _decode_list(result)
 
 
 def read_tool(raw: bytes | Raw) -> Definition:
@@ -172,8 +143,3 @@ def from_entries(
 def from_stored(raw: bytes, listed_at: int) -> Definitions:
     """The list as it was stored."""
     return from_entries(_decode_tools(raw), listed_at)
-
-
-def beside_tools(result: bytes) -> dict[str, Raw]:
-    """What a `tools/list` result says beside its tools, its page and how long it may be kept."""
-    return {name: said for name, said in members(result).items() if name not in _OURS}

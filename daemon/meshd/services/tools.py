@@ -1,7 +1,6 @@
 """The tools behind connections: their definitions as last listed, and who may call which."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -10,15 +9,12 @@ import msgspec
 from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock
-from meshd.protocol import jsonrpc
 from meshd.services.access import Decision, decide
 from meshd.services.definitions import (
     Definition,
     Definitions,
-    beside_tools,
     from_entries,
     from_stored,
-    read_page,
 )
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.events import Events
@@ -28,19 +24,11 @@ from meshd.services.principal import Principal, the_daemon
 from meshd.services.recovering import may_repeat
 from meshd.services.tool_changes import difference, told
 from meshd.services.upstreams import Upstreams, disabled
+from meshd.services.whole_list import LIST_DEADLINE, whole_list
 from meshd.store.db import ExpectFailed, Row, Step
 from meshd.store.scoped import ScopedDatabase
-from meshd.wire.errors import (
-    Conflict,
-    Unauthenticated,
-    UpstreamFailed,
-)
+from meshd.wire.errors import Conflict, Unauthenticated
 
-MAX_PAGES = 200
-MAX_LIST = 16 * 1024 * 1024
-"""Bytes of a whole tool list."""
-LIST_DEADLINE = 60.0
-"""Seconds that a whole list may take."""
 FRESH = 60 * MICROSECONDS
 """How old a list may be that decides on a call: a read-only key's, or at a pinned connection."""
 SEEN = 3600 * MICROSECONDS
@@ -79,8 +67,13 @@ class Tools:
         self._events = events
         self._known: dict[str, _Known] = {}
         self._asking: Once[Definitions] = Once("tools")
+        self._observers: list[Callable[[ConnectionRow], None]] = []
         upstreams.know_schemas(self.schema)
         upstreams.know_connections(self._configured)
+
+    def on_other_tools(self, observer: Callable[[ConnectionRow], None]) -> None:
+        """Tell `observer` whenever what may be shown turns out to be another than before."""
+        self._observers.append(observer)
 
     async def load(self) -> None:
         """Read the stored lists; called once at start."""
@@ -112,6 +105,10 @@ class Tools:
         now = self._configured(row.id)
         if now is not None and now.revision == row.revision:
             self._known[row.id] = known
+
+    def is_configured(self, connection: str) -> bool:
+        """Whether there is such a connection at present."""
+        return self._configured(connection) is not None
 
     def _configured(self, connection: str) -> ConnectionRow | None:
         return self._directory.latest.connections.get(connection)
@@ -146,6 +143,11 @@ class Tools:
         """Whether the upstream told of no change since the last list was asked for."""
         entry = self._entry(row)
         return entry is not None and entry.changes == self._upstreams.tool_changes(row)
+
+    def changes_heard(self, row: ConnectionRow) -> int:
+        """`tool_changes` of the moment when the last list was asked for."""
+        entry = self._entry(row)
+        return entry.changes if entry is not None else 0
 
     def schema(self, row: ConnectionRow, tool: str) -> bytes:
         """A tool's input schema as last listed; empty where it is not known."""
@@ -189,7 +191,12 @@ class Tools:
             )
             self._events.bell.ring()
         # Not before: what could not be written is found to differ once more, and told of then.
+        shown = self.approved(row)
         self._keep(row, _Known(row.revision, listed, said, listed.listed_at))
+        now = self.approved(row)
+        if shown is not None and now is not None and shown.raw != now.raw:
+            for observer in self._observers:
+                observer(row)
         return listed
 
     def forget(self, row: ConnectionRow) -> Step:
@@ -203,35 +210,9 @@ class Tools:
         Raises:
             UpstreamFailed, NeedsLogin, UpstreamTimeout, Conflict: it could not be had.
         """
-        entries: list[Raw] = []
-        rest: dict[str, Raw] = {}
-        ttls: list[float] = []
-        params, size = b"{}", 0
         changes = self._upstreams.tool_changes(row)
-        end = time.monotonic() + within
-        for _ in range(MAX_PAGES):
-            left = end - time.monotonic()
-            reply = await self._upstreams.request(row, "tools/list", params, within=left)
-            if reply.result is None:
-                if _code(reply.error) == jsonrpc.METHOD_NOT_FOUND:
-                    break  # a server may have no tools
-                raise UpstreamFailed(f"{row.name} refused to list its tools")
-            size += len(reply.result)
-            if size > MAX_LIST:
-                raise UpstreamFailed(f"{row.name} lists more than {MAX_LIST >> 20} MiB of tools")
-            try:
-                page = read_page(reply.result)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                raise UpstreamFailed(f"{row.name} sent a tool list that is none") from None
-            entries += page.tools
-            rest = rest or beside_tools(reply.result)
-            ttls += [page.ttl] if page.ttl is not None else []
-            if not page.next_cursor:
-                break
-            params = msgspec.json.encode({"cursor": page.next_cursor})
-        return await self.learn(
-            row, entries, changes=changes, rest=rest, ttl=min(ttls, default=None)
-        )
+        whole = await whole_list(self._upstreams, row, "tool", within=within)
+        return await self.learn(row, whole.entries, changes=changes, rest=whole.rest, ttl=whole.ttl)
 
     async def relist(self, row: ConnectionRow, *, within: float = LIST_DEADLINE) -> Definitions:
         """As `refresh`; whoever asks meanwhile shares the answer. Raises as that."""
@@ -303,12 +284,6 @@ def _about(row: ConnectionRow, listed: Definitions) -> dict[str, object]:
     return {
         "org_id": row.org, "connection_id": row.id, "edition": row.edition, "now": listed.listed_at,
     }  # fmt: skip
-
-
-def _code(error: bytes | None) -> int | None:
-    body = decoded_error(error)
-    code = body.get("code")
-    return code if isinstance(code, int) else None
 
 
 def decoded_error(error: bytes | None) -> dict[str, object]:

@@ -18,7 +18,7 @@ from meshd.protocol.members import joined, members, raw, text
 from meshd.protocol.versions import STATELESS, era_of
 from meshd.proxy.adapter import OURSELVES, Answer, Asker, Hear
 from meshd.services import smart_tools
-from meshd.services.child_lists import METHODS, Seen
+from meshd.services.child_lists import Seen
 from meshd.services.composing import Thing
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
@@ -33,6 +33,7 @@ from meshd.services.virtual_serving import (
     VirtualServing,
     VirtualTarget,
 )
+from meshd.services.whole_list import METHODS
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 Made = TypeVar("Made")

@@ -21,9 +21,9 @@ from meshd.protocol.subscriptions import (
     acknowledgement,
     read_filter,
 )
-from meshd.services.child_lists import ChildLists
 from meshd.services.composing import Thing
 from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.served_lists import THINGS, ServedLists
 from meshd.services.upstreams import Upstreams
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
 from meshd.wire.errors import MeshError, Unavailable
@@ -35,11 +35,6 @@ LOOK = 60.0
 MAX_WAITING = 1000
 """Updates of resources that wait for a slow listener; the oldest give way."""
 
-THINGS: dict[str, Thing] = {
-    "notifications/tools/list_changed": "tool",
-    "notifications/prompts/list_changed": "prompt",
-    "notifications/resources/list_changed": "resource",
-}
 _METHODS: dict[Thing, str] = {thing: method for method, thing in THINGS.items()}
 
 _Routed = dict[str, tuple[ConnectionRow, list[str]]]
@@ -80,7 +75,7 @@ class Hearing:
     def __init__(
         self,
         upstreams: Upstreams,
-        lists: ChildLists,
+        lists: ServedLists,
         virtuals: VirtualServing,
         directory: Directory,
     ) -> None:
@@ -90,7 +85,6 @@ class Hearing:
         self._directory = directory
         self._ears: dict[tuple[str, str], _Ear] = {}
         self._tasks = TaskGroup("hearing virtual")
-        upstreams.on_change(self._changed)
 
     async def close(self) -> None:
         """Listen no more."""
@@ -105,7 +99,7 @@ class Hearing:
         uris = [uri for _, mine in by_row.values() for uri in mine]
         yield acknowledgement(Filter(asked.changes, uris))
         heard, node = _Heard(), target.node
-        present = node
+        _, mode = present = self._virtuals.present(target)
         rows = node.connections()
 
         def take(connection: str, thing: Thing) -> None:
@@ -128,10 +122,11 @@ class Hearing:
                         present = self._virtuals.present(target)
                     if heard.look:
                         heard.look = False
-                        found = await self._routed(replace(target, node=present), uris)
+                        found = await self._routed(replace(target, node=present[0]), uris)
                         self._follow(found, following, heard, tasks)
-                    if present != node:
-                        node, rows = present, present.connections()
+                    if present != (node, mode):
+                        node, mode = present
+                        rows = node.connections()
                         self._leave(ears)
                         ears = self._attend(rows.values(), asked)
                         heard.lists |= {
@@ -224,8 +219,3 @@ class Hearing:
                     async for notification in heard:
                         yield notification
             await asyncio.sleep(AGAIN)
-
-    def _changed(self, row: ConnectionRow, method: str) -> None:
-        thing = THINGS.get(method)
-        if thing is not None:
-            self._lists.expire(row.id, thing)

@@ -11,6 +11,7 @@ from meshd.services.child_lists import ChildLists
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.health import Health
 from meshd.services.records import Records
+from meshd.services.served_lists import ServedLists
 from meshd.services.tool_calls import ToolCalls
 from meshd.services.tools import Tools
 from meshd.services.upstreams import Upstreams
@@ -26,6 +27,7 @@ class OpenVirtuals:
 
     serving: VirtualServing
     tools: VirtualTools
+    served: ServedLists
 
 
 @asynccontextmanager
@@ -39,9 +41,10 @@ async def open_virtuals(
     clock: Clock,
 ) -> AsyncIterator[OpenVirtuals]:
     """Serve virtual MCPs until the block is left."""
-    lists = ChildLists(upstreams, tools, health, clock)
+    served = ServedLists(tools, upstreams, health, clock)
+    lists = ChildLists(served)
     serving = VirtualServing(directory, tools, lists)
-    hearing = Hearing(upstreams, lists, serving, directory)
+    hearing = Hearing(upstreams, served, serving, directory)
 
     def composed(row: ConnectionRow) -> Adapter:
         target = cast("VirtualTarget", row)  # no other row has that transport
@@ -49,7 +52,7 @@ async def open_virtuals(
 
     upstreams.compose_by(composed)
     try:
-        yield OpenVirtuals(serving, VirtualTools(serving, calls, records, clock))
+        yield OpenVirtuals(serving, VirtualTools(serving, calls, records, clock), served)
     finally:
         await hearing.close()
-        await lists.close()
+        await served.close()

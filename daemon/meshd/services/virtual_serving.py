@@ -126,12 +126,12 @@ class VirtualServing:
         row = self._directory.view.virtuals.get(target.id)
         return row is not None and row.enabled
 
-    def present(self, target: VirtualTarget) -> Node:
-        """The tree as it stands now. An empty one where there is none any more."""
+    def present(self, target: VirtualTarget) -> tuple[Node, Mode]:
+        """Its tree and mode as they stand now. An empty tree where there is none any more."""
         row = self._directory.view.virtuals.get(target.id)
         if row is None and target.id != DEFAULT:
-            return Node(target.id, "", "prefixed", None, ())
-        return self._tree(target.org, row)
+            return Node(target.id, "", "prefixed", None, ()), target.mode
+        return self._tree(target.org, row), row.mode if row is not None else PASSTHROUGH
 
     async def allowed(
         self, target: VirtualTarget, thing: Thing

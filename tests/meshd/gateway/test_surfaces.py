@@ -71,7 +71,7 @@ def test_every_path_of_the_gateway_is_accounted_for() -> None:
 def test_every_method_is_walked() -> None:
     """Each that the gateway, or a virtual MCP, has a word for."""
     virtual = (MESHD / "services").glob("virtual_*.py")
-    files = (*(MESHD / "gateway").glob("*.py"), *virtual, MESHD / "services/child_lists.py")
+    files = (*(MESHD / "gateway").glob("*.py"), *virtual, MESHD / "services/whole_list.py")
     methods = {each for each in literals(*files) if METHOD.fullmatch(each)}
     walked = {name.partition(" ")[0] for name in SURFACES}
     assert methods == {name for name in walked if METHOD.fullmatch(name)} | GIVE_NOTHING.keys()

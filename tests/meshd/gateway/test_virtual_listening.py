@@ -1,9 +1,5 @@
 """What changes behind a virtual MCP reaches its clients, and what a child asks reaches one of them."""
 
-import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection, HTTPResponse
 from threading import Event
 from typing import Any
 
@@ -11,8 +7,9 @@ import pytest
 
 from tests.support import stdio_server, virtuals
 from tests.support.daemon import Daemon
+from tests.support.listening import heard, streaming, subscribed
 from tests.support.upstream import Seen, result, upstream
-from tests.support.virtuals import META, STATELESS, VERSION, ask, call, listed
+from tests.support.virtuals import STATELESS, VERSION, ask, call, listed
 
 TOOLS_CHANGED = "notifications/tools/list_changed"
 
@@ -25,42 +22,11 @@ def house(daemon: Daemon) -> Daemon:
     return daemon
 
 
-@contextmanager
-def opened(daemon: Daemon, method: str, body: Any, **headers: str) -> Iterator[HTTPResponse]:
-    link = HTTPConnection(daemon.url.removeprefix("http://"), timeout=60)
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    names |= {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-    with closing(link):
-        link.request(method, "/mcp/team", json.dumps(body) if body else None, names)
-        with link.getresponse() as stream:
-            yield stream
-
-
-def heard(stream: HTTPResponse) -> dict[str, Any]:
-    """The next message; empty at the end."""
-    while line := stream.readline():
-        if line.startswith(b"data: "):
-            return dict(json.loads(line[6:]))
-    return {}
-
-
-@contextmanager
-def subscribed(daemon: Daemon, key: str, **wanted: Any) -> Iterator[HTTPResponse]:
-    """The stream of a stateless client; its request has the id `mine`."""
-    params = {"_meta": META, "notifications": wanted}
-    body = {"jsonrpc": "2.0", "id": "mine", "method": "subscriptions/listen", "params": params}
-    with opened(
-        daemon, "POST", body, Authorization=f"Bearer {key}", MCP_Protocol_Version=VERSION,
-        Mcp_Method="subscriptions/listen",
-    ) as stream:  # fmt: skip
-        yield stream
-
-
 def test_a_stateless_client_hears_of_a_childs_change(house: Daemon) -> None:
     """With the label of its own subscription; the list is another then."""
     key = house.add_key("k")
     listed(house, "/team", key=key)
-    with subscribed(house, key, toolsListChanged=True) as stream:
+    with subscribed(house, "/team", key, toolsListChanged=True) as stream:
         said = heard(stream)
         assert said["params"]["notifications"] == {"toolsListChanged": True}
         call(house, "/team", "shared_turn", {"read_only": True}, key=key)
@@ -75,11 +41,7 @@ def test_a_stateless_client_hears_of_a_childs_change(house: Daemon) -> None:
 def test_a_handshake_client_hears_of_it_too_and_of_children_that_come(house: Daemon) -> None:
     """On the stream of its session, which goes on when the tree is another one."""
     key = house.add_key("k")
-    asked = {"protocolVersion": "2025-11-25", "capabilities": {}}
-    session = ask(house, "/team", "initialize", asked, key=key).headers["mcp-session-id"]
-    with opened(
-        house, "GET", None, Authorization=f"Bearer {key}", Mcp_Session_Id=session
-    ) as stream:
+    with streaming(house, "/team", key) as stream:
         call(house, "/team", "shared_turn", {"read_only": True}, key=key)
         assert heard(stream) == {"jsonrpc": "2.0", "method": TOOLS_CHANGED}
         house.connect("late", *stdio_server.command())
@@ -90,7 +52,7 @@ def test_a_handshake_client_hears_of_it_too_and_of_children_that_come(house: Dae
 
 def test_a_stream_ends_with_the_virtual_mcp(house: Daemon) -> None:
     key = house.add_key("k")
-    with subscribed(house, key, toolsListChanged=True) as stream:
+    with subscribed(house, "/team", key, toolsListChanged=True) as stream:
         heard(stream)
         house.control("DELETE", "/v1/virtuals/team")
         while heard(stream):
@@ -114,9 +76,9 @@ def test_a_change_of_an_http_child_is_heard_once_for_all(daemon: Daemon) -> None
         key = daemon.add_key("k")
         assert listed(daemon, "/team", key=key) == ["child_echo", "child_write"]
         server.replies["GET"] = stream
-        with subscribed(daemon, key, toolsListChanged=True) as one:
+        with subscribed(daemon, "/team", key, toolsListChanged=True) as one:
             heard(one)
-            with subscribed(daemon, key, toolsListChanged=True) as two:
+            with subscribed(daemon, "/team", key, toolsListChanged=True) as two:
                 heard(two)
                 assert heard(one)["method"] == TOOLS_CHANGED
                 assert listed(daemon, "/team", key=key) == ["child_new"]
@@ -192,7 +154,7 @@ def test_a_subscription_ends_at_the_child_that_it_was_decided_for(
         key = daemon.add_key("k", "team")
         uri = "file:///child/a"
         assert uri in listed(daemon, "/team", key=key, what="resources")
-        with subscribed(daemon, key, resourceSubscriptions=[uri]) as mine:
+        with subscribed(daemon, "/team", key, resourceSubscriptions=[uri]) as mine:
             said = heard(mine)["params"]["notifications"]
             assert said["resourceSubscriptions"] == [uri]
             assert opened_there.wait(60)

@@ -266,7 +266,7 @@ async def test_a_list_without_end_is_refused(
     house: Floors, server: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upstream that pages for ever, or sends too much, costs only itself."""
-    monkeypatch.setattr("meshd.services.tools.MAX_LIST", 2000)
+    monkeypatch.setattr("meshd.services.whole_list.MAX_LIST", 2000)
     server.replies["tools/list"] = result({"tools": [tool("x" * 500)], "nextCursor": "more"})
     made = await house.connections.add(house.owner, ConnectionAdd(name="a", url=server.url))
     assert made.state == "failing"

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from meshd.services.definitions import MAX_TOOLS, from_entries, from_stored, read_page, read_tool
+from meshd.services.definitions import MAX_TOOLS, from_entries, from_stored, read_tool
 
 
 def entry(name: object, **more: object) -> bytes:
@@ -64,12 +64,3 @@ def test_what_is_stored_comes_back_with_every_member() -> None:
     assert listed.destructive == 1
     assert listed.total_tokens == sum(listed.tokens.values()) > 0
     assert listed.tokens["a"] == -(-len(raw) // 4)
-
-
-def test_pages() -> None:
-    page = read_page(b'{"tools":[{"name":"a"}],"nextCursor":"x","other":1}')
-    assert ([bytes(t) for t in page.tools], page.next_cursor) == ([b'{"name":"a"}'], "x")
-    assert read_page(b'{"tools":[]}').next_cursor is None
-    for bad in (b"{}", b"[]", b'{"tools":{}}', b'{"tools":[],"nextCursor":5}', b""):
-        with pytest.raises(msgspec.DecodeError):
-            read_page(bad)

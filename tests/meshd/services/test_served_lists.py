@@ -8,7 +8,7 @@ import pytest
 
 from meshd.services import served_lists as module
 from meshd.services.directory import ConnectionRow
-from meshd.services.served_lists import Served, ServedLists
+from meshd.services.served_lists import ServedLists, Tooled
 from meshd.wire.connection import ConnectionAdd
 from meshd.wire.errors import NeedsLogin, UpstreamFailed
 from tests.support.fault import status
@@ -38,7 +38,7 @@ class Lists:
         self.house.clock.advance(seconds)
         await self.house.directory.refresh()
 
-    async def get(self) -> Served:
+    async def get(self) -> Tooled:
         return await self.served.get(self.row)
 
     async def names(self) -> list[str]:
