@@ -19,6 +19,7 @@ from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
 from meshd.services.room import Room
 from meshd.services.seals import Seals
+from meshd.services.served_lists import ServedLists
 from meshd.services.subscriptions import Subscriptions
 from meshd.services.virtual_serving import VirtualServing
 from meshd.services.virtual_tools import VirtualTools
@@ -39,7 +40,7 @@ class Bus:
     dispatcher: Dispatcher
     delivering: Delivering
     dead: DeadLetters
-    lists: ChildLists
+    lists: ServedLists
     free: int = 1 << 30
     """Bytes that the disk has left."""
 
@@ -48,11 +49,9 @@ class Bus:
         """A daemon's bus; `owner` tells those of several daemons apart."""
         rules = OutboundRules()
         seals = WebhookSeals(house.founding.vault, Seals(house.scoped, house.founding.vault))
-        lists = ChildLists(house.upstreams, house.tools, house.health, house.clock)
-        virtual = VirtualTools(
-            VirtualServing(house.directory, house.tools, lists), house.tool_calls, house.records,
-            house.clock,
-        )  # fmt: skip
+        lists = ServedLists(house.tools, house.upstreams, house.health, house.clock)
+        virtuals = VirtualServing(house.directory, house.tools, ChildLists(lists))
+        virtual = VirtualTools(virtuals, house.tool_calls, house.records, house.clock)
         targets = CallTargets(house.directory, house.tools, house.tool_calls, virtual)
         delivering = Delivering(
             house.directory, targets, seals, open_session(rules),
