@@ -1,5 +1,6 @@
 """A home on SQLite with rows in every table: every type, empty and large values, odd letters."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -61,6 +62,7 @@ def _main(main: sqlite3.Connection, events: int) -> None:
     )  # fmt: skip
     _put(main, "keys", (_key(number) for number in range(500)))
     _put(main, "virtuals", (_virtual(number) for number in range(50)))
+    _put(main, "virtual_names", (_held(number) for number in range(50)))
     _put(main, "virtual_children", (_child(number) for number in range(50)))
     _put(main, "schedules", (_schedule(number) for number in range(20)))
     _put(main, "schedule_fires", (_fire(number) for number in range(100)))
@@ -90,6 +92,13 @@ def _virtual(number: int) -> dict[str, Any]:
         "description": ODD[number % len(ODD)], "instructions": None if number % 2 else "é\n",
         "mode": "passthrough", "naming": "plain", "maker": "{}", "owner_id": "usr_1",
         "created_at": MOMENT, "edition": number,
+    }  # fmt: skip
+
+
+def _held(number: int) -> dict[str, Any]:
+    held = {"tool": {"echo": [f"conn_{number}", "echo"]}}
+    return {
+        "virtual_id": f"vir_{number}", "org_id": f"org_{number % 3}", "held": json.dumps(held),
     }  # fmt: skip
 
 

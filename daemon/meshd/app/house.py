@@ -142,7 +142,7 @@ async def open_house(config: Config, clock: Clock, stack: AsyncExitStack) -> Hou
     tool_calls = ToolCalls(directory, upstreams, tools, records, clock)
     approvals = Approvals(main, directory, events, tools)
     composed = await stack.enter_async_context(
-        open_virtuals(directory, upstreams, tools, tool_calls, health, records, clock)
+        open_virtuals(main, directory, upstreams, tools, tool_calls, health, records, clock)
     )
     connections = Connections(
         main, directory, events, credentials, upstreams, tools, approvals, health, rules, clock

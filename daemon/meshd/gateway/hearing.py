@@ -25,26 +25,29 @@ async def beside(
     source: AsyncGenerator[bytes, None], more: AsyncGenerator[bytes, None]
 ) -> AsyncGenerator[bytes, None]:
     """What `source` gives until it ends, and what `more` gives meanwhile. Raises as both do."""
-    waiting: dict[asyncio.Future[bytes | None], AsyncGenerator[bytes, None]] = {}
-    try:
-        going = [source, more]
+    waiting: dict[asyncio.Task[bytes | Exception | None], AsyncGenerator[bytes, None]] = {}
+    going = [source, more]
+    async with aclosing(source), aclosing(more), TaskGroup("hearing") as tasks:
         while source in going:
             for one in going:
                 if one not in waiting.values():
-                    waiting[asyncio.ensure_future(anext(one, None))] = one
+                    waiting[tasks.start("next", _next(one))] = one
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                one = waiting.pop(task)
-                if (given := task.result()) is None:
+                one, given = waiting.pop(task), task.result()
+                if isinstance(given, Exception):
+                    raise given
+                if given is None:
                     going.remove(one)
                 else:
                     yield given
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        await source.aclose()
-        await more.aclose()
+
+
+async def _next(source: AsyncGenerator[bytes, None]) -> bytes | Exception | None:
+    try:
+        return await anext(source, None)
+    except Exception as error:  # noqa: BLE001 - raised by who waits for it
+        return error
 
 
 async def relay(

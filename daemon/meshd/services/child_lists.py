@@ -57,10 +57,14 @@ class ChildLists:
         seen = {}
         for ident, (row, served) in found.items():
             assert served is not None  # noqa: S101 - those that were missing were asked for
-            if served.listed is not None and len(served.listed.raw) >= LONG:
-                await self._read_beside(row, thing, served.listed.raw)
+            await self._read_beside(row, thing, served)
             seen[ident] = self._seen(row, thing, served)
         return seen
+
+    async def read_known(self, rows: Iterable[ConnectionRow], thing: Thing) -> None:
+        """Have at hand what `known` gives; nothing is asked."""
+        for row in tuple(rows):
+            await self._read_beside(row, thing, self._served.known(row, thing))
 
     def known(self, rows: Iterable[ConnectionRow], thing: Thing) -> dict[str, Seen]:
         """The same as it is known now: nothing is asked."""
@@ -75,9 +79,10 @@ class ChildLists:
             read = self._read[row.id, thing] = _Read(raw, _entries(row.id, thing, raw))
         return Seen(read.entries, read.raw, listed_at, served.reason)
 
-    async def _read_beside(self, row: ConnectionRow, thing: Thing, raw: bytes) -> None:
+    async def _read_beside(self, row: ConnectionRow, thing: Thing, served: Served) -> None:
+        raw = served.listed.raw if served.listed is not None else b""
         read = self._read.get((row.id, thing))
-        if read is None or read.raw != raw:
+        if len(raw) >= LONG and (read is None or read.raw != raw):
             entries = await asyncio.to_thread(_entries, row.id, thing, raw)
             self._read[row.id, thing] = _Read(raw, entries)
 

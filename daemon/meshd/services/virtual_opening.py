@@ -10,6 +10,7 @@ from meshd.proxy.adapter import Adapter
 from meshd.services.child_lists import ChildLists
 from meshd.services.directory import ConnectionRow, Directory
 from meshd.services.health import Health
+from meshd.services.held_names import HeldNames
 from meshd.services.records import Records
 from meshd.services.served_lists import ServedLists
 from meshd.services.tool_calls import ToolCalls
@@ -19,6 +20,7 @@ from meshd.services.virtual_adapter import VirtualAdapter
 from meshd.services.virtual_hearing import Hearing
 from meshd.services.virtual_serving import VirtualServing, VirtualTarget
 from meshd.services.virtual_tools import VirtualTools
+from meshd.store.scoped import ScopedDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class OpenVirtuals:
 
 @asynccontextmanager
 async def open_virtuals(
+    db: ScopedDatabase,
     directory: Directory,
     upstreams: Upstreams,
     tools: Tools,
@@ -43,7 +46,9 @@ async def open_virtuals(
     """Serve virtual MCPs until the block is left."""
     served = ServedLists(tools, upstreams, health, clock)
     lists = ChildLists(served)
-    serving = VirtualServing(directory, tools, lists)
+    names = HeldNames(db)
+    await names.load()
+    serving = VirtualServing(directory, tools, lists, names)
     hearing = Hearing(upstreams, served, serving, directory)
 
     def composed(row: ConnectionRow) -> Adapter:
@@ -56,3 +61,4 @@ async def open_virtuals(
     finally:
         await hearing.close()
         await served.close()
+        await names.close()

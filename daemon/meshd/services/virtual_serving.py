@@ -6,6 +6,7 @@ Decisions are `access.decide`'s; how clients are answered is not told here.
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from meshd.protocol.versions import Era
@@ -13,12 +14,13 @@ from meshd.services.access import Decision, Kind, Way, decide, permission_set, s
 from meshd.services.child_lists import ChildLists, Seen
 from meshd.services.composing import Composed, Exposed, Thing, is_uri
 from meshd.services.directory import ConnectionRow, Directory, View
+from meshd.services.held_names import HeldNames
 from meshd.services.principal import Principal
 from meshd.services.recovering import TOOL
 from meshd.services.tools import Tools
 from meshd.services.virtual_lookup import chosen, of_template
 from meshd.services.virtual_rows import VIRTUAL, VirtualRow
-from meshd.services.virtual_tree import DEFAULT, Held, Node, compose_tree, grown, grown_default
+from meshd.services.virtual_tree import DEFAULT, Node, compose_tree, grown, grown_default
 from meshd.wire.errors import Conflict, Denied, NotFound, Unauthenticated, Unavailable
 from meshd.wire.virtual import Mode
 
@@ -78,13 +80,15 @@ _Makers = Mapping[str, tuple[tuple[Principal, ...], str | None]]
 class VirtualServing:
     """Finds, composes and decides."""
 
-    def __init__(self, directory: Directory, tools: Tools, lists: ChildLists) -> None:
+    def __init__(
+        self, directory: Directory, tools: Tools, lists: ChildLists, names: HeldNames
+    ) -> None:
         self._directory = directory
         self._tools = tools
         self._lists = lists
         self._composed: OrderedDict[tuple[str, str, Thing], _Kept] = OrderedDict()
         self._allowed: OrderedDict[Hashable, Allowed] = OrderedDict()
-        self._held: dict[str, Held] = {}
+        self._names = names
         self._grown_of: View | None = None
         self._grown: dict[tuple[str, str], Node] = {}
 
@@ -137,6 +141,10 @@ class VirtualServing:
         self, target: VirtualTarget, thing: Thing
     ) -> tuple[Allowed, Mapping[str, Seen]]:
         """What its principal may use, and what is known of each connection that concerns it."""
+        if (target.org, target.id, thing) not in self._composed:
+            # Whoever bore a name by the lists that were stored bore it before any newer list.
+            await self._lists.read_known(target.node.connections().values(), thing)
+            self._compose(target, thing)
         seen = await self._lists.seen(_concerning(target), thing)
         composed = self._compose(target, thing)
         makers = self._makers(target.node)
@@ -222,11 +230,7 @@ class VirtualServing:
         if view is not self._grown_of:
             self._grown_of, self._grown = view, {}
             self._lists.forget_others(view.connections)
-            there = view.virtuals.keys() | {DEFAULT}
-            self._held = {
-                org: {key: names for key, names in held.items() if key[0] in there}
-                for org, held in self._held.items()
-            }
+            self._names.keep_only(view.virtuals.keys() | {DEFAULT})
         node = self._grown.get(key)
         if node is None:
             node = grown(view, row) if row is not None else grown_default(view, org)
@@ -276,14 +280,17 @@ class VirtualServing:
         stamps = tuple(seen[ident].stamp if ident in lists else b"" for ident in seen)
         kept = self._composed.get(key)
         if kept is None or kept[1] != stamps or kept[0] != target.node:
-            made = compose_tree(target.node, thing, lists, self._held.setdefault(target.org, {}))
+            made = compose_tree(
+                target.node, thing, lists, self._names.of(target.org),
+                partial(self._names.dispute, target.org),
+            )  # fmt: skip
             kept = self._composed[key] = (target.node, stamps, made)
         elif kept[0] is not target.node:
             kept = self._composed[key] = (target.node, *kept[1:])
         self._composed.move_to_end(key)
         if len(self._composed) > MAX_COMPOSED:
             (org, ident, least), _ = self._composed.popitem(last=False)
-            self._held[org].pop((ident, least), None)
+            self._names.forget(org, ident, least)
         return kept[2]
 
     def _makers(self, node: Node) -> _Makers:

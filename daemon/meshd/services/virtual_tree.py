@@ -3,7 +3,7 @@
 What is disabled, gone, of another org, or would lead round in a circle is no part of it.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -19,6 +19,9 @@ DEFAULT = "/mcp"
 
 Held = MutableMapping[tuple[str, Thing], Mapping[str, Route]]
 """By virtual MCP of one org and kind: which thing bears each name."""
+
+Dispute = Callable[[str, Thing, Mapping[str, Route]], None]
+"""Told a virtual MCP's id, a kind, and who bears the names that several things want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,20 @@ def grown_default(view: View, org: str) -> Node:
 
 
 def compose_tree(
-    node: Node, thing: Thing, lists: Mapping[str, Sequence[Exposed]], held: Held
+    node: Node,
+    thing: Thing,
+    lists: Mapping[str, Sequence[Exposed]],
+    held: Held,
+    dispute: Dispute = lambda _virtual, _thing, _bearers: None,
 ) -> Composed:
-    """What it exposes, from what each of its connections lists; `held` is brought up to date."""
+    """What it exposes, from what each of its connections lists; `held` is brought up to date.
+
+    `dispute` is told of names that more than one thing wants, where they are not those of URIs.
+    """
     parts = []
     for branch in _in_turn(node, thing):
         if isinstance(branch.child, Node):
-            inner = compose_tree(branch.child, thing, lists, held)
+            inner = compose_tree(branch.child, thing, lists, held, dispute)
             exposed: Sequence[Exposed] = [*inner.exposed.values()]
             if is_uri(thing):  # each may be the only one that somebody may use
                 exposed = [*exposed, *chain.from_iterable(inner.others.values())]
@@ -107,6 +117,8 @@ def compose_tree(
     made = compose(node.id, node.naming, thing, parts, before, absent)
     kept = {name: route for name, route in before.items() if route.connection in absent}
     held[node.id, thing] = {**kept, **made.held}
+    if made.others and not is_uri(thing):
+        dispute(node.id, thing, {name: made.exposed[name].route for name in made.others})
     return made
 
 

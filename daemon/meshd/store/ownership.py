@@ -29,6 +29,7 @@ ORG_TABLES = frozenset(
         "schedules",
         "subscriptions",
         "virtual_children",
+        "virtual_names",
         "virtuals",
         "webhooks",
     }
@@ -54,6 +55,7 @@ EVERY_ORG: Mapping[str, str] = {
     "delivery.sweep": "retention is a setting of the instance",
     "delivery.sweep_attempts": "retention is a setting of the instance",
     "virtual.all": "the snapshot that decides holds every org",
+    "virtual.names": "read once at start, into a cache by virtual MCP",
     "virtual.children": "the snapshot that decides holds every org",
     "schedule.soonest": "one scheduler serves every org",
     "schedule.due": "one scheduler serves every org",

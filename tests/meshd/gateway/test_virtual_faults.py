@@ -94,7 +94,7 @@ def test_a_list_that_was_stored_is_there_after_a_restart(
 
 
 def test_a_newcomer_takes_nobodys_name(daemon: Daemon, two: tuple[Upstream, Upstream]) -> None:
-    """Where names have no prefix: what collides later is withheld."""
+    """Where names have no prefix: what collides later is withheld, also after a restart."""
     good, bad = two
     good.replies["tools/list"] = result({"tools": [tool("look")]})
     bad.replies["tools/list"] = result({"tools": [tool("mine")]})
@@ -108,8 +108,11 @@ def test_a_newcomer_takes_nobodys_name(daemon: Daemon, two: tuple[Upstream, Upst
     assert listed(daemon, "/flat", key=key) == ["mine", "look"]
     found = ask(daemon, "/flat", "tools/list", key=key).json()["result"]["_meta"]
     assert found["meshctl/withheld"] == [{"name": "look", "connection": "bad", "own_name": "look"}]
-    answer = call(daemon, "/flat", "look", key=key)
-    assert json.dumps("of good") in json.dumps(answer)
+    for start in (lambda: None, daemon.start):
+        start()
+        assert json.dumps("of good") in json.dumps(call(daemon, "/flat", "look", key=key))
+        assert listed(daemon, "/flat", key=key) == ["mine", "look"]
+        daemon.stop()
 
 
 def test_a_child_that_is_disabled_or_removed_is_no_part_of_it(

@@ -72,7 +72,7 @@ def test_nothing_of_it_is_left_in_either_database(daemon: Daemon, team: Tenant) 
     assert len(team.control("GET", "/v1/calls")) == 3
     daemon.control("DELETE", "/v1/orgs/team")
     owned = ("connections", "credentials", "definitions", "keys", "events", "data_keys")
-    for table in (*owned, "virtuals", "virtual_children"):
+    for table in (*owned, "virtuals", "virtual_children", "virtual_names"):
         sql = f"SELECT org_id FROM {table} WHERE org_id = ?"
         assert rows(daemon, "mesh.db", sql, team.id) == [], table
     assert rows(daemon, "calls.db", "SELECT id FROM calls WHERE org_id = ?", team.id) == []

@@ -57,6 +57,7 @@ ROWS = [
         "virtual_id": "vir", "child_id": "conn", "tools": None, "resources": "[]",
         "prompts": None, "overrides": "{}",
     }),
+    Step("virtual.hold", {"virtual_id": "vir", "held": "{}"}),
     Step("schedule.add", {
         **dict.fromkeys(("subject", "published")), "id": "sch", "name": "s", "type": "t", "data": "1",
         "cron": "@daily", "zone": "UTC", "misfire": "once", "overlap": "skip", "maker": "{}",

@@ -55,3 +55,13 @@ DELETE FROM virtuals
 WHERE org_id = :org_id AND id = :id
   AND NOT EXISTS (SELECT 1 FROM virtual_children WHERE org_id = :org_id AND child_id = :id)
 RETURNING id
+
+-- name: virtual.names
+-- The names that were in dispute, read once at start.
+SELECT org_id, virtual_id, held FROM virtual_names
+
+-- name: virtual.hold
+-- Say anew who bears the disputed names of one that is still there.
+INSERT INTO virtual_names (virtual_id, org_id, held)
+SELECT id, org_id, :held FROM virtuals WHERE org_id = :org_id AND id = :virtual_id
+ON CONFLICT (virtual_id) DO UPDATE SET held = excluded.held
