@@ -14,6 +14,7 @@ from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.fan_out import FanOut
 from meshd.services.held_back import HeldBack
+from meshd.services.held_names import HeldNames
 from meshd.services.intake import Intake
 from meshd.services.publishing import Publishing
 from meshd.services.quota import Quota
@@ -50,7 +51,9 @@ class Bus:
         rules = OutboundRules()
         seals = WebhookSeals(house.founding.vault, Seals(house.scoped, house.founding.vault))
         lists = ServedLists(house.tools, house.upstreams, house.health, house.clock)
-        virtuals = VirtualServing(house.directory, house.tools, ChildLists(lists))
+        virtuals = VirtualServing(
+            house.directory, house.tools, ChildLists(lists), HeldNames(house.scoped)
+        )
         virtual = VirtualTools(virtuals, house.tool_calls, house.records, house.clock)
         targets = CallTargets(house.directory, house.tools, house.tool_calls, virtual)
         delivering = Delivering(
