@@ -34,7 +34,7 @@ def adapter(decision: Decision, judged: Judged | None = None) -> VirtualAdapter:
         who=key_principal(), mode="passthrough", era="handshake", judged=judged
     )
     stand_in: Any = SimpleNamespace(reach=reach, adapter=upstream, recovered=recovered)
-    return VirtualAdapter(target, stand_in, stand_in, stand_in, stand_in, stand_in)
+    return VirtualAdapter(target, *[stand_in] * 6)
 
 
 @pytest.mark.parametrize(
