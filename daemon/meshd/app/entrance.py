@@ -104,7 +104,7 @@ def _open_endpoint(
     stateless = Stateless(
         house.upstreams, house.health, house.tools, passing, RequestStates(sealer), news
     )
-    lists = CachedLists(served, house.upstreams, passing.apart, clock)
+    lists = CachedLists(served, house.composed.encoded, house.upstreams, passing.apart, clock)
     endpoint = Endpoint(
         house.directory,
         sessions,

@@ -4,10 +4,6 @@ Clients share the list that the daemon itself was given; a cursor, and a session
 changes of its own, go to the upstream.
 """
 
-from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from aiohttp import web
 from msgspec import Raw
 
@@ -22,14 +18,12 @@ from meshd.protocol.versions import era_of
 from meshd.services.access import decide, scope_at
 from meshd.services.definitions import Definition, Definitions
 from meshd.services.directory import ConnectionRow
+from meshd.services.encoded_lists import EncodedLists
 from meshd.services.principal import Principal
 from meshd.services.served_lists import ASLEEP, ServedLists, Tooled
 from meshd.services.upstreams import Upstreams
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.wire.errors import MeshError
-
-MAX_KEPT = 32 * 1024 * 1024
-"""Bytes that are kept of all lists; those used longest ago give way."""
 
 STARTING = "starting"
 """Why the list of a server may be old that was asleep."""
@@ -38,27 +32,22 @@ Key = tuple[str, bool, bool, frozenset[str], bool]
 """Connection, eras of the client and of the upstream, grants and whether they only read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A result without its last brace, and what it was made of."""
-
-    raw: bytes
-    rest: Mapping[str, Raw]
-    head: bytes
-
-
 class CachedLists:
     """Answers `tools/list`."""
 
     def __init__(
-        self, served: ServedLists, upstreams: Upstreams, apart: SessionsApart, clock: Clock
+        self,
+        served: ServedLists,
+        encoded: EncodedLists,
+        upstreams: Upstreams,
+        apart: SessionsApart,
+        clock: Clock,
     ) -> None:
         self._served = served
+        self._encoded = encoded
         self._upstreams = upstreams
         self._apart = apart
         self._clock = clock
-        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self._size = 0
 
     async def answer(self, exchange: Exchange) -> web.Response | None:
         """The answer; None where the upstream itself has to be asked."""
@@ -94,30 +83,22 @@ class CachedLists:
         return joined({**found, "_meta": {**meta, "meshctl/stale": [mark]}})
 
     def _head(self, exchange: Exchange, listed: Definitions) -> bytes:
+        """The result without its last brace."""
         who, row = exchange.who, exchange.row
         scope = scope_at(who, row.id)
         stateless = exchange.envelope is not None
         foreign = not stateless and era_of(self._upstreams.protocol(row) or "") == "stateless"
         grants = frozenset() if scope.all else scope.grants
-        key = (row.id, stateless, foreign, grants, who.read_only)
-        kept = self._kept.get(key)
-        if kept is not None and kept.raw is listed.raw and kept.rest == listed.rest:
-            self._kept.move_to_end(key)
-            return kept.head
+        key: Key = (row.id, stateless, foreign, grants, who.read_only)
+        kept = self._encoded.get(key)
+        if kept is not None and kept.made_of == (listed.raw, listed.rest):
+            return kept.data
         shown = listed if scope.all and not who.read_only else _allowed(who, row, listed)
         result = joined({"tools": Raw(shown.raw), **listed.rest})
         if foreign:
             result = handshake_result("tools/list", result)
-        self._keep(key, _Kept(listed.raw, listed.rest, result[:-1]))
+        self._encoded.keep(key, (listed.raw, listed.rest), result[:-1])
         return result[:-1]
-
-    def _keep(self, key: Key, made: _Kept) -> None:
-        before = self._kept.pop(key, None)
-        self._size += len(made.head) - (len(before.head) if before is not None else 0)
-        self._kept[key] = made
-        while self._size > MAX_KEPT:
-            _, gone = self._kept.popitem(last=False)
-            self._size -= len(gone.head)
 
 
 def _allowed(who: Principal, row: ConnectionRow, listed: Definitions) -> Definitions:

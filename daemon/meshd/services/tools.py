@@ -1,9 +1,11 @@
 """The tools behind connections: their definitions as last listed, and who may call which."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -31,8 +33,13 @@ from meshd.wire.errors import Conflict, Unauthenticated
 
 FRESH = 60 * MICROSECONDS
 """How old a list may be that decides on a call: a read-only key's, or at a pinned connection."""
+MANY = 50
+"""Tools of which nothing is worked out on the event loop."""
 SEEN = 3600 * MICROSECONDS
 """How often it is written that a list is still the same."""
+
+
+Made = TypeVar("Made")
 
 
 @dataclass(slots=True)
@@ -173,8 +180,9 @@ class Tools:
         `changes` is `tool_changes` of the moment when it was asked for.
         """
         said = self._upstreams.tool_changes(row) if changes is None else changes
+        make = partial(from_entries, entries, self._clock.now(), rest=rest, ttl=ttl)
+        listed = await _worked_out(len(entries), make)
         before = self._entry(row)
-        listed = from_entries(entries, self._clock.now(), rest=rest, ttl=ttl)
         if before is not None and before.listed.raw == listed.raw:
             before.listed, before.changes = before.listed.again(listed), said
             if listed.listed_at - before.written_at > SEEN:
@@ -182,7 +190,11 @@ class Tools:
                 await self._db.org(row.org).write(Step("definitions.seen", _about(row, listed)))
             return before.listed
         steps = [Step("definitions.put", {**_about(row, listed), "tools": listed.raw}, expect=1)]
-        if before is not None and (changed := difference(before.listed, listed)):
+        changed = []
+        if before is not None:
+            compare = partial(difference, before.listed, listed)
+            changed = await _worked_out(len(entries), compare)
+        if changed:
             by, about = the_daemon(row.org), told(row.name, changed)
             steps.append(self._events.step(by, "tool.changed", row.id, about))
         with suppress(ExpectFailed):  # another daemon told the same, or edited or removed it
@@ -190,6 +202,8 @@ class Tools:
                 *steps, Step("revision.bump", {"topic": "definitions"})
             )
             self._events.bell.ring()
+        if row.pinned:
+            await _worked_out(len(entries), lambda: listed.fingerprints)
         # Not before: what could not be written is found to differ once more, and told of then.
         shown = self.approved(row)
         self._keep(row, _Known(row.revision, listed, said, listed.listed_at))
@@ -278,6 +292,11 @@ class Tools:
         if now.revision != row.revision:
             raise Conflict(f'"{row.name}" changed meanwhile')
         return present
+
+
+async def _worked_out(tools: int, work: Callable[[], Made]) -> Made:
+    """Done: of a long list beside the event loop, which would stand still meanwhile."""
+    return await asyncio.to_thread(work) if tools > MANY else work()
 
 
 def _about(row: ConnectionRow, listed: Definitions) -> dict[str, object]:

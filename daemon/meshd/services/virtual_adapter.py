@@ -7,6 +7,7 @@ way to it can forget to.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Raw
@@ -22,6 +23,7 @@ from meshd.services import smart_tools
 from meshd.services.child_lists import Seen
 from meshd.services.composing import Thing
 from meshd.services.directory import ConnectionRow
+from meshd.services.encoded_lists import EncodedLists
 from meshd.services.health import Health
 from meshd.services.refusals import denied
 from meshd.services.tool_search import Entry, ToolIndex, parameters
@@ -43,6 +45,8 @@ STALE = "meshctl/stale"
 PAUSED = "meshctl/paused"
 WITHHELD = "meshctl/withheld"
 """Notes on a list: whose entries are not of now, what is paused, and whose name is taken."""
+MANY = 25
+"""Entries of which nothing is made on the event loop."""
 MAX_NOTED = 100
 """Withheld things that a list names."""
 
@@ -61,6 +65,7 @@ class VirtualAdapter:
         self,
         target: VirtualTarget,
         virtuals: VirtualServing,
+        encoded: EncodedLists,
         upstreams: Upstreams,
         health: Health,
         hearing: Hearing,
@@ -68,6 +73,7 @@ class VirtualAdapter:
     ) -> None:
         self._target = target
         self._virtuals = virtuals
+        self._kept = encoded
         self._upstreams = upstreams
         self._health = health
         self._hearing = hearing
@@ -122,18 +128,26 @@ class VirtualAdapter:
         if bytes(params.get("cursor", b"null")) != b"null":
             raise BadMessage(jsonrpc.INVALID_PARAMS, "there is no such cursor")
         allowed, seen = await self._virtuals.allowed(self._target, thing)
-        target = self._target
-        whole: bytes = _made(
-            allowed, ("list", target.era, target.mode), lambda: self._encoded(thing, allowed)
-        )
+        whole = await self._whole(thing, allowed)
         notes: dict[str, object] = {}
         if stale := self._stale(seen):
             notes[STALE] = stale
-        if paused := self._virtuals.paused(target):
+        if paused := self._virtuals.paused(self._target):
             notes[PAUSED] = paused
         if allowed.withheld:
             notes[WITHHELD] = self._withheld(allowed)
         return whole[:-1] + b',"_meta":%b}' % joined(notes) if notes else whole
+
+    async def _whole(self, thing: Thing, allowed: Allowed) -> bytes:
+        """Encoded once for all that see the same."""
+        key = (allowed.key, self._target.era, self._target.mode)
+        async with allowed.making:
+            kept = self._kept.get(key)
+            if kept is not None and kept.made_of is allowed.composed:
+                return kept.data
+            data = await _made(allowed, partial(self._encoded, thing, allowed))
+            self._kept.keep(key, allowed.composed, data)
+            return data
 
     def _encoded(self, thing: Thing, allowed: Allowed) -> bytes:
         mode = self._target.mode if thing == "tool" else PASSTHROUGH
@@ -166,10 +180,12 @@ class VirtualAdapter:
         """A search or a description, among what the principal may call."""
         allowed, _ = await self._virtuals.allowed(self._target, "tool")
         names = {ident: row.name for ident, row in self._target.node.connections().items()}
-        index = await _index(allowed, names)
-        said = smart_tools.answered(
-            name, arguments, allowed.exposed, index.search, names.__getitem__
-        )
+
+        async with allowed.making:
+            if allowed.index is None:
+                allowed.index = await _made(allowed, partial(_index, allowed, names))
+            search = allowed.index.search
+        said = smart_tools.answered(name, arguments, allowed.exposed, search, names.__getitem__)
         if self._target.era == "stateless":
             return translation.stateless_result("tools/call", said)
         return said
@@ -294,24 +310,12 @@ class VirtualAdapter:
         return Answer(Reply(None, jsonrpc.error_object(code, message)), self._target.era)
 
 
-def _made(allowed: Allowed, key: object, make: Callable[[], Made]) -> Made:
-    """What is made of a list once."""
-    if key not in allowed.made:
-        allowed.made[key] = make()
-    made: Made = allowed.made[key]
-    return made
+async def _made(allowed: Allowed, make: Callable[[], Made]) -> Made:
+    """Make it: of a long list beside the event loop, which would stand still meanwhile."""
+    return await asyncio.to_thread(make) if len(allowed.exposed) > MANY else make()
 
 
-async def _index(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
-    """Made once for all who ask, beside the event loop: of 1,000 tools it takes 64 ms."""
-    loop = asyncio.get_running_loop()
-    making: asyncio.Future[ToolIndex] = _made(
-        allowed, "index", lambda: loop.run_in_executor(None, _indexed, allowed, names)
-    )
-    return await asyncio.shield(making)
-
-
-def _indexed(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
+def _index(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
     return ToolIndex([
         Entry(
             one.name, text(one.entry.get("title")) or "", text(one.entry.get("description")) or "",

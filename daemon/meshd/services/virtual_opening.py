@@ -9,6 +9,7 @@ from meshd.core.clock import Clock
 from meshd.proxy.adapter import Adapter
 from meshd.services.child_lists import ChildLists
 from meshd.services.directory import ConnectionRow, Directory
+from meshd.services.encoded_lists import EncodedLists
 from meshd.services.health import Health
 from meshd.services.held_names import HeldNames
 from meshd.services.records import Records
@@ -30,6 +31,7 @@ class OpenVirtuals:
     serving: VirtualServing
     tools: VirtualTools
     served: ServedLists
+    encoded: EncodedLists
 
 
 @asynccontextmanager
@@ -46,6 +48,7 @@ async def open_virtuals(
     """Serve virtual MCPs until the block is left."""
     served = ServedLists(tools, upstreams, health, clock)
     lists = ChildLists(served)
+    encoded = EncodedLists()
     names = HeldNames(db)
     await names.load()
     serving = VirtualServing(directory, tools, lists, names)
@@ -53,11 +56,11 @@ async def open_virtuals(
 
     def composed(row: ConnectionRow) -> Adapter:
         target = cast("VirtualTarget", row)  # no other row has that transport
-        return VirtualAdapter(target, serving, upstreams, health, hearing, clock)
+        return VirtualAdapter(target, serving, encoded, upstreams, health, hearing, clock)
 
     upstreams.compose_by(composed)
     try:
-        yield OpenVirtuals(serving, VirtualTools(serving, calls, records, clock), served)
+        yield OpenVirtuals(serving, VirtualTools(serving, calls, records, clock), served, encoded)
     finally:
         await hearing.close()
         await served.close()

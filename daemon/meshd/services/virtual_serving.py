@@ -3,11 +3,12 @@
 Decisions are `access.decide`'s; how clients are answered is not told here.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from meshd.protocol.versions import Era
 from meshd.services.access import Decision, Kind, Way, decide, permission_set, scope_at
@@ -17,6 +18,7 @@ from meshd.services.directory import ConnectionRow, Directory, View
 from meshd.services.held_names import HeldNames
 from meshd.services.principal import Principal
 from meshd.services.recovering import TOOL
+from meshd.services.tool_search import ToolIndex
 from meshd.services.tools import Tools
 from meshd.services.virtual_lookup import chosen, of_template
 from meshd.services.virtual_rows import VIRTUAL, VirtualRow
@@ -64,12 +66,14 @@ class Judged(NamedTuple):
 
 @dataclass(slots=True)
 class Allowed:
-    """What one permission set sees of one kind, and whatever is made of it once."""
+    """What one permission set sees of one kind. `making` lets what is made of it be made once."""
 
+    key: Hashable
     composed: Composed
     exposed: tuple[Exposed, ...]
     withheld: tuple[Exposed, ...] = ()
-    made: dict[Hashable, Any] = field(default_factory=dict)
+    index: ToolIndex | None = None
+    making: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
 
 _Kept = tuple[Node, tuple[bytes, ...], Composed]
@@ -170,7 +174,7 @@ class VirtualServing:
                     target.who, one.route.connection, kind, one.route.name, reads_only=lambda: True
                 )
             )
-            kept = self._allowed[key] = Allowed(composed, exposed, withheld)
+            kept = self._allowed[key] = Allowed(key, composed, exposed, withheld)
         self._allowed.move_to_end(key)
         if len(self._allowed) > MAX_ALLOWED:
             self._allowed.popitem(last=False)

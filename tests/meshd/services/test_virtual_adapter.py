@@ -1,7 +1,5 @@
 """The way to a virtual MCP is itself a wall: what may not be used is not asked for."""
 
-import asyncio
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +8,10 @@ from msgspec import Raw
 
 from meshd.protocol.members import raw
 from meshd.proxy.adapter import Asker, unheard
-from meshd.services import virtual_adapter
 from meshd.services.access import Decision
-from meshd.services.composing import Composed, Exposed, Route, Step
-from meshd.services.tool_search import ToolIndex
+from meshd.services.composing import Exposed, Route, Step
 from meshd.services.virtual_adapter import VirtualAdapter
-from meshd.services.virtual_serving import Allowed, Judged, Reached
+from meshd.services.virtual_serving import Judged, Reached
 from meshd.wire.errors import Denied
 from tests.support.principals import key_principal
 
@@ -38,7 +34,7 @@ def adapter(decision: Decision, judged: Judged | None = None) -> VirtualAdapter:
         who=key_principal(), mode="passthrough", era="handshake", judged=judged
     )
     stand_in: Any = SimpleNamespace(reach=reach, adapter=upstream, recovered=recovered)
-    return VirtualAdapter(target, stand_in, stand_in, stand_in, stand_in, stand_in)
+    return VirtualAdapter(target, *[stand_in] * 6)
 
 
 @pytest.mark.parametrize(
@@ -72,25 +68,3 @@ async def test_what_was_not_judged_is_not_asked(method: str, judged: str | None)
     asker = Asker("key_laptop")
     answer = await adapter(yes, Judged(before)).ask(method, params, asker, unheard)
     assert b"Unknown" in (answer.reply.error or b"")
-
-
-async def test_many_searches_wait_for_one_index_made_beside_the_loop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of a long list it takes so long that every other client would feel it."""
-    made_in: list[int] = []
-
-    def indexing(entries: Any) -> ToolIndex:
-        made_in.append(threading.get_ident())
-        return ToolIndex(entries)
-
-    monkeypatch.setattr(virtual_adapter, "ToolIndex", indexing)
-    route = Route("conn_a", "own", (Step("vir_a", "a_own"),))
-    exposed = (Exposed("a_own", {"description": raw("Own a thing.")}, route),)
-    allowed = Allowed(Composed({"a_own": exposed[0]}), exposed)
-    asked = [virtual_adapter._index(allowed, {"conn_a": "a"}) for _ in range(5)]
-    first, *others = await asyncio.gather(*asked)
-    assert first.search("thing", 3) == ["a_own"]
-    assert all(one is first for one in others)
-    assert len(made_in) == 1
-    assert made_in != [threading.get_ident()]
