@@ -95,6 +95,9 @@ class SharedServing:
                 if known:  # a cold start may take longer than a client waits at its own start
                     self._lists.warm(exchange.row)
                     return self._initialize(exchange, known)
+            sets = message.method in {"initialize", *SETTINGS}
+            if exchange.row.transport == VIRTUAL and not sets:  # its welcome is of all children
+                return await self._ask(exchange, record, judge_again)
             welcome = await self._upstreams.initialize_result(exchange.row)
             if message.method == "initialize":
                 return self._initialize(exchange, welcome)
