@@ -132,6 +132,8 @@ class Circuit:
             try:
                 await probe()
             except MeshError as error:
+                if not self.failing or turn is not self._turn:
+                    return  # a request reached it meanwhile
                 self._failures += 1
                 self._error = error
                 if self._clock() < self._restart_ends:

@@ -128,6 +128,11 @@ class HttpEras:
             if isinstance(again, HandshakeHttp):
                 return await self._ask(again, method, params, asker, hear)
             raise UpstreamFailed(f"{self._shown} answered HTTP {error.status}") from None
+        except UpstreamFailed as error:
+            if error.sent or error.lost or isinstance(error, NeedsLogin):
+                raise
+            # It begins no session any more: nothing was sent of this, and it may be another server.
+            return await self._ask(await self.adapter(), method, params, asker, hear)
 
     async def listen(self, wanted: Mapping[str, Raw]) -> AsyncGenerator[bytes, None]:
         """Hear it; see `Adapter`."""
@@ -157,11 +162,12 @@ class HttpEras:
 
     @contextmanager
     def _doubting(self, found: HandshakeHttp) -> Iterator[None]:
-        """A server that fails with its sessions may be another one by now."""
+        """A server that refuses may be another one by now; of one that is gone nobody knows."""
         try:
             yield
-        except UpstreamFailed:
-            self.doubt(found)
+        except UpstreamFailed as error:
+            if not error.lost:
+                self.doubt(found)
             raise
 
     async def _find(self) -> StatelessHttp | HandshakeHttp:
