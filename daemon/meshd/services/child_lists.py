@@ -27,8 +27,8 @@ from meshd.services.upstreams import Upstreams
 from meshd.store.db import StoreError
 from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
 
-DEADLINE = 5.0
-"""Seconds that one upstream may hold up the list of all."""
+DEADLINE = 4.8
+"""Seconds that one upstream may hold up the list of all, which is to be there within five."""
 FRESH = 60.0
 """Seconds after which a list is read again when it is wanted."""
 RETRY = 30.0
