@@ -19,7 +19,7 @@ async def asked(
     asker: Asker,
     hear: Hear,
 ) -> Answer:
-    """The answer; asked once more of an upstream that broke off, where that is allowed.
+    """The answer; asked again of an upstream that broke off, where that is allowed.
 
     Raises:
         UpstreamFailed, UpstreamTimeout, NeedsLogin: there is none.
@@ -29,7 +29,7 @@ async def asked(
     async def send() -> Answer:
         return await (await upstreams.adapter(row)).ask(method, params, asker, hear)
 
-    if row.transport == VIRTUAL:  # which asks once more at its child, where it knows whether it may
+    if row.transport == VIRTUAL:  # which asks again at its child, where it knows whether it may
         return await send()
     tool = wanted.name if wanted is not None else ""
     return await upstreams.recovered(row, send, repeatable=tools.may_repeat(row, method, tool))

@@ -1,7 +1,7 @@
 """HTTP connections: messages pass byte for byte, answers stream back as they come."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import cast
@@ -26,6 +26,7 @@ from meshd.protocol.translation import is_refused_for_era
 from meshd.protocol.versions import HANDSHAKE
 from meshd.proxy.http import MAX_BODY, SESSION, Response
 from meshd.proxy.http_stateless import speaks_stateless
+from meshd.proxy.tries import TRIES, beforehand
 from meshd.services.directory import ConnectionRow
 from meshd.services.health import Health
 from meshd.services.list_news import ListNews
@@ -140,17 +141,16 @@ class HttpPassing:
         if last is not None:
             self.absences.forget(session)
 
-        async def opened() -> Response:
-            upstream = self._upstreams.http(row)
-            known = self._revived.present(session)
-            response = await upstream.get(session=known, version=version, last_event=last)
-            if response.status == 404 and session is not None and known is not None:
-                response.release()
-                known = await self._revived.anew(who, row, session, known, version)
-                response = await upstream.get(session=known, version=version, last_event=None)
-            return response
+        begun = self._revived.present(session)
 
-        response = await self._upstreams.recovered(row, opened, repeatable=True)
+        async def opened(known: str | None) -> Response:
+            place = last if known == begun else None  # another session has no such event
+            upstream = self._upstreams.http(row)
+            return await upstream.get(session=known, version=version, last_event=place)
+
+        response = await self._upstreams.recovered(
+            row, partial(self._in_session, who, row, session, version, opened), repeatable=True
+        )
         try:
             self._check(row, response)
             if response.status != 200 or response.content_type != EVENT_STREAM:
@@ -225,22 +225,43 @@ class HttpPassing:
                 await self._upstreams.http(row).delete(session=known, version=version)
 
     async def _posted(self, exchange: Exchange) -> Response:
-        """The upstream's answer; where it forgot the session, to the same in another session."""
-        upstream, session = self._upstreams.http(exchange.row), exchange.session
-        known = self._revived.present(session)
-        more = _FIRST if exchange.message.method == "initialize" else exchange.headers
-        response = await upstream.post(
-            exchange.body, session=known, version=exchange.version, more=more
+        """The upstream's answer. Raises as `_in_session`."""
+        upstream = self._upstreams.http(exchange.row)
+        first = exchange.message.method == "initialize"
+        more = _FIRST if first else exchange.headers
+
+        async def posted(known: str | None) -> Response:
+            return await upstream.post(
+                exchange.body, session=known, version=exchange.version, more=more
+            )
+
+        if first:
+            return await posted(self._revived.present(exchange.session))
+        return await self._in_session(
+            exchange.who, exchange.row, exchange.session, exchange.version, posted
         )
-        if response.status != 404 or session is None or known is None:
-            return response
-        if exchange.message.method == "initialize":
-            return response
-        response.release()
-        who, row = exchange.who, exchange.row
-        known = await self._revived.anew(who, row, session, known, exchange.version)
-        return await upstream.post(
-            exchange.body, session=known, version=exchange.version, more=exchange.headers
+
+    async def _in_session(
+        self, who: Principal, row: ConnectionRow, session: Session | None, version: str | None,
+        send: Callable[[str | None], Awaitable[Response]],
+    ) -> Response:  # fmt: skip
+        """What `send` is answered; where the upstream forgot the session, in another one.
+
+        Raises:
+            UpstreamFailed: it forgets each, or begins no other.
+        """
+        known = self._revived.present(session)
+        for left in reversed(range(TRIES)):
+            response = await send(known)
+            if response.status != 404 or session is None or known is None:
+                return response
+            response.release()
+            if left:
+                with beforehand():
+                    known = await self._revived.anew(who, row, session, known, version)
+        raise UpstreamFailed(
+            f'"{row.name}" forgets its sessions at once',
+            next=f"meshctl connection test {row.name}",
         )
 
     def _check(self, row: ConnectionRow, response: Response, *, asked: bool = False) -> None:

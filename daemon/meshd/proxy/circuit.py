@@ -92,18 +92,18 @@ class Circuit:
             await self.returned()
 
     async def returned(self) -> None:
-        """Wait for the server to be there again.
+        """Wait for the server to be there again; it may go once more before that is noticed.
 
         Raises:
             UpstreamFailed: it is not, by the time in which one is restarted.
         """
-        left = self._restart_ends - self._clock()
-        if self.failing and left > 0:
+        latest = self._clock() + RESTART
+        while self.failing and (left := min(latest, self._restart_ends) - self._clock()) > 0:
             try:
                 async with asyncio.timeout(left):
                     await self._turn.wait()
             except TimeoutError:
-                pass
+                break
         if self._error is not None:
             raise self._refusal(self._error)
 
@@ -132,6 +132,8 @@ class Circuit:
             try:
                 await probe()
             except MeshError as error:
+                if not self.failing or turn is not self._turn:
+                    return  # a request reached it meanwhile
                 self._failures += 1
                 self._error = error
                 if self._clock() < self._restart_ends:

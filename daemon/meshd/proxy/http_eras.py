@@ -7,7 +7,7 @@ The stateless era is tried first: its servers say so, and those of the other era
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 
 from msgspec import Raw
@@ -25,6 +25,7 @@ from meshd.proxy.http_handshake import HandshakeHttp
 from meshd.proxy.http_session import CALL_DEADLINE, HttpSession
 from meshd.proxy.http_stateless import NotStateless, ParamHeaders, StatelessHttp, discovered
 from meshd.proxy.sse_session import SseSession
+from meshd.proxy.tries import beforehand
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 PROBE = 5.0
@@ -70,7 +71,8 @@ class HttpEras:
         """
         async with self._finding:
             if self._found is None:
-                self._found = await self._find()
+                with beforehand():
+                    self._found = await self._find()
             return self._found
 
     def doubt(self, found: object) -> None:
@@ -126,6 +128,11 @@ class HttpEras:
             if isinstance(again, HandshakeHttp):
                 return await self._ask(again, method, params, asker, hear)
             raise UpstreamFailed(f"{self._shown} answered HTTP {error.status}") from None
+        except UpstreamFailed as error:
+            if error.sent or error.lost or isinstance(error, NeedsLogin):
+                raise
+            # It begins no session any more: nothing was sent of this, and it may be another server.
+            return await self._ask(await self.adapter(), method, params, asker, hear)
 
     async def listen(self, wanted: Mapping[str, Raw]) -> AsyncGenerator[bytes, None]:
         """Hear it; see `Adapter`."""
@@ -155,16 +162,19 @@ class HttpEras:
 
     @contextmanager
     def _doubting(self, found: HandshakeHttp) -> Iterator[None]:
-        """A server that fails with its sessions may be another one by now."""
+        """A server that refuses may be another one by now; of one that is gone nobody knows."""
         try:
             yield
-        except UpstreamFailed:
-            self.doubt(found)
+        except UpstreamFailed as error:
+            if not error.lost:
+                self.doubt(found)
             raise
 
     async def _find(self) -> StatelessHttp | HandshakeHttp:
-        if self._upstream.path.endswith("/sse") and await self._is_before():
-            return self._before
+        if self._upstream.path.endswith("/sse"):
+            with suppress(UpstreamFailed):  # if it is gone, the next request says so as well
+                if await self._is_before():
+                    return self._before
         try:
             async with asyncio.timeout(PROBE):
                 said = await discovered(self._upstream, self._shown)
@@ -174,7 +184,7 @@ class HttpEras:
             try:
                 self._welcome = await self._handshake.own.open()
             except UpstreamFailed as error:
-                if isinstance(error, NeedsLogin) or not await self._is_before():
+                if error.lost or isinstance(error, NeedsLogin) or not await self._is_before():
                     raise
                 return self._before
             return self._handshake
@@ -182,10 +192,16 @@ class HttpEras:
         return StatelessHttp(self._upstream, self._shown, said, self._param_headers)
 
     async def _is_before(self) -> bool:
-        """Whether it is a server of HTTP+SSE (2025-11-25, Transports, backward compatibility)."""
+        """Whether it is a server of HTTP+SSE (2025-11-25, Transports, backward compatibility).
+
+        Raises:
+            UpstreamFailed: the way to it broke, so that this is not known.
+        """
         try:
             self._welcome = await self._before.own.open()
-        except (UpstreamFailed, UpstreamTimeout):
+        except (UpstreamFailed, UpstreamTimeout) as error:
+            if isinstance(error, UpstreamFailed) and error.lost:
+                raise
             return False
         return True
 

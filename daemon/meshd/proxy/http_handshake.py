@@ -34,7 +34,8 @@ MAX_SESSIONS_OF = 64
 IDLE = 3600.0
 """Seconds without use after which a session is ended: its client does not say when it leaves."""
 MAX_SESSIONS_EACH = 16
-"""Sessions of one asker, where calls would have to share one in which they are not told apart."""
+"""Sessions of one asker, where calls would have to share one in which they are not told apart.
+Those after the first have room of their own, as much again; where it is full, calls share."""
 
 _EXPIRED = "what the server asked was not answered in time; the request has to begin anew"
 
@@ -142,11 +143,18 @@ class HandshakeHttp:
 
     @contextmanager
     def _session(self, asker: Asker) -> Iterator[tuple[_Key, HandshakeSession]]:
-        """One for a call of this asker. It is chosen and in use at once: others may ask as well."""
+        """One for a call of this asker. It is chosen and in use at once: others may ask as well.
+
+        Raises:
+            TooMany: there is no room for its first, and something is under way in all others.
+        """
         key = self._chosen(asker)
+        if key not in self._sessions and not self._has_room(key):
+            if key[1] == 0:
+                raise TooMany("all sessions of this upstream are in use", next="try again")
+            key = asker, 0  # where it is asked nothing that may be about another call
         session = self._sessions.get(key)
         if session is None:
-            self._make_room(asker)
             session = self._begin(asker.capabilities, log_level=asker.log_level)
             self._sessions[key] = session
         else:
@@ -163,20 +171,18 @@ class HandshakeHttp:
                 return key
         return asker, 0
 
-    def _make_room(self, asker: Asker) -> None:
-        """Close a session in which nothing is under way, if there are too many.
-
-        Raises:
-            TooMany: something is under way in all of them.
-        """
-        mine = [key for key in self._sessions if key[0].principal == asker.principal]
-        if len(mine) < MAX_SESSIONS_OF and len(self._sessions) < MAX_SESSIONS:
-            return
-        among = mine if len(mine) >= MAX_SESSIONS_OF else list(self._sessions)
+    def _has_room(self, wanted: _Key) -> bool:
+        """Whether one more may begin; one in which nothing is under way is closed for it."""
+        principal, is_first = wanted[0].principal, wanted[1] == 0
+        alike = [key for key in self._sessions if (key[1] == 0) == is_first]
+        mine = [key for key in alike if key[0].principal == principal]
+        if len(mine) < MAX_SESSIONS_OF and len(alike) < MAX_SESSIONS:
+            return True
+        among = mine if len(mine) >= MAX_SESSIONS_OF else alike
         idle = next((key for key in among if not self._in_use[key]), None)
-        if idle is None:
-            raise TooMany(f"{len(among)} sessions of this upstream are in use", next="try again")
-        self._end(idle)
+        if idle is not None:
+            self._end(idle)
+        return idle is not None
 
 
 def _is_wanted(method: str, params: bytes, honoured: Filter) -> bool:

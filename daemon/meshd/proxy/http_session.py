@@ -23,6 +23,7 @@ from meshd.proxy.http import SESSION, HttpUpstream, Response
 from meshd.proxy.http_aside import Aside, Attend, Habit
 from meshd.proxy.http_messages import EVENT_STREAM, messages, reply_of, sentence_of
 from meshd.proxy.http_resume import Place
+from meshd.proxy.tries import TRIES, beforehand
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 CALL_DEADLINE = 300.0
@@ -168,9 +169,9 @@ class HttpSession:
     ) -> Reply:
         """Ask and wait for the answer, at most `deadline` seconds.
 
-        A forgotten session is opened anew once: the upstream refused the request unprocessed. What
-        the upstream asks back is declined, unless `attend` deals with it. A caller that is
-        cancelled and attended cancels the request.
+        A forgotten session is opened anew: the upstream refused the request unprocessed. What the
+        upstream asks back is declined, unless `attend` deals with it. A caller that is cancelled
+        and attended cancels the request.
 
         Raises:
             UpstreamFailed: the server cannot be reached, broke off, or answered nonsense.
@@ -179,16 +180,16 @@ class HttpSession:
         """
         try:
             async with asyncio.timeout(deadline):
-                opened = await self._present()
-                try:
-                    return (await self._ask(method, params, opened, attend))[0]
-                except _Lost:
-                    opened = await self._present(lost=opened)
-                    return (await self._ask(method, params, opened, attend))[0]
+                lost = _NONE_YET
+                for _ in range(TRIES):
+                    opened = await self._present(lost)
+                    try:
+                        return (await self._ask(method, params, opened, attend))[0]
+                    except _Lost:
+                        lost = opened
         except TimeoutError:
             raise UpstreamTimeout(f"{self._shown} did not answer within {deadline:g} s") from None
-        except _Lost:
-            raise UpstreamFailed(f"{self._shown} forgets its sessions at once") from None
+        raise UpstreamFailed(f"{self._shown} forgets its sessions at once")
 
     async def tell(self, message: bytes) -> None:
         """Send a notification, or an answer to what the upstream asked. Raises as `request`."""
@@ -221,7 +222,8 @@ class HttpSession:
         """The session; another one than `lost`, however many lost that one at a time."""
         async with self._opening:
             if self._opened is _NONE_YET or self._opened is lost:
-                self._opened = await self._initialize()
+                with beforehand():
+                    self._opened = await self._initialize()
                 self._listen_anew(self._opened)
             return self._opened
 
@@ -242,7 +244,8 @@ class HttpSession:
         opened = _Opened(session, agreed(reply, self._shown), reply.result or b"")
         await self._tell(jsonrpc.notification("notifications/initialized"), opened)
         if self._log_level is not None:
-            with suppress(MeshError, TimeoutError):  # a server without logs is none the worse
+            # A server without logs is none the worse; one that forgot it says so again.
+            with suppress(MeshError, TimeoutError, _Lost):
                 async with asyncio.timeout(LEVELING):
                     await self._ask("logging/setLevel", leveled(self._log_level), opened, None)
         return opened

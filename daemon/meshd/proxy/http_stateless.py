@@ -163,7 +163,9 @@ async def discovered(upstream: HttpUpstream, shown: str) -> bytes | None:
                 if not message.method:
                     said = reply_of(message).result
                     return said if said is not None and speaks_ours(said) else None
-    except UpstreamFailed:
+    except UpstreamFailed as error:
+        if error.lost:
+            raise
         return None  # it said something, but nothing of this era
     finally:
         response.release()

@@ -12,6 +12,7 @@ from meshd.proxy.http_aside import Attend
 from meshd.proxy.http_session import CALL_DEADLINE, LEVELING, agreed, introducing, leveled
 from meshd.proxy.sse_stream import Lost, SseStream
 from meshd.proxy.sse_talk import Heard, SseTalk
+from meshd.proxy.tries import TRIES, beforehand
 from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
 
 
@@ -50,14 +51,15 @@ class SseSession:
         """Ask and wait for the answer; see `HttpSession.request`."""
         try:
             async with asyncio.timeout(deadline):
-                try:
-                    return await self._ask(method, params, deadline, attend)
-                except Lost:
-                    return await self._ask(method, params, deadline, attend)
+                for _ in range(TRIES):
+                    talk = await self._present()
+                    try:
+                        return await talk.request(method, params, deadline=deadline, attend=attend)
+                    except Lost:
+                        talk.end(UpstreamFailed.gone(f"{self._shown} forgot the session"))
         except TimeoutError:
             raise UpstreamTimeout(f"{self._shown} did not answer within {deadline:g} s") from None
-        except Lost:
-            raise UpstreamFailed(f"{self._shown} forgets its sessions at once") from None
+        raise UpstreamFailed(f"{self._shown} forgets its sessions at once")
 
     async def tell(self, message: bytes) -> None:
         """Send a notification, or an answer to what the server asked. Raises as `request`."""
@@ -78,20 +80,11 @@ class SseSession:
         if talk is not None:
             talk.end(UpstreamFailed(f"the session with {self._shown} was closed"))
 
-    async def _ask(
-        self, method: str, params: bytes, deadline: float, attend: Attend | None
-    ) -> Reply:
-        talk = await self._present()
-        try:
-            return await talk.request(method, params, deadline=deadline, attend=attend)
-        except Lost:
-            talk.end(UpstreamFailed(f"{self._shown} does not know the session any more"))
-            raise
-
     async def _present(self) -> SseTalk:
         async with self._opening:
             if self._talk is None or self._talk.reason is not None:
-                self._talk = await self._begin()
+                with beforehand():
+                    self._talk = await self._begin()
             return self._talk
 
     async def _begin(self) -> SseTalk:
@@ -107,6 +100,10 @@ class SseSession:
                 with suppress(MeshError):  # a server without logs is none the worse
                     level = leveled(self._log_level)
                     await talk.request("logging/setLevel", level, deadline=LEVELING)
+        except Lost:
+            lost = UpstreamFailed.gone(f"{self._shown} forgot the session as it began")
+            talk.end(lost)
+            raise lost from None
         except BaseException:
             talk.end(UpstreamFailed(f"the session with {self._shown} did not begin"))
             raise

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from meshd.protocol.jsonrpc import NOTIFICATION
+from meshd.proxy.tries import TRIES
 from meshd.services.definitions import Definitions
 from meshd.wire.errors import UpstreamFailed
 
@@ -35,28 +36,29 @@ async def recovered(
     *,
     repeatable: bool,
 ) -> T:
-    """The outcome of `send`, tried once more when the upstream has `returned`.
+    """The outcome of `send`, tried again when the upstream has `returned`; `TRIES` times in all.
 
     Only what is `repeatable`, or was not sent at all.
 
     Raises:
         UpstreamFailed: it failed; where it may have run all the same, a fact says so.
     """
-    try:
-        return await send()
-    except UpstreamFailed as error:
-        if not error.lost:
-            raise
-        if error.sent and not repeatable:
-            raise may_have_run(error) from None
+    sent, left = False, TRIES
+    while True:
+        left -= 1
         try:
-            await returned(error)
+            return await send()
+        except UpstreamFailed as error:
+            if not error.lost:
+                raise
+            sent |= error.sent
+            if not left or (sent and not repeatable):
+                raise (may_have_run(error) if sent else error) from None
+            lost = error
+        try:
+            await returned(lost)
         except UpstreamFailed as still:
-            raise (may_have_run(error) if error.sent else still) from None
-    try:
-        return await send()
-    except UpstreamFailed as error:
-        raise (may_have_run(error) if error.lost and error.sent else error) from None
+            raise (may_have_run(lost) if sent else still) from None
 
 
 def may_have_run(error: UpstreamFailed) -> UpstreamFailed:

@@ -34,8 +34,9 @@ FRESH = 5.0
 STALE = 30.0
 LONGEST = 60.0
 """Seconds that a list is believed, whatever its server says."""
-PATIENCE = 10.0
-"""Seconds that one upstream may hold up a client that has an older list, or those of others."""
+PATIENCE = 4.8
+"""Seconds that one upstream may hold up a client that has an older list, or those of others: the
+answer is to be there within five."""
 RETRY = 5.0
 """Seconds after a failure in which an upstream is not asked again, unless it is back sooner."""
 WORN = 24 * 3600.0

@@ -242,7 +242,7 @@ class Upstreams:
     ) -> Reply:
         """Ask on the daemon's own behalf, for at most `within` seconds; health is noted.
 
-        What is `repeatable` is asked once more when the upstream broke off.
+        What is `repeatable` is asked again when the upstream broke off.
         `hear` gets the notifications that come for this request before its answer.
 
         Raises:

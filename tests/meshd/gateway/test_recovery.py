@@ -94,12 +94,51 @@ def test_what_may_not_be_repeated_is_not(
     assert len(server.of("tools/call")) == 1
 
 
-def test_it_is_asked_again_once_at_most(
+def test_it_is_tried_thrice_at_most(
     shared_daemon: Daemon, server: Upstream, key: str, name: str
 ) -> None:
+    server.replies["tools/call"] = then(fault.reset, fault.reset, DONE)
+    assert "result" in call(shared_daemon, name, key).json()
+    assert len(server.of("tools/call")) == 3
     server.replies["tools/call"] = fault.reset
-    assert failure(call(shared_daemon, name, key))["code"] == "upstream_failed"
-    assert len(server.of("tools/call")) == 2
+    error = failure(call(shared_daemon, name, key))
+    assert (error["code"], error["the call"][:12]) == ("upstream_failed", "may have run")
+    assert len(server.of("tools/call")) == 6
+
+
+@pytest.mark.parametrize("again", ["forgotten", "gone"])
+def test_a_server_restarted_again_while_a_session_begins_anew(
+    shared_daemon: Daemon, server: Upstream, key: str, name: str, again: str
+) -> None:
+    """What it did not take goes on in yet another session, also what may not be repeated."""
+    token = shared_daemon.rpc(name, "initialize", HELLO, key=key).headers["mcp-session-id"]
+    begun = [
+        result({"protocolVersion": "2025-11-25", "capabilities": {}}, f"Mcp-Session-Id: {number}")
+        for number in (1, 2)
+    ]
+    server.replies["initialize"] = then(*(begun if again == "forgotten" else (fault.reset, *begun)))
+    forgotten = answer(b"", status="404 Not Found")
+    known = "2" if again == "forgotten" else "1"
+
+    def taken(seen: Seen, wire: socket) -> None:
+        (DONE if seen.header("Mcp-Session-Id") == known else forgotten)(seen, wire)
+
+    server.replies["tools/call"] = taken
+    got = call(shared_daemon, name, key, "write", session=token)
+    assert (got.status, "result" in got.json()) == (200, True)
+
+
+def test_a_server_that_forgets_every_session_is_no_404(
+    shared_daemon: Daemon, server: Upstream, key: str, name: str
+) -> None:
+    """Which would make its client begin another session, in vain."""
+    token = shared_daemon.rpc(name, "initialize", HELLO, key=key).headers["mcp-session-id"]
+    server.replies["tools/call"] = answer(b"", status="404 Not Found")
+    begun = len(server.of("initialize"))
+    error = failure(call(shared_daemon, name, key, session=token))
+    assert error["code"] == "upstream_failed"
+    assert "the call" not in error
+    assert (len(server.of("tools/call")), len(server.of("initialize")) - begun) == (3, 2)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import stdio_server
 from tests.support.daemon import Answer, Daemon
-from tests.support.upstream import SESSION, Upstream, answer, upstream
+from tests.support.upstream import SESSION, Upstream, upstream
 
 CONNECTIONS = ("stdio", "http")
 HELLO = {
@@ -118,20 +118,6 @@ def test_the_upstream_sees_its_own_session_and_its_end(
     end(shared_daemon, "http", key, session)
     assert server.of("DELETE")[-1].header("Mcp-Session-Id") == SESSION
     assert session not in str([seen.headers for seen in server.seen])
-
-
-def test_a_session_that_the_upstream_forgot_is_404(
-    shared_daemon: Daemon, server: Upstream, key: str
-) -> None:
-    """So that the client opens a new one (Streamable HTTP, Session Management)."""
-    session = begin(shared_daemon, "http", key)
-    before, server.replies["tools/call"] = (
-        server.replies["tools/call"], answer(b"", status="404 Not Found"),
-    )  # fmt: skip
-    try:
-        assert use(shared_daemon, "http", key, session).status == 404
-    finally:
-        server.replies["tools/call"] = before
 
 
 @pytest.mark.parametrize("asked", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])

@@ -118,6 +118,45 @@ async def test_a_server_that_was_there_is_looked_for_quickly_and_waited_for(worl
     await circuit.close()
 
 
+async def test_who_waits_for_a_server_waits_on_when_it_goes_once_more(world: World) -> None:
+    """It is back, and gone again before those who waited got their turn."""
+    world.stands = True
+    circuit = world.circuit()
+    circuit.reached()
+    circuit.failed(GONE, world.probe)
+    waiting = asyncio.create_task(circuit.returned())
+    await turns(3)
+    circuit.reached()
+    circuit.failed(GONE, world.probe)
+    await turns(3)
+    assert not waiting.done()
+    circuit.reached()
+    async with asyncio.timeout(60):
+        await waiting
+    await circuit.close()
+
+
+async def test_a_probe_that_fails_after_a_request_reached_it_is_of_yesterday(world: World) -> None:
+    """Else the server were taken for gone, by who waits and by nobody who looks for it."""
+    asked, fails = asyncio.Event(), asyncio.Event()
+
+    async def probe() -> None:
+        asked.set()
+        await fails.wait()
+        raise GONE
+
+    circuit = world.circuit()
+    circuit.reached()
+    circuit.failed(GONE, probe)
+    await asked.wait()
+    circuit.reached()
+    fails.set()
+    await turns(3)
+    assert not circuit.failing
+    await circuit.returned()
+    await circuit.close()
+
+
 async def test_after_that_time_everybody_is_refused(world: World) -> None:
     circuit = world.circuit()
     circuit.reached()

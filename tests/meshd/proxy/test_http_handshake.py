@@ -42,11 +42,13 @@ class House:
     def __init__(self, tasks: TaskGroup) -> None:
         self.gate = asyncio.Event()
         self.made: list[Session] = []
+        self.confuses = False
         self.tasks = tasks
         self.http = HandshakeHttp(self.begin, tasks)
 
     def begin(self, _capabilities: bytes, **_: Any) -> Any:
         self.made.append(Session(self.gate))
+        self.made[-1].confuses = self.confuses
         return self.made[-1]
 
     async def ask(self, who: str, declared: bytes) -> Reply:
@@ -102,12 +104,40 @@ async def test_a_session_that_nobody_uses_any_more_is_ended(
 async def test_a_session_with_a_call_under_way_is_not_closed_for_another(house: House) -> None:
     """Where all of them have one, a further call is refused, and told so."""
     calls = [await house.held("a", b"{}"), await house.held("a", b'{"n":1}')]
-    with pytest.raises(TooMany, match="2 sessions"):
+    with pytest.raises(TooMany, match="in use"):
         await house.ask("a", b'{"n":2}')
     calls += [await house.held("b", b"{}"), await house.held("c", b"{}")]
-    with pytest.raises(TooMany, match="4 sessions"):
+    with pytest.raises(TooMany, match="in use"):
         await house.ask("d", b"{}")
     house.gate.set()
     assert [reply.result for reply in await asyncio.gather(*calls)] == [b"{}"] * 4
     assert (await house.ask("d", b"{}")).result == b"{}"
     assert not any(session.closed.is_set() for session in house.made[2:])
+
+
+async def test_calls_that_are_not_told_apart_share_when_there_is_no_room_for_more(
+    house: House,
+) -> None:
+    """None is refused for the sake of it, nor does it take the room of whoever comes first."""
+    house.confuses = True
+    calls = [await house.held("a", b"{}") for _ in range(5)]
+    _own, first, *more = house.made
+    assert [session.calls for session in (first, *more)] == [3, 1, 1]
+    calls.append(await house.held("a", b'{"n":1}'))
+    calls += [await house.held("b", b"{}") for _ in range(3)]
+    calls.append(await house.held("c", b"{}"))
+    with pytest.raises(TooMany):
+        await house.ask("d", b"{}")
+    house.gate.set()
+    assert [reply.result for reply in await asyncio.gather(*calls)] == [b"{}"] * len(calls)
+
+
+async def test_a_hundred_callers_at_once_are_all_served() -> None:
+    """Each with five calls, at a server that asks beside its answers; sessions stay bounded."""
+    async with TaskGroup("test") as tasks:
+        house = House(tasks)
+        house.confuses = True
+        calls = [await house.held(f"p{n % 100}", b"{}") for n in range(500)]
+        house.gate.set()
+        assert [reply.result for reply in await asyncio.gather(*calls)] == [b"{}"] * 500
+        assert len(house.made) == 1 + 100 + http_handshake.MAX_SESSIONS

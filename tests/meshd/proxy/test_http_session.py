@@ -86,7 +86,7 @@ def forgetful(server: Upstream) -> dict[str, str]:
     return alive
 
 
-async def test_a_forgotten_session_is_opened_anew_once(
+async def test_a_forgotten_session_is_opened_anew_and_not_for_ever(
     session: HttpSession, server: Upstream
 ) -> None:
     alive = forgetful(server)
@@ -97,7 +97,8 @@ async def test_a_forgotten_session_is_opened_anew_once(
     server.replies["tools/list"] = status("404 Not Found")
     with pytest.raises(UpstreamFailed, match="forgets"):
         await session.request("tools/list")
-    assert len(server.of("initialize")) == 3
+    assert len(server.of("initialize")) == 4
+    assert len(server.of("tools/list")) == 6
 
 
 async def test_many_that_lose_one_session_open_one_other(

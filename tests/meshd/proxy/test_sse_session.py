@@ -117,6 +117,32 @@ async def test_a_session_that_is_not_known_any_more_is_opened_anew() -> None:
     assert len(server.of("tools/call")) == 1
 
 
+async def test_what_waits_in_a_forgotten_session_is_lost() -> None:
+    """It may have run; another request found out that the session is over."""
+    called = asyncio.Event()
+
+    async def hang(_server: SseServer, _session: str, _message: dict[str, Any]) -> None:
+        called.set()
+
+    async with sse_server(acts={"tools/call": hang}) as server, session(server) as asked:
+        call = asyncio.create_task(asked.request("tools/call", echo(1)))
+        await called.wait()
+        server.streams.pop("s1")
+        assert (await asked.request("tools/list")).result is not None
+        with pytest.raises(UpstreamFailed, match="forgot") as caught:
+            await call
+    assert (caught.value.lost, caught.value.sent) == (True, True)
+
+
+async def test_a_session_that_is_forgotten_as_it_begins() -> None:
+    """Nothing was sent of what it was begun for, so that may be tried again."""
+    async with sse_server(status=404) as server, session(server) as asked:
+        for begun in (asked.open(), asked.request("tools/call", echo(1)), asked.tell(b"{}")):
+            with pytest.raises(UpstreamFailed, match="as it began") as caught:
+                await begun
+            assert (caught.value.lost, caught.value.sent) == (True, False)
+
+
 async def test_refused_credentials() -> None:
     async with sse_server() as server, session(server) as asked:
         await asked.open()
