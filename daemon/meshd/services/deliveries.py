@@ -182,14 +182,15 @@ class Deliveries:
         subscription, now = named, self._clock.now()
         if named is not None:
             subscription = find_subscription(self._directory.view, who.org, named).id
-        rows = await self._db.org(who.org).all(
-            "delivery.list",
-            **stored,
-            subscription=subscription,
-            event_seq=seq,
-            limit=limit,
-            now=now,
-        )
+        asked = {**stored, "subscription": subscription, "limit": limit}
+        db = self._db.org(who.org)
+        if seq is not None:
+            rows = await db.all("delivery.list_of", **asked, now=now, event_seq=seq)
+        elif stored["state"] == "dead":
+            del asked["state"], asked["later"]
+            rows = await db.all("delivery.list_dead", **asked)
+        else:
+            rows = await db.all("delivery.list", **asked, now=now)
         return [Delivery(**_columns(row, now)) for row in rows]
 
     async def _event(self, who: Principal, name: str) -> Row:
