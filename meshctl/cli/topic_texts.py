@@ -37,7 +37,7 @@ kept like it; either way an event mesh.delivery.dead tells of it:
   meshctl delivery list --state dead        or: meshctl event dead list
   meshctl delivery show ID                  each attempt
   meshctl event dead retry ID               or --all
-  meshctl event replay ID                   deliver one event to everybody again
+  meshctl event replay ID                   deliver it to everybody again, within a day
   meshctl event stats
   meshctl tui                               b turns to the bus; a, d and p retry, drop and replay"""
 

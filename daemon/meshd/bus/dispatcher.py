@@ -30,6 +30,8 @@ HEARTBEAT = 30.0
 LATE = 30.0
 """Seconds after which a claim is no longer begun with: a whole attempt would outlive its lease. So
 it is when the machine slept, or the database was slow to say that the claim is ours."""
+SET = 30.0
+"""Seconds that the clock may be set forward by without a look at the leases: they last longer."""
 DRAIN = 5.0
 """Seconds that attempts get to end when the daemon stops."""
 AT_ONCE = 256
@@ -82,6 +84,8 @@ class Dispatcher:
         self._of_org: dict[str, int] = {}
         self._held: dict[tuple[str, int], Claim] = {}
         self._turn = 0
+        self._ahead = 0.0
+        self._loop: asyncio.Task[None] | None = None
         self._stopping = False
         self.lost = 0
         """Attempts that ended after their lease."""
@@ -105,7 +109,7 @@ class Dispatcher:
     def start(self) -> None:
         """Begin; to be called once what deliveries need is there."""
         self._tasks.start("heartbeat", self._beat())
-        self._tasks.start("loop", self._run())
+        self._loop = self._tasks.start("loop", self._run())
 
     async def _run(self) -> None:
         released = False
@@ -130,8 +134,9 @@ class Dispatcher:
 
     async def pump(self) -> float:
         """Begin what may begin now; seconds until the next is due, at most `POLL`."""
-        now = self._clock.now()
         due, subscribers = await self._queue.due(), self._subscribers()
+        now = self._clock.now()
+        await self._keep_what_is_held(now)
         waiting: dict[str, list[Subscriber]] = {}
         soonest = POLL
         for one, available_at in due.items():
@@ -147,13 +152,17 @@ class Dispatcher:
         self._turn += 1
         for place in range(len(orgs)):
             org = orgs[(place + self._turn) % len(orgs)]
-            await self._claim(org, waiting[org])
+            if not self._stopping:
+                await self._claim(org, waiting[org])
         return max(soonest, 0.0)
 
     async def stop(self) -> None:
         """Claim nothing more; what is under way gets its time, and what is not done goes back."""
         self._stopping = True
         end = asyncio.get_running_loop().time() + DRAIN
+        self.wake()
+        if self._loop is not None:  # what it is just claiming is to be known here
+            await asyncio.wait({self._loop}, timeout=DRAIN)
         while self._held and asyncio.get_running_loop().time() < end:
             self._wakes.clear()
             try:
@@ -268,6 +277,13 @@ class Dispatcher:
         for one in [one for one in self._circuits if one not in subscribers]:
             if not self._circuits[one].under_way:
                 del self._circuits[one]
+
+    async def _keep_what_is_held(self, now: int) -> None:
+        """A clock that is set forward ends no lease of what is still being tried here."""
+        ahead = now / MICROSECONDS - self._clock.monotonic()
+        if self._held and ahead - self._ahead > SET:
+            await self._queue.extend(list(self._held.values()))
+        self._ahead = ahead
 
     async def _beat(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from meshd.services.limits import check_limit
 from meshd.services.lookup import find_connection, find_subscription
 from meshd.services.own_only import check_own_event, is_own
 from meshd.services.principal import Principal
+from meshd.services.publishing import own_source
 from meshd.store.db import ExpectFailed, Row, Step
 from meshd.store.scoped import ScopedDatabase
 from meshd.wire.delivery import (
@@ -182,22 +183,25 @@ class Deliveries:
         subscription, now = named, self._clock.now()
         if named is not None:
             subscription = find_subscription(self._directory.view, who.org, named).id
-        rows = await self._db.org(who.org).all(
-            "delivery.list",
-            **stored,
-            subscription=subscription,
-            event_seq=seq,
-            limit=limit,
-            now=now,
-        )
+        asked = {**stored, "subscription": subscription, "limit": limit}
+        db = self._db.org(who.org)
+        if seq is not None:
+            rows = await db.all("delivery.list_of", **asked, now=now, event_seq=seq)
+        elif stored["state"] == "dead":
+            del asked["state"], asked["later"]
+            rows = await db.all("delivery.list_dead", **asked)
+        else:
+            rows = await db.all("delivery.list", **asked, now=now)
         return [Delivery(**_columns(row, now)) for row in rows]
 
-    async def _event(self, who: Principal, name: str) -> Row:
+    async def _event(self, who: Principal, name: str, source: str | None = None) -> Row:
+        """The row of one; of several with the id the one of this source. Raises as `event`."""
         rows = await self._db.org(who.org).all("event.find", event=name)
         own = [
             row for row in rows if name in {row["own_id"], row["id"] if not row["own_id"] else None}
         ]
-        found = own or rows
+        named = own or rows
+        found = [row for row in named if row["source"] == source] or named
         if not found:
             raise NotFound("there is no such event", next="meshctl event list")
         if len(found) > 1:
@@ -206,7 +210,8 @@ class Deliveries:
         return found[0]
 
     async def _own_event(self, who: Principal, name: str, *, mine: bool = False) -> Row:
-        event = await self._event(who, name)
+        bound = mine or who.connection is not None
+        event = await self._event(who, name, own_source(who) if bound else None)
         check_own_event(who, event["source"], mine=mine)
         return event
 

@@ -35,11 +35,15 @@ class SubscriptionSteps:
         return self._unit(who, "added", made, name, Step("subscription.add", row))
 
     def remove(self, who: Principal, row: SubscriptionRow) -> list[Step]:
-        """It hears nothing more, and what waits for it is cancelled."""
+        """It hears nothing more, and what waits for it is cancelled.
+
+        Twice: on a server another daemon may just be publishing for it, and the event that tells of
+        this comes after that one's.
+        """
         waits = {"subscription": row.id, "now": self._clock.now()}
         gone = Step("subscription.remove", {"id": row.id}, expect=1)
         cancelled = Step("delivery.cancel_of", waits)
-        return self._unit(who, "removed", row.id, row.name, gone, cancelled)
+        return [*self._unit(who, "removed", row.id, row.name, gone, cancelled), cancelled]
 
     def turn(
         self, who: Principal, row: SubscriptionRow, state: str, reason: str | None

@@ -1,4 +1,4 @@
-"""What a delivery costs does not grow with what an org has kept: counted in SQLite's own steps."""
+"""What the bus looks for does not cost more beside what an org has kept: in SQLite's own steps."""
 
 import json
 import sqlite3
@@ -32,6 +32,19 @@ GIVEN: dict[str, dict[str, Any]] = {
     "delivery.end": {"ended": ENDED},
     "delivery.attempted": {"ended": ENDED, "daemon": "run"},
     "delivery.ack": {"event_seq": 1, "subscriptions": '["sub_0"]', "now": 1},
+    "delivery.cancel": {"event_seq": 1, "now": 1},
+    "delivery.hurry": {"event_seq": 1, "now": 1},
+    "delivery.counts_of": {"seqs": "[1, 2]", "now": 1},
+    "delivery.list_of": {
+        "event_seq": 1, "state": None, "expired": None, "later": None, "subscription": None,
+        "limit": 5, "now": 1,
+    },
+    "delivery.list_dead": {"expired": None, "subscription": None, "limit": 5},
+    "event.after": {"after": 1, "limit": 5},
+    "event.list": {"type": None, "source": None, "limit": 5},
+    "event.find": {"event": "evt_1"},
+    "event.before_time": {"time": 1},
+    "event.last": {},
     "event.some": {"seqs": json.dumps(list(range(1, BATCH + 1)))},
 }  # fmt: skip
 
@@ -43,8 +56,8 @@ def steps(query: str, kept: int) -> int:
     for number in range(BATCH + kept):
         waits = number < BATCH
         link.execute(
-            "INSERT INTO events (org_id, id, type, source, time, data) VALUES (?, ?, 't', '/', 0, '')",
-            (ORG, f"evt_{number}"),
+            "INSERT INTO events (org_id, id, type, source, time, data) VALUES (?, ?, 't', '/', ?, '')",
+            (ORG, f"evt_{number}", int(number > BATCH + kept - 5)),
         )
         link.execute(
             "INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, state,"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
@@ -10,6 +10,7 @@ from meshd.bus import dispatcher as bus_dispatcher
 from meshd.bus.dispatcher import OF_A_SUBSCRIPTION, POLL
 from meshd.bus.queue import Claim
 from meshd.bus.retry import Outcome
+from meshd.core.clock import MICROSECONDS
 from meshd.wire.delivery import DeadChoice
 from meshd.wire.subscription import WebhookAdd
 from tests.support.bus import Bus
@@ -142,6 +143,59 @@ async def test_what_a_stop_cuts_off_goes_back_at_once(
     again = Target(bus)
     await bus.turn()
     assert {claim.attempt for claim in again.tried} == {1}
+
+
+async def test_what_is_just_claimed_at_a_stop_has_its_time_too(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that is written and not yet known of would else wait for its lease to run out."""
+    ending = Bus.over(bus.house, owner="run_ending")
+    Target(ending)
+    await hook(bus, "s", "a")
+    await bus.publish("a", id="1")
+    await bus.house.directory.refresh()
+    queue, written, known = ending.dispatcher._queue, asyncio.Event(), asyncio.Event()
+    claim = queue.claim
+
+    async def slowly(org: str, wanted: Mapping[str, int]) -> list[Claim]:
+        claims = await claim(org, wanted)
+        written.set()
+        await known.wait()
+        return claims
+
+    monkeypatch.setattr(queue, "claim", slowly)
+    ending.dispatcher.start()
+    async with asyncio.timeout(60):
+        await written.wait()
+        stopping = asyncio.create_task(ending.dispatcher.stop())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        known.set()
+        await stopping
+    for pool in (ending.delivering._trusted, ending.delivering._public):
+        await pool.close()
+    assert [(row.state, row.attempt) for row in await bus.rows()] == [("done", 1)]
+
+
+async def test_a_clock_that_is_set_forward_has_nothing_tried_twice_at_once(bus: Bus) -> None:
+    """Nor has the one that a laptop wakes up to; once it ended it is tried again as ever."""
+    target = Target(bus)
+    await hook(bus, "s", "a")
+    await bus.publish("a", id="1")
+    await bus.house.directory.refresh()
+    target.open.clear()
+    await bus.dispatcher.pump()
+    while not target.together:
+        await asyncio.sleep(0)
+    bus.house.clock.micros += 3600 * MICROSECONDS
+    await bus.dispatcher.pump()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert bus.dispatcher.under_way == 1
+    target.open.set()
+    await bus.turn()
+    assert [(row.state, row.attempt) for row in await bus.rows()] == [("done", 1)]
+    assert bus.dispatcher.lost == 0
 
 
 async def test_many_dead_ones_are_replayed_once(bus: Bus) -> None:

@@ -129,6 +129,16 @@ def test_the_table_has_every_verb() -> None:
     assert changing == VERBS.keys() | MAKES
 
 
+@pytest.mark.parametrize("verb", ["event.cancel", "event.retry", "event.replay"])
+async def test_an_id_that_others_chose_too_is_ones_own(stage: Stage, verb: str) -> None:
+    """Nobody keeps a connection from its event by publishing one of the same id."""
+    published = EventPublish(type="order.made", id="crm-event", data=Raw(b"2"))
+    await stage.bus.publishing.publish(stage.erp, published)
+    await stage.do(stage.crm, verb, event="crm-event")
+    with pytest.raises(Conflict):
+        await stage.do(stage.bus.house.owner, verb, event="crm-event")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 async def test_what_is_anothers_is_refused(stage: Stage, verb: str) -> None:
     """And left as it was: whose own it is may do it still, and so may the operator."""

@@ -52,6 +52,18 @@ WHERE org_id = :org_id AND deliveries.id = free.id
 RETURNING deliveries.id, event_seq, subscription_id, attempt, fence, crashes, deferred_since,
           created_at
 
+-- name: delivery.cancel
+-- As everywhere.
+UPDATE deliveries SET state = 'cancelled', available_at = NULL, ended_at = :now
+WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
+RETURNING id
+
+-- name: delivery.hurry
+-- As everywhere.
+UPDATE deliveries SET available_at = :now, waits_from = :now
+WHERE org_id = :org_id AND event_seq = :event_seq AND state = 'ready'
+RETURNING id
+
 -- name: delivery.ack
 -- As everywhere.
 UPDATE deliveries SET state = 'done', available_at = NULL, ended_at = :now, error = NULL

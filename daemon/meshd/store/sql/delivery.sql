@@ -126,9 +126,10 @@ WHERE org_id = :org_id AND subscription_id = :subscription AND available_at IS N
 RETURNING id
 
 -- name: delivery.cancel
--- What waits of one event. What is on its way is fenced off: its end changes nothing.
+-- What waits of one event. What is on its way is fenced off: its end changes nothing. The sign as at
+-- delivery.claim, as in the next ones.
 UPDATE deliveries SET state = 'cancelled', available_at = NULL, ended_at = :now
-WHERE org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
+WHERE +org_id = :org_id AND event_seq = :event_seq AND available_at IS NOT NULL
 RETURNING id
 
 -- name: delivery.ack
@@ -141,7 +142,7 @@ RETURNING id
 -- name: delivery.hurry
 -- Try now what waits for its next try.
 UPDATE deliveries SET available_at = :now, waits_from = :now
-WHERE org_id = :org_id AND event_seq = :event_seq AND state = 'ready'
+WHERE +org_id = :org_id AND event_seq = :event_seq AND +state = 'ready'
 RETURNING id
 
 -- name: delivery.revive
@@ -198,8 +199,30 @@ WHERE d.org_id = :org_id
   AND (CAST(:expired AS BIGINT) IS NULL OR d.expired = :expired)
   AND (CAST(:later AS BIGINT) IS NULL OR (d.available_at > :now) = (CAST(:later AS BIGINT) = 1))
   AND (CAST(:subscription AS TEXT) IS NULL OR d.subscription_id = :subscription)
-  AND (CAST(:event_seq AS BIGINT) IS NULL OR d.event_seq = :event_seq)
 ORDER BY d.created_at DESC, d.id LIMIT :limit
+
+-- name: delivery.list_of
+-- The same of one event, by its own index on both databases: the || changes nothing else.
+SELECT d.id, d.subscription_id, d.subscription, d.state, d.expired, d.available_at, d.attempt,
+       d.replays, d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
+FROM deliveries d JOIN events e ON e.seq = d.event_seq
+WHERE d.org_id || '' = :org_id AND d.event_seq = :event_seq
+  AND (CAST(:state AS TEXT) IS NULL OR d.state = :state)
+  AND (CAST(:expired AS BIGINT) IS NULL OR d.expired = :expired)
+  AND (CAST(:later AS BIGINT) IS NULL OR (d.available_at > :now) = (CAST(:later AS BIGINT) = 1))
+  AND (CAST(:subscription AS TEXT) IS NULL OR d.subscription_id = :subscription)
+ORDER BY d.created_at DESC, d.id LIMIT :limit
+
+-- name: delivery.list_dead
+-- The same of what was given up, which is little: it is sorted, where SQLite would go through all by
+-- age.
+SELECT d.id, d.subscription_id, d.subscription, d.state, d.expired, d.available_at, d.attempt,
+       d.replays, d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
+FROM deliveries d JOIN events e ON e.seq = d.event_seq
+WHERE d.org_id = :org_id AND d.state = 'dead'
+  AND (CAST(:expired AS BIGINT) IS NULL OR d.expired = :expired)
+  AND (CAST(:subscription AS TEXT) IS NULL OR d.subscription_id = :subscription)
+ORDER BY +d.created_at DESC, d.id LIMIT :limit
 
 -- name: delivery.show
 -- One of them.
@@ -225,7 +248,7 @@ WHERE org_id = :org_id GROUP BY state, expired, later
 SELECT event_seq, state, expired,
        CAST(CASE WHEN available_at > :now THEN 1 ELSE 0 END AS BIGINT) AS later, COUNT(*) AS n
 FROM deliveries
-WHERE org_id = :org_id AND event_seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
+WHERE +org_id = :org_id AND event_seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
 GROUP BY event_seq, state, expired, later
 
 -- name: delivery.overdue

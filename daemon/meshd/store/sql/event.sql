@@ -44,7 +44,12 @@ ORDER BY seq DESC LIMIT :limit
 -- By our id or the publisher's, which other sources may have given too.
 SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,
        extensions, encoded, data
-FROM events WHERE org_id = :org_id AND (id = :event OR own_id = :event) ORDER BY seq DESC LIMIT 10
+FROM (
+    SELECT seq AS found FROM events WHERE org_id = :org_id AND id = :event
+    UNION
+    SELECT seq FROM events WHERE org_id = :org_id AND own_id = :event
+) AS named JOIN events ON events.seq = named.found
+ORDER BY seq DESC LIMIT 10
 
 -- name: event.some
 -- The events of deliveries that were claimed; `seqs` is a JSON array. The sign keeps SQLite from
@@ -55,8 +60,12 @@ FROM events
 WHERE +org_id = :org_id AND seq IN (SELECT CAST(value AS INTEGER) FROM json_each(:seqs))
 
 -- name: event.before_time
--- The cursor just before a moment.
-SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE org_id = :org_id AND time < :time
+-- The cursor just before the first event of a moment or later. The sign has databases look at those
+-- alone, and not at all that came before.
+SELECT COALESCE(
+    (SELECT MIN(+seq) - 1 FROM events WHERE org_id = :org_id AND time >= :time),
+    (SELECT MAX(seq) FROM events WHERE org_id = :org_id), 0
+) AS seq
 
 -- name: event.last
 -- The newest cursor.
