@@ -12,7 +12,8 @@ Calls are no events: meshctl call tail follows those. What happens to the mesh i
 mesh.*, each type with its data in meshctl help system-events.
 
 Publish one from a shell, or over HTTP as a CloudEvent to /events/ORG with a key that has
-self/event.publish. When the answer comes, the event and its deliveries are on disk. The same --id
+self/event.publish; up to 100 as application/cloudevents-batch+json, all of them or none. When the
+answer comes, the event and its deliveries are on disk. The same --id
 twice is one event. Another --source than your own needs self/event.publish_as, which no * covers;
 types mesh.* are meshctl's.
 

@@ -1,7 +1,7 @@
 """`python -m tests.bench.events`: what events cost, on SQLite and on Postgres.
 
-Durable publishes a second from 16 publishers over the API, beside a handler of aiohttp that only
-stores the row; from publish to delivery when idle; deliveries a second to a subscriber that takes
+Durable publishes a second from 16 publishers over the API, singly and in batches, beside a handler of
+aiohttp that only stores the row; from publish to delivery when idle; deliveries a second to a subscriber that takes
 batches; matching 1,000 subscriptions. `--procrastinate PYTHON` names an interpreter that has that
 package and adds its deferred jobs a second on the same Postgres. The test server of Postgres does
 not sync; `--dsn` names one that does.
@@ -34,6 +34,7 @@ from tests.support.postgres import running
 
 PUBLISHERS = 16
 BODY = json.dumps({"type": "order.made", "data": {"no": 17, "text": "a hundred bytes or so" * 4}})
+IN_BATCH = 20
 TASK = Path(__file__).with_name("procrastinate_task.py")
 HEADERS = {"Content-Type": "application/json"}
 
@@ -92,6 +93,15 @@ def _publishes(
             ),
             daemon.pid,
         ),
+        f"meshd /events, batches of {IN_BATCH}": (
+            Asked(
+                f"{daemon.url}/events/default",
+                headers | {"Content-Type": "application/cloudevents-batch+json"},
+                json.dumps([{"specversion": "1.0", **json.loads(BODY)}] * IN_BATCH).encode(),
+                b'"evt_',
+            ),
+            daemon.pid,
+        ),
         "floor": (Asked(floor, headers, BODY.encode(), b'"id"'), pid),
     }  # fmt: skip
     rates: dict[str, list[float]] = {way: [] for way in ways}
@@ -101,8 +111,9 @@ def _publishes(
             meter = Meter(process)
             done = load.for_seconds(one, PUBLISHERS, seconds)
             assert not done.errors, f"{way}: {done.errors} errors"
-            rates[way].append(done.rate)
-            costs[way].append(meter.ms_per(done.calls) or 0)
+            events = IN_BATCH if "batches" in way else 1
+            rates[way].append(done.rate * events)
+            costs[way].append(meter.ms_per(done.calls * events) or 0)
     base = median(rates["floor"])
     for way, found in rates.items():
         rate = median(found)
@@ -240,10 +251,10 @@ def _matching(count: int, times: int = 200) -> float:
 
 
 def _beside(python: str, dsn: str | None) -> None:
-    try:
-        done = subprocess.run([python, TASK, dsn or ""], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"postgres: nothing beside it, {python} cannot run procrastinate: {error}")
+    done = subprocess.run([python, TASK, dsn or ""], capture_output=True, text=True)
+    if done.returncode:
+        why = done.stderr.strip().rpartition("\n")[2]
+        print(f"postgres: nothing beside it, {python} cannot run procrastinate: {why}")
         return
     print(f"postgres: {done.stdout.strip()}")
 

@@ -6,6 +6,7 @@ Run by an interpreter that has that package, beside nothing of meshd.
 import asyncio
 import sys
 import time
+from urllib.parse import parse_qsl, quote, urlencode
 
 import procrastinate
 
@@ -14,7 +15,10 @@ DEFERRERS, SECONDS = 16, 2.0
 
 async def main(dsn: str) -> None:
     """Make its tables, defer, and print."""
-    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=dsn))
+    pool = procrastinate.PsycopgConnector(
+        conninfo=for_libpq(dsn), min_size=DEFERRERS, max_size=DEFERRERS
+    )
+    app = procrastinate.App(connector=pool)
 
     @app.task(name="order.made")
     async def made(no: int, text: str) -> None:
@@ -32,6 +36,17 @@ async def main(dsn: str) -> None:
 
         await asyncio.gather(*(defer() for _ in range(DEFERRERS)))
     print(f"jobs deferred/s by procrastinate, {DEFERRERS} at once: {count / SECONDS:.0f}")
+
+
+def for_libpq(dsn: str) -> str:
+    """The same in libpq's words, which has no server's settings but as an option."""
+    head, _, query = dsn.partition("?")
+    given = dict(parse_qsl(query))
+    if name := given.pop("database", ""):
+        given["dbname"] = name
+    if path := given.pop("search_path", ""):
+        given["options"] = f"-c search_path={path}"
+    return f"{head}?{urlencode(given, quote_via=quote)}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -27,6 +27,7 @@ from meshd.wire.errors import (
     UnsupportedMedia,
 )
 
+T = TypeVar("T")
 Handler = Callable[[Principal, Any], Any]
 """Takes the principal and the request; gives the answer, an awaitable, or an async iterator."""
 
@@ -115,6 +116,20 @@ class Dispatcher:
 
         return await self._perform(self._within(principal, call, principal.org), call, read)
 
+    async def under(
+        self, principal: Principal, names: Iterable[str], work: Callable[[Principal], Awaitable[T]]
+    ) -> T:
+        """Do work that is several calls in one, for who may make each of those.
+
+        Raises:
+            MeshError and the like: whatever `failure` makes an error of.
+        """
+        calls = [self._rows[name] for name in names]
+        for call in calls:
+            principal = _admit(self._within(principal, call, principal.org), call)
+        answer: T = await self._awaited(work(principal), principal, *calls)
+        return answer
+
     def _within(self, principal: Principal, call: Call, org: str | None) -> Principal:
         if call.in_org or principal.kind != "local":
             return self._in_org(principal, org)
@@ -132,11 +147,11 @@ class Dispatcher:
             return await self._awaited(answer, principal, call)
         return answer
 
-    async def _awaited(self, answer: Awaitable[Any], principal: Principal, call: Call) -> Any:
+    async def _awaited(self, answer: Awaitable[Any], principal: Principal, *calls: Call) -> Any:
         try:
             return await answer
         except Exception:
-            if call.in_org:
+            if any(call.in_org for call in calls):
                 self._in_org(principal, principal.org)  # if it is gone, that is the reason
             raise
 

@@ -1,5 +1,7 @@
 """The two doors of the daemon, and where they lead while the vault is locked and afterwards."""
 
+from collections.abc import Iterable, Sequence
+
 from meshd.api.dispatch import Dispatcher
 from meshd.api.locked import LockedControl
 from meshd.api.site import SocketSite
@@ -21,8 +23,10 @@ from meshd.gateway.stateless import Stateless
 from meshd.services.list_news import ListNews
 from meshd.services.management import Management
 from meshd.services.metrics import Doors
+from meshd.services.principal import Principal
 from meshd.vault.seal import Sealer
 from meshd.vault.seal_state import StateSealer
+from meshd.wire.event import EventPublish, Published
 
 
 class Entrance:
@@ -82,13 +86,21 @@ class Entrance:
         inside = self._inside = OpenHouse(
             self._house.keys, endpoint,
             lambda request, who: self._dispatcher.handle(request, who, on_socket=False),
-            EventsIn(self._house.directory, self._dispatcher.call).handle,
+            EventsIn(self._house.directory, self._dispatcher.call, self._publish_batch).handle,
             self._inflow.hooks.handle, self._house.is_ready, self._house.limit,
         )  # fmt: skip
         self._house.bus.dispatcher.start()
         self._inflow.scheduler.start()
         self.tcp.lead_to(inside)
         self.unix.lead_to(self._dispatcher, inside.answer_mcp)
+
+    async def _publish_batch(
+        self, who: Principal, calls: Iterable[str], asked: Sequence[EventPublish]
+    ) -> list[Published]:
+        publishing = self._house.bus.publishing
+        return await self._dispatcher.under(
+            who, calls, lambda admitted: publishing.publish_batch(admitted, asked)
+        )
 
 
 def _open_endpoint(

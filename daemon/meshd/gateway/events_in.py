@@ -1,7 +1,7 @@
-"""`POST /events/{org}`: CloudEvents 1.0 over HTTP, in structured and in binary mode."""
+"""`POST /events/{org}`: CloudEvents 1.0 over HTTP, in structured, batched and binary mode."""
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,7 +17,7 @@ from meshd.services.directory import Directory
 from meshd.services.failures import failure
 from meshd.services.org_choice import find_org
 from meshd.services.principal import Principal
-from meshd.services.publishing import own_source
+from meshd.services.publishing import at_index, own_source
 from meshd.wire.calls.event import PUBLISH, PUBLISH_AS
 from meshd.wire.errors import (
     BadRequest,
@@ -26,22 +26,32 @@ from meshd.wire.errors import (
     TooLarge,
     UnsupportedMedia,
 )
-from meshd.wire.event import EventPublish
+from meshd.wire.event import EventPublish, Published
 
 Perform = Callable[[Principal, str, EventPublish], Awaitable[Any]]
+PerformBatch = Callable[
+    [Principal, Iterable[str], Sequence[EventPublish]], Awaitable[list[Published]]
+]
 STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+MOST = 100
+"""Events in a batch."""
 PREFIX = "/events/"
 MAX_BODY = 2 * MAX_DATA
-"""Bytes; base64 and the attributes take their part."""
+"""Bytes, of a batch too; base64 and the attributes take their part."""
 
 
 class EventsIn:
     """Publishes what arrives, under the key that it arrives with."""
 
-    def __init__(self, directory: Directory, perform: Perform) -> None:
-        """`perform` makes a control call, and decides whether it may be made."""
+    def __init__(self, directory: Directory, perform: Perform, perform_batch: PerformBatch) -> None:
+        """`perform` makes a control call, and decides whether it may be made.
+
+        `perform_batch` publishes events at once for who may make each of some calls.
+        """
         self._directory = directory
         self._perform = perform
+        self._perform_batch = perform_batch
 
     async def handle(self, request: web.BaseRequest, principal: Principal) -> web.StreamResponse:
         """Answer one request. Never raises but for a connection that broke."""
@@ -59,11 +69,21 @@ class EventsIn:
         org = find_org(self._directory.view, principal, name)
         if request.method != "POST":
             raise MethodNotAllowed
-        asked = _read(request, await read_body(request))
-        find_org(self._directory.view, principal, org)  # it may be gone by now
-        is_own = asked.source in {None, own_source(principal)}
-        call = PUBLISH if is_own else PUBLISH_AS
-        return await self._perform(principal, call.name, asked)
+        body = await read_body(request)
+        if request.content_type == BATCH:
+            batch = _read_batch(body)
+            calls = dict.fromkeys(_call(principal, one) for one in batch) or (PUBLISH.name,)
+            find_org(self._directory.view, principal, org)  # it may be gone by now
+            return await self._perform_batch(principal, calls, batch)
+        asked = _read(request, body)
+        find_org(self._directory.view, principal, org)
+        return await self._perform(principal, _call(principal, asked), asked)
+
+
+def _call(principal: Principal, asked: EventPublish) -> str:
+    """The call that publishes an event."""
+    own = asked.source in {None, own_source(principal)}
+    return (PUBLISH if own else PUBLISH_AS).name
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -77,18 +97,41 @@ async def read_body(request: web.BaseRequest) -> bytes:
 
 
 def _read(request: web.BaseRequest, body: bytes) -> EventPublish:
-    """The event of a request (CloudEvents HTTP binding 1.0.2, section 3).
+    """The event of a request (CloudEvents HTTP binding 1.0.2, sections 3.1 and 3.2).
 
     Raises:
-        BadRequest, UnsupportedMedia: it is none, or several.
+        BadRequest, UnsupportedMedia: it is none.
     """
     if request.content_type == STRUCTURED:
         return _structured(body)
     if request.content_type.startswith("application/cloudevents"):
-        raise UnsupportedMedia(
-            f"events are taken as {STRUCTURED}, one at a time, or in binary mode"
-        )
+        raise UnsupportedMedia(f"events are taken as {STRUCTURED}, as {BATCH}, or in binary mode")
     return _binary(request, body)
+
+
+def _read_batch(body: bytes) -> list[EventPublish]:
+    """The events of a request (CloudEvents HTTP binding 1.0.2, section 3.3).
+
+    Raises:
+        BadRequest: one of them is none; `facts` has its index.
+        TooLarge: they are too many.
+    """
+    try:
+        check_depth(body)
+        found = msgspec.json.decode(body, type=list[Raw])
+    except msgspec.ValidationError:
+        raise BadRequest("a batch is a JSON array of events") from None
+    except BadMessage as error:
+        raise BadRequest(f"the body is {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadRequest("the body is not valid JSON") from None
+    if len(found) > MOST:
+        raise TooLarge(f"a batch has at most {MOST} events")
+    asked = []
+    for index, one in enumerate(found):
+        with at_index(index, None):
+            asked.append(_structured(bytes(one)))
+    return asked
 
 
 def _structured(body: bytes) -> EventPublish:

@@ -16,7 +16,7 @@ from meshd.core.tasks import TaskGroup
 from meshd.store.db import Row, Step, StoreError, StoreUnavailable
 from meshd.store.scoped import ScopedDatabase
 
-MOST = 128
+MOST = 512
 """Events in one unit at most."""
 LINGER = 0.003
 """Seconds that a unit waits for as many events as came last: whoever publishes one after the other
@@ -25,19 +25,48 @@ is just about to send the next, and would else wait for another sync."""
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event as a row, its deliveries as rows, and who waits for it to be stored."""
+    """An event as a row, and its deliveries as rows."""
 
     event: Mapping[str, Any]
     deliveries: Sequence[Mapping[str, Any]]
-    stored: "asyncio.Future[Row | None]"
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What no other event of the org has: the source and the id."""
+        return _name(self.event)
 
 
-class _Waiting(deque[Arrived]):
-    """Events of an org; `more` is set when one comes."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Events that are stored together, and who waits for it.
+
+    `strict`: none of them is stored where another event has the source and id of one.
+    """
+
+    events: Sequence[Arrived]
+    strict: bool
+    stored: "asyncio.Future[list[Row | None]]"
+
+
+class _Waiting(deque[_Batch]):
+    """Batches of an org; `more` is set when one comes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.more = asyncio.Event()
+
+    def total(self) -> int:
+        """The events of all of them."""
+        return sum(len(batch.events) for batch in self)
+
+    def next_group(self) -> list[_Batch]:
+        """As many as a unit takes, one at least."""
+        group = [self.popleft()]
+        left = MOST - len(group[0].events)
+        while self and len(self[0].events) <= left:
+            group.append(self.popleft())
+            left -= len(group[-1].events)
+        return group
 
 
 class Intake:
@@ -56,14 +85,35 @@ class Intake:
         Raises:
             StoreUnavailable: it is not known to be stored.
         """
-        one = Arrived(event, deliveries, asyncio.get_running_loop().create_future())
+        return (await self._stored(org, [Arrived(event, deliveries)], strict=False))[0]
+
+    async def store_all(self, org: str, events: Sequence[Arrived]) -> list[Row | None]:
+        """Store all of some events, or none; for each the row that was there before.
+
+        Raises:
+            ExpectFailed: another event has the source and id of one; see `there`.
+            StoreUnavailable: it is not known whether they are stored.
+        """
+        return await self._stored(org, events, strict=True)
+
+    async def there(
+        self, org: str, events: Sequence[Arrived]
+    ) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """What is stored now under the names of some events."""
+        rows = await self._db.org(org).all("event.published", ids=_ids(events))
+        return {_name(row): row for row in rows}
+
+    async def _stored(
+        self, org: str, events: Sequence[Arrived], *, strict: bool
+    ) -> list[Row | None]:
+        batch = _Batch(events, strict, asyncio.get_running_loop().create_future())
         waiting = self._waiting.get(org)
         if waiting is None:
             waiting = self._waiting[org] = _Waiting()
             self._tasks.start(f"events of {org}", self._drain(org, waiting))
-        waiting.append(one)
+        waiting.append(batch)
         waiting.more.set()
-        return await one.stored
+        return await batch.stored
 
     async def stop(self) -> None:
         """Nothing more is stored; who still waits is told so."""
@@ -72,54 +122,55 @@ class Intake:
             _fail(waiting, StoreUnavailable("the daemon is stopping"))
 
     async def _drain(self, org: str, waiting: _Waiting) -> None:
-        group: list[Arrived] = []
+        group: list[_Batch] = []
         expected = 1
         try:
             while waiting:
                 await _gathered(waiting, expected)
-                expected = min(len(group) + len(waiting), MOST)
-                group = [waiting.popleft() for _ in range(min(len(waiting), MOST))]
+                expected = min(sum(len(batch.events) for batch in group) + waiting.total(), MOST)
+                group = waiting.next_group()
                 await self._store(org, group)
         finally:
             del self._waiting[org]
             _fail([*group, *waiting], StoreUnavailable("the daemon is stopping"))
 
-    async def _store(self, org: str, group: Sequence[Arrived]) -> None:
+    async def _store(self, org: str, group: Sequence[_Batch]) -> None:
         try:
             before = await self._write(org, group)
         except StoreError as error:
             if len(group) > 1 and not isinstance(error, StoreUnavailable):
-                for one in group:  # the others are not to pay for it
-                    await self._store(org, [one])
+                for batch in group:  # the others are not to pay for it
+                    await self._store(org, [batch])
             else:
                 _fail(group, error)
         else:
-            for one in group:
-                row = before.get(_name(one.event))
-                mine = row is None or row["own_id"] == one.event["own_id"]
-                if not one.stored.done():
-                    one.stored.set_result(None if mine else row)
+            for batch in group:
+                if not batch.stored.done():
+                    batch.stored.set_result([_before(one, before) for one in batch.events])
 
-    async def _write(self, org: str, group: Sequence[Arrived]) -> Mapping[tuple[str, str], Row]:
+    async def _write(self, org: str, group: Sequence[_Batch]) -> Mapping[tuple[str, str], Row]:
         """Store a group; what stands there now, of those whose id was chosen outside."""
-        steps = [Step("event.publish", rows=[one.event for one in group])]
-        deliveries = [row for one in group for row in one.deliveries]
+        events = [one for batch in group for one in batch.events]
+        steps = [Step("event.publish", rows=[one.event for one in events])]
+        deliveries = [row for one in events for row in one.deliveries]
         if deliveries:
             steps.append(Step("delivery.add", rows=deliveries))
-        named = {one.event["id"] for one in group if one.event["own_id"] is not None}
+        named = [one for one in events if one.event["own_id"] is not None]
         if not named:
             await self._db.org(org).write(*steps)
             return {}
-        there = Step("event.published", {"ids": json.dumps(sorted(named))})
+        if strict := [one for batch in group if batch.strict for one in batch.events]:
+            steps.append(Step("event.clash", {"named": _digests(strict)}, expect=0))
+        there = Step("event.published", {"ids": _ids(named)})
         rows = (await self._db.org(org).write(*steps, there))[-1]
         return {_name(row): row for row in rows}
 
 
 async def _gathered(waiting: _Waiting, expected: int) -> None:
-    """Until so many wait, or for a moment."""
+    """Until so many events wait, or for a moment."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER):
-            while len(waiting) < expected:
+            while waiting.total() < expected:
                 waiting.more.clear()
                 await waiting.more.wait()
 
@@ -128,7 +179,27 @@ def _name(event: Mapping[str, Any]) -> tuple[str, str]:
     return event["source"], event["id"]
 
 
-def _fail(group: Sequence[Arrived] | deque[Arrived], error: StoreError) -> None:
-    for one in group:
-        if not one.stored.done():
-            one.stored.set_exception(error)
+def _before(one: Arrived, there: Mapping[tuple[str, str], Row]) -> Row | None:
+    """What was there under an event's name, if that is not the event itself."""
+    row = there.get(one.name)
+    return None if row is None or row["own_id"] == one.event["own_id"] else row
+
+
+def _ids(events: Sequence[Arrived]) -> str:
+    return json.dumps(sorted({one.event["id"] for one in events}))
+
+
+def _digests(events: Sequence[Arrived]) -> str:
+    return json.dumps(
+        [
+            {"source": event["source"], "id": event["id"], "digest": event["digest"].hex()}
+            for event in (one.event for one in events)
+            if event["own_id"] is not None
+        ]
+    )
+
+
+def _fail(group: Sequence[_Batch] | deque[_Batch], error: StoreError) -> None:
+    for batch in group:
+        if not batch.stored.done():
+            batch.stored.set_exception(error)

@@ -1,6 +1,8 @@
 """Publishing: an event is answered for when it and its deliveries are on disk."""
 
 import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -9,12 +11,12 @@ from meshd.core.clock import Clock, instant, iso
 from meshd.services.cloud_event import check_event, content_digest
 from meshd.services.events import Events
 from meshd.services.fan_out import FanOut, delivery
-from meshd.services.intake import Intake
+from meshd.services.intake import Arrived, Intake
 from meshd.services.principal import Principal
 from meshd.services.quota import Quota
 from meshd.services.room import Room
-from meshd.store.db import Row, Step
-from meshd.wire.errors import Conflict, Denied
+from meshd.store.db import ExpectFailed, Row, Step
+from meshd.wire.errors import Conflict, Denied, MeshError
 from meshd.wire.event import EventPublish, Published
 from meshd.wire.ids import new_id
 
@@ -65,6 +67,27 @@ class Publishing:
         """Publish with any source. Raises as `publish`."""
         return await self._publish(who, asked)
 
+    async def publish_batch(self, who: Principal, asked: Sequence[EventPublish]) -> list[Published]:
+        """Publish all of some events, with whatever sources, or none; the answers in their order.
+
+        Raises:
+            As `publish`, with the index of the event in `facts`, where it is due to one.
+        """
+        for index, one in enumerate(asked):
+            with at_index(index, one.id):
+                check_event(one)
+        if not asked:
+            return []
+        self._room.check()
+        self._quota.take(who.org, len(asked))
+        events = [self._arrived(who, one) for one in asked]
+        try:
+            before = await self._intake.store_all(who.org, events)
+        except ExpectFailed:
+            _find_clash(events, await self._intake.there(who.org, events))
+            raise  # what was in the way is gone by now
+        return [self._answer(one, row) for one, row in zip(events, before, strict=True)]
+
     async def send_test(self, who: Principal, subscription: str) -> Published:
         """An event for one subscription alone, whatever it hears."""
         asked = EventPublish(type="test", subject=subscription)
@@ -91,6 +114,10 @@ class Publishing:
         check_event(asked)
         self._room.check()
         self._quota.take(who.org)
+        one = self._arrived(who, asked, only=only)
+        return self._answer(one, await self._intake.store(who.org, one.event, one.deliveries))
+
+    def _arrived(self, who: Principal, asked: EventPublish, *, only: str | None = None) -> Arrived:
         row, at = self._row(who, asked), None
         if asked.deliver_at is not None:
             at = max(row["time"], instant(asked.deliver_at, row["time"], ahead=True))
@@ -100,14 +127,18 @@ class Publishing:
             else [delivery(only, row, at=at)]
         )
         told = len(rows) if asked.id else None
-        before = await self._intake.store(who.org, {**row, "told": told}, rows)
+        return Arrived({**row, "told": told}, rows)
+
+    def _answer(self, one: Arrived, before: Row | None) -> Published:
+        row = one.event
         if before is not None:
             return _again(before, row)
         self.count += 1
         self._events.bell.ring()
         return Published(
             id=row["id"], type=row["type"], source=row["source"],
-            time=row["said_time"] or iso(row["time"]), deliveries=len(rows), duplicate=False,
+            time=row["said_time"] or iso(row["time"]), deliveries=len(one.deliveries),
+            duplicate=False,
         )  # fmt: skip
 
     def _row(self, who: Principal, asked: EventPublish) -> dict[str, Any]:
@@ -133,21 +164,49 @@ class Publishing:
         }
 
 
-def _again(before: Row, row: Row) -> Published:
+@contextmanager
+def at_index(index: int, name: str | None) -> Iterator[None]:
+    """Whatever error is raised inside is about the event of a batch that has this index and id."""
+    try:
+        yield
+    except MeshError as error:
+        error.facts |= {"index": str(index)} | ({} if name is None else {"id": name})
+        raise
+
+
+def _find_clash(events: Sequence[Arrived], there: dict[tuple[str, str], Mapping[str, Any]]) -> None:
+    """Pass events that have names of their own, among each other and beside what is there.
+
+    Raises:
+        Conflict: one of them has not.
+    """
+    for index, one in enumerate(events):
+        with at_index(index, one.event["id"]):
+            _check_same(there.setdefault(one.name, one.event), one.event)
+
+
+def _again(before: Row, row: Mapping[str, Any]) -> Published:
     """The answer for what is there already.
 
     Raises:
         Conflict: it is another event.
     """
-    if not hmac.compare_digest(before["digest"] or b"", row["digest"] or b"none"):
-        raise Conflict(
-            "another event has this source and id", next=f"meshctl event show {row['id']}"
-        )
+    _check_same(before, row)
     return Published(
         id=before["id"], type=before["type"], source=before["source"],
         time=before["said_time"] or iso(before["time"]), deliveries=before["deliveries"],
         duplicate=True,
     )  # fmt: skip
+
+
+def _check_same(before: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    """Raises Conflict: they are two events."""
+    if before is not row and not hmac.compare_digest(
+        before["digest"] or b"", row["digest"] or b"none"
+    ):
+        raise Conflict(
+            "another event has this source and id", next=f"meshctl event show {row['id']}"
+        )
 
 
 def own_source(who: Principal) -> str:

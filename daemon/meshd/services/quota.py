@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from meshd.wire.errors import RateLimited
+from meshd.wire.errors import RateLimited, TooLarge
 
 
 class Quota:
@@ -13,19 +13,24 @@ class Quota:
         self._monotonic = monotonic
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, org: str) -> None:
-        """Count one.
+    def take(self, org: str, count: int = 1) -> None:
+        """Count so many at once, or none of them.
 
         Raises:
-            RateLimited: it is one too many, with the seconds to wait.
+            RateLimited: they are too many, with the seconds to wait.
+            TooLarge: they always will be.
         """
+        if count > max(1, self.per_second):
+            raise TooLarge(
+                f"a batch has at most the {self.per_second} events that this org publishes a second"
+            )
         now = self._monotonic()
         tokens, at = self._buckets.get(org, (float(self.per_second), now))
         tokens = min(self.per_second, tokens + (now - at) * self.per_second)
-        if tokens < 1:
+        if tokens < count:
             self._buckets[org] = tokens, now
             raise RateLimited(
                 f"this org published more than {self.per_second} events a second",
                 facts={"retry_after_s": "1"},
             )
-        self._buckets[org] = tokens - 1, now
+        self._buckets[org] = tokens - count, now

@@ -37,6 +37,14 @@ FROM events
 WHERE org_id = :org_id
   AND id IN (SELECT jsonb_array_elements_text(CAST(CAST(:ids AS TEXT) AS JSONB)))
 
+-- name: event.clash
+-- As everywhere; JSON is read in other words here.
+SELECT events.id
+FROM jsonb_array_elements(CAST(CAST(:named AS TEXT) AS JSONB)) AS given
+JOIN events ON events.org_id = :org_id
+  AND events.source = given ->> 'source' AND events.id = given ->> 'id'
+WHERE encode(COALESCE(events.digest, ''), 'hex') <> given ->> 'digest'
+
 -- name: event.some
 -- As everywhere; JSON is read in other words here.
 SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,

@@ -25,6 +25,15 @@ SELECT id, own_id, type, source, time, said_time, digest,
        COALESCE(told, (SELECT COUNT(*) FROM deliveries WHERE event_seq = seq)) AS deliveries
 FROM events WHERE org_id = :org_id AND id IN (SELECT value FROM json_each(:ids))
 
+-- name: event.clash
+-- Which of some events, a JSON array of source, id and digest in hex, have a name that another has.
+SELECT events.id
+FROM json_each(:named) AS given
+JOIN events ON events.org_id = :org_id
+  AND events.source = json_extract(given.value, '$.source')
+  AND events.id = json_extract(given.value, '$.id')
+WHERE lower(hex(events.digest)) <> json_extract(given.value, '$.digest')
+
 -- name: event.after
 -- What follows a cursor, oldest first.
 SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, data_schema,
