@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import stdio_server
 from tests.support.daemon import Answer, Daemon
-from tests.support.upstream import SESSION, Upstream, answer, upstream
+from tests.support.upstream import SESSION, Upstream, upstream
 
 CONNECTIONS = ("stdio", "http")
 HELLO = {
