@@ -38,7 +38,7 @@ def told(daemon: Daemon) -> tuple[dict[str, str], str, Counter[str], bool]:
     place = Path(f"/proc/{daemon.pid}")
     lines = (line.split(":", 1) for line in (place / "status").read_text().splitlines())
     status = {name: value.strip() for name, value in lines if name in SAME}
-    opened = [os.readlink(path) for path in (place / "fd").iterdir()]
+    opened = [str(path.readlink()) for path in (place / "fd").iterdir()]
     kinds = Counter(
         "file" if name.startswith(str(daemon.home)) else name.partition(":")[0] for name in opened
     )
