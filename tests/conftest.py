@@ -9,6 +9,9 @@ from hypothesis import settings
 
 from tests.support.daemon import Daemon
 from tests.support.postgres import Postgres, running
+from tests.support.scratch import use_memory
+
+use_memory()  # before pytest asks where its folders are
 
 # On a busy machine a single example may take long, and says nothing by it.
 settings.register_profile("suite", max_examples=50, deadline=None)
