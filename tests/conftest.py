@@ -1,17 +1,32 @@
 """For every test: in which order they run, a daemon of one test's own, and one that a module shares."""
 
+import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
 from tests.support.daemon import Daemon
 from tests.support.postgres import Postgres, running
+from tests.support.scratch import use_memory
+
+use_memory()  # before pytest asks where its folders are
 
 # On a busy machine a single example may take long, and says nothing by it.
 settings.register_profile("suite", max_examples=50, deadline=None)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays to the end: garbage is not looked for in it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

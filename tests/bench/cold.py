@@ -49,7 +49,7 @@ def first_call(daemon: Daemon, connection: str, key: str, rounds: int) -> Start:
     for _ in range(rounds):
         daemon.stop()
         base, began = timed(BARE, daemon.environ), time.perf_counter()
-        daemon.start()
+        daemon.start(program=True)
         client = Client(f"{daemon.url}/mcp/{connection}", key)
         client.once(client.call())
         turns.append((base, {"first call": (time.perf_counter() - began) * 1000}))

@@ -73,7 +73,7 @@ def _daemon(dsn: str | None) -> Iterator[Daemon]:
     env = {"MESHCTL_PUBLISH_RATE": "1000000"} | ({"DATABASE_URL": dsn} if dsn else {})
     daemon = Daemon.fresh(**env)
     try:
-        yield daemon.start()
+        yield daemon.start(program=True)
     finally:
         daemon.remove()
 

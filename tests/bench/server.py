@@ -52,7 +52,7 @@ def meshd() -> Iterator[Daemon]:
     """A daemon in a home of its own, until the block is left."""
     daemon = Daemon.fresh()
     try:
-        yield daemon.start()
+        yield daemon.start(program=True)
     finally:
         daemon.remove()
 

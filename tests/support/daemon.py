@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.support.forking import Forked, fits
+
 STARTING = 30.0
 
 
@@ -47,7 +49,7 @@ class Daemon:
 
     home: Path
     env: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     url: str = ""
     socket: str = ""
     trust: ssl.SSLContext | None = None
@@ -69,15 +71,28 @@ class Daemon:
         assert self.process is not None
         return self.process.pid
 
-    def start(self, *arguments: str, port: int = 0, prefix: tuple[str, ...] = ()) -> Self:
-        """Start it and wait until it serves; `prefix` is put before the command (strace)."""
+    def start(
+        self,
+        *arguments: str,
+        port: int = 0,
+        prefix: tuple[str, ...] = (),
+        program: bool = False,
+    ) -> Self:
+        """Start it and wait until it serves; `prefix` is put before the command (strace).
+
+        With `program` it is one that the system started, even where a fork would do: for who
+        looks at its arguments or its first environment, or measures it.
+        """
         ready, writing = os.pipe()
-        command = [*prefix, sys.executable, "-m", "meshd", "--port", str(port)]
-        self.process = subprocess.Popen(
-            [*command, "--ready-fd", str(writing), *arguments],
-            env=self.environ, pass_fds=[writing], cwd=self.home,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        words = ["--port", str(port), *arguments]
+        if fits(self.env) and not prefix and not program:
+            self.process = Forked(words, writing, self.environ, str(self.home))
+        else:
+            command = [*prefix, sys.executable, "-m", "meshd", "--ready-fd", str(writing), *words]
+            self.process = subprocess.Popen(
+                command, env=self.environ, pass_fds=[writing], cwd=self.home,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
         os.close(writing)
         with os.fdopen(ready) as line:
             text = line.readline()

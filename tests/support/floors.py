@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from meshd.core.config import read_config
 from meshd.proxy.outbound import OutboundRules, open_session
@@ -25,12 +26,13 @@ from meshd.services.tools import Tools
 from meshd.services.unlocking import Unlocking
 from meshd.services.upstreams import Upstreams
 from meshd.services.virtuals import Virtuals
+from meshd.store import opening
 from meshd.store.db import Database, Step
-from meshd.store.opening import open_databases
 from meshd.store.scoped import ScopedDatabase
 from meshd.store.sqlite import SqliteDatabase
 from meshd.vault.sources.file import FileSource
 from meshd.wire.key import KeyAdd
+from tests.support import migrated
 from tests.support.clock import FakeClock
 
 
@@ -96,7 +98,10 @@ async def floors(folder: Path, url: str = "") -> AsyncIterator[Floors]:
     async with AsyncExitStack() as stack:
         clock = FakeClock()
         config = read_config({"MESHCTL_HOME": str(folder), "DATABASE_URL": url})
-        databases = await stack.enter_async_context(open_databases(config))
+        if not url:
+            migrated.put(folder)
+        with patch.object(opening, "Queries", migrated.PARSED):
+            databases = await stack.enter_async_context(opening.open_databases(config))
         await databases.migrate()
         main, calls = databases.main, databases.calls
         founding = await found(main, clock, lambda: "ada")

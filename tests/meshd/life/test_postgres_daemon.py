@@ -45,7 +45,7 @@ def pair(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             stack.callback(one.remove)
         together = threading.Thread(target=second.start)
         together.start()
-        first.start()
+        first.start(program=True)  # its arguments are looked at
         together.join()
         yield first, second
 

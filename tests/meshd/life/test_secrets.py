@@ -55,7 +55,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     daemon = Daemon.fresh(
         MESHCTL_LOG_LEVEL="debug", OPENAI_API_KEY=INHERITED, MESHCTL_MASTER_KEY=given,
         MESHCTL_MASTER_KEY_COMMAND=f"cat {folder / 'key'}",
-    ).start()  # fmt: skip
+    ).start(program=True)  # fmt: skip
     del daemon.env["MESHCTL_MASTER_KEY"]  # the commands below have no need of it
     with ExitStack() as stack:
         stack.callback(daemon.remove)
