@@ -19,6 +19,7 @@ upstream_restarts  R17  an upstream goes and comes back under load, by itself or
 many_clients --   clients with the same request ids, cancels and reconnects over one upstream
 slow_readers R21  many follow the events, some do not read; the short form with a shorter patience
 scaling      R06  one, two and four daemons on one Postgres share what is delivered
+upkeep       --   the CPU of an idle daemon, and the size of a database under retention
 timing       S07  how long answers take that must not tell whether something is there
 
 What is shown by tests of the suite instead, below tests/meshd:
@@ -58,6 +59,7 @@ from tests.harness import (
     scaling,
     slow_readers,
     timing,
+    upkeep,
     upstream_restarts,
 )
 from tests.harness.outcome import Outcome
@@ -82,6 +84,7 @@ RUNS: Mapping[str, Run] = {
         slow_readers,
         scaling,
         timing,
+        upkeep,
     )
 }
 
