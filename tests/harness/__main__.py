@@ -17,14 +17,16 @@ mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
 upstream_restarts  R17  an upstream goes and comes back under load, by itself or in a virtual MCP
 many_clients --   clients with the same request ids, cancels and reconnects over one upstream
+slow_readers R21  many follow the events, some do not read; the short form with a shorter patience
+scaling      R06  one, two and four daemons on one Postgres share what is delivered
+upkeep       --   the CPU of an idle daemon, and the size of a database under retention
 timing       S07  how long answers take that must not tell whether something is there
 
 What is shown by tests of the suite instead, below tests/meshd:
 
 R03  services/test_bus_endurance.py  an hour of a target that is down, and who does not notice
 R04  services/test_bus_flow.py       what each answer of a target means
-R06  bus/test_queue.py               processes that race on one Postgres, no claim twice; how much
-                                     faster several daemons are is not measured
+R06  bus/test_queue.py               processes that race on one Postgres, no claim twice
 R11  bus/test_cron.py                slots against an oracle, over changes of clocks and leap days
 R15  services/test_bus_endurance.py  a hint that never comes costs a poll; the snapshot's in
                                      store/test_postgres_signals.py
@@ -33,8 +35,6 @@ R20  bus/test_simulation.py          order by key over crashes, pauses and failu
                                      one key in bus/test_long_lines.py
 R23  life/test_backup.py             events are published while the backup is made
 R26  services/test_bus_endurance.py  many dead deliveries replayed once
-
-R21, a thousand readers of streams of which some do not read, is not shown as a whole.
 """
 
 import argparse
@@ -56,7 +56,10 @@ from tests.harness import (
     other_user,
     power_cut,
     pressure,
+    scaling,
+    slow_readers,
     timing,
+    upkeep,
     upstream_restarts,
 )
 from tests.harness.outcome import Outcome
@@ -78,7 +81,10 @@ RUNS: Mapping[str, Run] = {
         floods,
         upstream_restarts,
         many_clients,
+        slow_readers,
+        scaling,
         timing,
+        upkeep,
     )
 }
 

@@ -27,7 +27,7 @@ def run(seed: int, *, full: bool) -> Outcome:
         daemon.start()
         key = daemon.add_key("pusher", "self/event.publish")
         other = daemon.control("POST", "/v1/orgs", {"name": "other"})["id"]
-        before = _resident(daemon)
+        before = resident(daemon)
         start = time.monotonic()
         end = start + seconds
         statuses, patient, others = Counter[int](), Counter[bool](), list[float]()
@@ -47,7 +47,7 @@ def run(seed: int, *, full: bool) -> Outcome:
         for thread in threads:
             thread.join()
         took = time.monotonic() - start
-        grown = _resident(daemon) - before
+        grown = resident(daemon) - before
     finally:
         daemon.remove()
     rate = statuses[200] / took
@@ -84,8 +84,8 @@ def _push(
     patient.update(said)
 
 
-def _resident(daemon: Daemon) -> int:
-    """KiB; 0 where there is no /proc."""
+def resident(daemon: Daemon) -> int:
+    """The memory of a daemon in KiB; 0 where there is no /proc."""
     try:
         text = Path(f"/proc/{daemon.pid}/status").read_text()
     except OSError:

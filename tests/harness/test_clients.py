@@ -1,8 +1,10 @@
-"""The short form of the run about many clients of one upstream."""
+"""The short form of the runs about many clients, many readers and many daemons."""
+
+import sys
 
 import pytest
 
-from tests.harness import many_clients
+from tests.harness import many_clients, scaling, slow_readers
 from tests.support.careless import CARELESS
 
 SEED = 20_261_123
@@ -14,6 +16,15 @@ LONG = {"in-stateless", "in-http-sse"}
 def test_many_clients_at(name):
     """No answer ever reaches another client."""
     assert many_clients.run(SEED, full=False, names=(name,)).failures == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_who_does_not_read_is_cut_and_nobody_else_waits():
+    assert slow_readers.run(SEED, full=False).failures == []
+
+
+def test_daemons_share_what_is_delivered():
+    assert scaling.run(SEED, full=False).failures == []
 
 
 def test_a_gateway_that_does_not_tell_requests_apart_is_found_out():

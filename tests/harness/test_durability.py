@@ -4,14 +4,23 @@ import random
 
 import pytest
 
-from tests.harness import bit_flips, busy, dedupe, event_storm, kill_storm, power_cut, pressure
+from tests.harness import (
+    bit_flips,
+    busy,
+    dedupe,
+    event_storm,
+    kill_storm,
+    power_cut,
+    pressure,
+    upkeep,
+)
 
 SEED = 20_261_123
 
 
 @pytest.mark.parametrize(
     "harness",
-    [kill_storm, event_storm, dedupe, pressure, busy, power_cut, bit_flips],
+    [kill_storm, event_storm, dedupe, pressure, busy, power_cut, bit_flips, upkeep],
     ids=lambda m: m.__name__.split(".")[-1],
 )
 def test_its_short_form_passes(harness):
