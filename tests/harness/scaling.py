@@ -25,9 +25,11 @@ TAKES = 0.25
 """Seconds that the receiver takes over one event."""
 DELIVERED = 60.0
 FASTER = {2: 1.3, 4: 2.0}
-"""How much faster so many daemons have to be than one, at least."""
+"""How much faster so many daemons have to be than one, at least; a gate of the full form."""
 SHARES = {2: (0.3, 0.7), 4: (0.15, 0.35)}
 """What each of so many has to do."""
+SOME = 0.1
+"""What each has to do in the short form, which is over before all have found their pace."""
 
 
 def run(seed: int, *, full: bool) -> Outcome:
@@ -46,11 +48,13 @@ def run(seed: int, *, full: bool) -> Outcome:
             )
             if daemons == 1:
                 continue
-            low, high = SHARES[daemons]
+            low, high = SHARES[daemons] if full else (SOME, 1 - SOME)
             fair = len(shares) == daemons and all(low <= share <= high for share in shares)
             found.expect(fair, f"{daemons} daemons did {[round(one, 2) for one in shares]}")
             faster = rate >= FASTER[daemons] * rates[1]
-            found.expect(faster, f"{daemons} daemons were {rate / (rates[1] or 1):.1f} times one")
+            found.expect(
+                not full or faster, f"{daemons} daemons were {rate / (rates[1] or 1):.1f} times one"
+            )
     return found
 
 
