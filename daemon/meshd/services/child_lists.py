@@ -49,7 +49,7 @@ class ChildLists:
 
     async def seen(self, rows: Iterable[ConnectionRow], thing: Thing) -> dict[str, Seen]:
         """What each lists, by id; all that have to be asked are asked at the same time."""
-        found = {row.id: (row, self._served.at_once(row, thing)) for row in rows}
+        found = {row.id: (row, self._served.at_once(row, thing, of_many=True)) for row in rows}
         asked = [row for row, served in found.values() if served is None]
         late = await asyncio.gather(*(self._served.look(row, thing) for row in asked))
         for row, answer in zip(asked, late, strict=True):

@@ -137,8 +137,14 @@ class ServedLists:
         worn = listed is not None and bad and self._age(listed) >= WORN
         return Served(None if worn else listed, self._reason(row, kept) if bad else None)
 
-    def at_once(self, row: ConnectionRow, thing: Thing = "tool") -> Served | None:
-        """The list where nobody has to wait for it; renewed behind it when its time has come."""
+    def at_once(
+        self, row: ConnectionRow, thing: Thing = "tool", *, of_many: bool = False
+    ) -> Served | None:
+        """The list where nobody has to wait for it; renewed behind it when its time has come.
+
+        Where it is one `of_many`, a server that wants its list kept for less than `FRESH` does not
+        have them all wait for it.
+        """
         kept = self._of(row, thing)
         listed = self._listed(row, thing, kept)
         if listed is None:
@@ -146,10 +152,11 @@ class ServedLists:
         if self._upstreams.asleep(row):
             return Served(listed, ASLEEP)
         age, current = self._age(listed), self._is_current(row, thing, kept)
+        ttl = None if of_many and (listed.ttl or 0.0) < FRESH else listed.ttl
         if current and self._health.of(row).state not in BAD:
-            if age < (FRESH if listed.ttl is None else min(listed.ttl, LONGEST)):
+            if age < (FRESH if ttl is None else min(ttl, LONGEST)):
                 return Served(listed)
-            if age < STALE and listed.ttl is None:
+            if age < STALE and ttl is None:
                 if not self._holds_back(row, kept):
                     self._ask(row, thing, kept)
                     return Served(listed)

@@ -29,6 +29,7 @@ class Child:
         self.gate = asyncio.Event()
         self.gate.set()
         self.reads = 0
+        self.ttl: float | None = None
         self.sleeps = False
         self.state = SimpleNamespace(state="ready", reason=None)
         self.listed: Definitions | None = None
@@ -58,7 +59,7 @@ class Child:
         if self.error is not None:
             raise self.error
         entries = [Raw(b'{"name":"%b"}' % name.encode()) for name in self.names]
-        before, self.listed = self.listed, from_entries(entries, self.clock.now())
+        before, self.listed = self.listed, from_entries(entries, self.clock.now(), ttl=self.ttl)
         self.heard = said
         if before is not None and before.raw != self.listed.raw:
             for ear in self.ears:
@@ -237,3 +238,18 @@ async def test_a_row_from_before_an_edit_does_not_bring_back_its_list(child: Chi
     assert stale["conn_a"].reason == '"a" changed meanwhile'
     child.gate.set()
     assert (names(await asking), child.reads) == (["one"], 1)
+
+
+async def test_a_child_that_wants_its_list_kept_for_no_time_holds_up_nobody(child: Child) -> None:
+    """It is read again behind the answer, as often as any other."""
+    child.ttl = 0.0
+    await child.seen()
+    child.gate.clear()
+    child.clock.advance(FRESH)
+    async with asyncio.timeout(PATIENCE / 2):
+        assert names(await child.seen()) == ["one"]
+    child.gate.set()
+    await child.settled()
+    assert child.reads == 2
+    await child.seen()
+    assert child.reads == 2
