@@ -1,15 +1,14 @@
 """The tools behind connections: their definitions as last listed, and who may call which."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
 
+from meshd.core.beside import worked_out
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.services.access import Decision, decide
 from meshd.services.definitions import (
@@ -37,9 +36,6 @@ MANY = 50
 """Tools of which nothing is worked out on the event loop."""
 SEEN = 3600 * MICROSECONDS
 """How often it is written that a list is still the same."""
-
-
-Made = TypeVar("Made")
 
 
 @dataclass(slots=True)
@@ -181,7 +177,8 @@ class Tools:
         """
         said = self._upstreams.tool_changes(row) if changes is None else changes
         make = partial(from_entries, entries, self._clock.now(), rest=rest, ttl=ttl)
-        listed = await _worked_out(len(entries), make)
+        long = len(entries) > MANY
+        listed = await worked_out(make, long=long)
         before = self._entry(row)
         if before is not None and before.listed.raw == listed.raw:
             before.listed, before.changes = before.listed.again(listed), said
@@ -193,7 +190,7 @@ class Tools:
         changed = []
         if before is not None:
             compare = partial(difference, before.listed, listed)
-            changed = await _worked_out(len(entries), compare)
+            changed = await worked_out(compare, long=long)
         if changed:
             by, about = the_daemon(row.org), told(row.name, changed)
             steps.append(self._events.step(by, "tool.changed", row.id, about))
@@ -203,7 +200,7 @@ class Tools:
             )
             self._events.bell.ring()
         if row.pinned:
-            await _worked_out(len(entries), lambda: listed.fingerprints)
+            await worked_out(lambda: listed.fingerprints, long=long)
         # Not before: what could not be written is found to differ once more, and told of then.
         shown = self.approved(row)
         self._keep(row, _Known(row.revision, listed, said, listed.listed_at))
@@ -292,11 +289,6 @@ class Tools:
         if now.revision != row.revision:
             raise Conflict(f'"{row.name}" changed meanwhile')
         return present
-
-
-async def _worked_out(tools: int, work: Callable[[], Made]) -> Made:
-    """Done: of a long list beside the event loop, which would stand still meanwhile."""
-    return await asyncio.to_thread(work) if tools > MANY else work()
 
 
 def _about(row: ConnectionRow, listed: Definitions) -> dict[str, object]:

@@ -4,14 +4,13 @@ It speaks in the words of its client's era. Whatever is asked is decided here on
 way to it can forget to.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import TypeVar
 
 from msgspec import Raw
 
+from meshd.core.beside import worked_out
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.protocol import jsonrpc, translation
 from meshd.protocol.envelope import SERVER
@@ -38,8 +37,6 @@ from meshd.services.virtual_serving import (
 )
 from meshd.services.whole_list import METHODS
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
-
-Made = TypeVar("Made")
 
 STALE = "meshctl/stale"
 PAUSED = "meshctl/paused"
@@ -145,7 +142,8 @@ class VirtualAdapter:
             kept = self._kept.get(key)
             if kept is not None and kept.made_of is allowed.composed:
                 return kept.data
-            data = await _made(allowed, partial(self._encoded, thing, allowed))
+            encode = partial(self._encoded, thing, allowed)
+            data = await worked_out(encode, long=len(allowed.exposed) > MANY)
             self._kept.keep(key, allowed.composed, data)
             return data
 
@@ -183,7 +181,8 @@ class VirtualAdapter:
 
         async with allowed.making:
             if allowed.index is None:
-                allowed.index = await _made(allowed, partial(_index, allowed, names))
+                make = partial(_index, allowed, names)
+                allowed.index = await worked_out(make, long=len(allowed.exposed) > MANY)
             search = allowed.index.search
         said = smart_tools.answered(name, arguments, allowed.exposed, search, names.__getitem__)
         if self._target.era == "stateless":
@@ -308,11 +307,6 @@ class VirtualAdapter:
 
     def _error(self, code: int, message: str) -> Answer:
         return Answer(Reply(None, jsonrpc.error_object(code, message)), self._target.era)
-
-
-async def _made(allowed: Allowed, make: Callable[[], Made]) -> Made:
-    """Make it: of a long list beside the event loop, which would stand still meanwhile."""
-    return await asyncio.to_thread(make) if len(allowed.exposed) > MANY else make()
 
 
 def _index(allowed: Allowed, names: Mapping[str, str]) -> ToolIndex:
