@@ -49,16 +49,14 @@ class ChildLists:
 
     async def seen(self, rows: Iterable[ConnectionRow], thing: Thing) -> dict[str, Seen]:
         """What each lists, by id; all that have to be asked are asked at the same time."""
-        found = {row.id: (row, self._served.at_once(row, thing, of_many=True)) for row in rows}
-        asked = [row for row, served in found.values() if served is None]
-        late = await asyncio.gather(*(self._served.look(row, thing) for row in asked))
-        for row, answer in zip(asked, late, strict=True):
-            found[row.id] = row, answer
+        found = [(row, self._served.at_once(row, thing, of_many=True)) for row in rows]
+        asked = (self._served.look(row, thing) for row, served in found if served is None)
+        late = iter(await asyncio.gather(*asked))
         seen = {}
-        for ident, (row, served) in found.items():
-            assert served is not None  # noqa: S101 - those that were missing were asked for
+        for row, known in found:
+            served = known or next(late)
             await self._read_beside(row, thing, served)
-            seen[ident] = self._seen(row, thing, served)
+            seen[row.id] = self._seen(row, thing, served)
         return seen
 
     async def read_known(self, rows: Iterable[ConnectionRow], thing: Thing) -> None:
