@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from meshctl.cli import ask
 from meshctl.cli.context import Ctx
+from meshctl.cli.owner import Owner
 from meshctl.cli.publish import json_value
 from meshctl.render import event as events
 from meshctl.render import schedule as render
@@ -86,14 +87,7 @@ def resume(ctx: typer.Context, name: Name) -> None:
     me.out.done(turned, f'resumed schedule "{turned["name"]}"')
 
 
-def edit(
-    ctx: typer.Context,
-    name: Name,
-    *,
-    owner: Annotated[
-        str, typer.Option("--owner", metavar="WHO", help="me: it runs with your rights then.")
-    ],
-) -> None:
+def edit(ctx: typer.Context, name: Name, *, owner: Owner) -> None:
     """Take a schedule over, as when its owner is gone; it goes on."""
     me = Ctx.of(ctx)
     edited = me.call(schedule.EDIT, wire.ScheduleEdit(schedule=name, owner=owner))

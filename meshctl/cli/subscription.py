@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from meshctl.cli import arguments, ask
 from meshctl.cli.context import Ctx
+from meshctl.cli.owner import Owner
 from meshctl.render import subscription as render
 from meshd.wire import subscription as wire
 from meshd.wire.calls import subscription
@@ -139,14 +140,7 @@ def sync(
     me.out.done(done, f"{words}, {done['unchanged']} unchanged")
 
 
-def edit(
-    ctx: typer.Context,
-    name: Name,
-    *,
-    owner: Annotated[
-        str, typer.Option("--owner", metavar="WHO", help="me: it runs with your rights then.")
-    ],
-) -> None:
+def edit(ctx: typer.Context, name: Name, *, owner: Owner) -> None:
     """Take a subscription over, as when its owner is gone; it hears and delivers again."""
     me = Ctx.of(ctx)
     edited = me.call(subscription.EDIT, wire.SubscriptionEdit(subscription=name, owner=owner))

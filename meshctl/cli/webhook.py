@@ -7,6 +7,7 @@ import typer
 
 from meshctl.cli import ask
 from meshctl.cli.context import Ctx
+from meshctl.cli.owner import Owner
 from meshctl.render import webhook as render
 from meshd.wire import webhook as wire
 from meshd.wire.calls import webhook
@@ -103,14 +104,7 @@ def rotate(
     me.out.done(turned, f'webhook "{turned["name"]}" has another secret')
 
 
-def edit(
-    ctx: typer.Context,
-    name: Name,
-    *,
-    owner: Annotated[
-        str, typer.Option("--owner", metavar="WHO", help="me: it runs with your rights then.")
-    ],
-) -> None:
+def edit(ctx: typer.Context, name: Name, *, owner: Owner) -> None:
     """Take an inbound webhook over, as when its owner is gone; it takes events again."""
     me = Ctx.of(ctx)
     edited = me.call(webhook.EDIT, wire.WebhookEdit(webhook=name, owner=owner))
