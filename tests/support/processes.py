@@ -15,9 +15,10 @@ def lives(pid: int) -> bool:
     return bool(found) and not found[0].strip().startswith("Z")
 
 
-def parent(pid: int) -> int:
-    """The process that started it, or took it over."""
-    return int(_ps("-p", str(pid), "-o", "ppid=")[0])
+def parent(pid: int) -> int | None:
+    """The process that started it, or took it over; None for one that is gone."""
+    found = _ps("-p", str(pid), "-o", "ppid=")
+    return int(found[0]) if found else None
 
 
 def zombies(parent: int) -> list[str]:
