@@ -1,29 +1,26 @@
 """`meshctl client …`: programs on this machine that use MCP servers, and our entries in them."""
 
-import shutil
+import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from meshctl.cli import ask, bridge_key
+from meshctl.cli import ask, bridge_entry, bridge_key
 from meshctl.cli.adopt import person
 from meshctl.cli.context import Ctx
-from meshctl.client.home import Home
 from meshctl.desktop import wiring
 from meshctl.desktop.apps import APPS, App
 from meshctl.desktop.errors import DesktopError
 from meshctl.render import client as render
-from meshd.wire import connection as wire
-from meshd.wire.calls import connection, virtual
-from meshd.wire.errors import MeshError, NotFound
-from meshd.wire.virtual import VirtualRef
+from meshd.wire.errors import MeshError
 
 AppName = Annotated[
     Literal["claude-desktop", "claude-code", "cursor", "vscode"],
-    typer.Argument(metavar="CLIENT", help="claude-desktop or cursor."),
+    typer.Argument(metavar="CLIENT", help="claude-desktop, cursor or vscode."),
 ]
 File = Annotated[
     Path | None, typer.Option(metavar="PATH", help="Its settings file, where that is elsewhere.")
@@ -33,7 +30,8 @@ File = Annotated[
 def list_(ctx: typer.Context) -> None:
     """List the clients on this machine, and what of meshctl's they have."""
     me = Ctx.of(ctx)
-    me.out.rows(render.table(me.look), [_item(me, app) for app in APPS], empty="no clients known")
+    items = [_item(me, app, file) for app in APPS for file in _files(me, app)]
+    me.out.rows(render.table(me.look), items, empty="no clients known")
 
 
 def install(
@@ -43,7 +41,7 @@ def install(
         list[str] | None,
         typer.Argument(
             metavar="CONNECTION",
-            help="Which ones, or virtual MCPs; all enabled connections without.",
+            help="Which ones, virtual MCPs, or self; all enabled connections without.",
         ),
     ] = None,
     *,
@@ -55,16 +53,24 @@ def install(
     """Give a client your connections: entries that run `meshctl stdio`, and a key of its own.
 
     No secret is written: the entries name the key, and the daemon's socket knows who runs them.
+    With self, meshctl's own server, the key made here may look at everything and change nothing.
     """
     me = Ctx.of(ctx)
     app, target = _app(me, app_name, file)
-    chosen = list(dict.fromkeys(_chosen(me, names or [])))
+    chosen = bridge_entry.chosen(me, names or [])
     acting = key or app.id
-    entries = {name: _entry(me, name, acting) for name in chosen}
+    entries = {name: bridge_entry.entry(me, app, name, acting) for name in chosen}
+    allowed = bridge_entry.grants(chosen)
+    if _is_off_limits(me, app, target):
+        raise MeshError(
+            f"only {app.title} itself may write {target}: it rewrites it as it runs",
+            facts={"run": bridge_entry.claude_lines(entries)},
+            next=f"meshctl add-key {acting} {_allow(allowed)} > /dev/null  # then run that",
+        )
     for name, entry in entries.items():
         me.out.note(f"{name}: {' '.join([entry['command'], *entry['args']])}")
     ask.confirm(me, f"write {', '.join(chosen)} into {target}?")
-    made = bridge_key.provide(me, app.id, acting, chosen)
+    made = bridge_key.provide(me, app.id, acting, allowed)
     try:
         done = wiring.install(app, target, entries, _state(me, app), create=file is not None)
     except DesktopError as error:
@@ -74,7 +80,10 @@ def install(
     shown = {"app": app.id, "file": str(done.file), "key": acting, "servers": chosen}
     me.out.done(shown, f'{", ".join(chosen)} in {done.file}, as key "{acting}"', key="app")
     me.out.note(f"restart {app.title} so that it reads its settings")
-    me.out.next(f"meshctl client uninstall {app.id}  # takes it back")
+    if bridge_entry.SELF in chosen and key is None:
+        me.out.next(f"meshctl key edit {acting} --allow self/CALL  # self only looks without")
+    elsewhere = "" if file is None else f" --file {shlex.quote(str(file))}"
+    me.out.next(f"meshctl client uninstall {app.id}{elsewhere}  # takes it back")
 
 
 def uninstall(ctx: typer.Context, app_name: AppName, *, file: File = None) -> None:
@@ -84,6 +93,11 @@ def uninstall(ctx: typer.Context, app_name: AppName, *, file: File = None) -> No
     state = _state(me, app)
     try:
         names = wiring.installed(app, target, state)
+        if names and _is_off_limits(me, app, target):
+            raise MeshError(
+                f"only {app.title} itself may write {target}: it rewrites it as it runs",
+                next=" && ".join(f"claude mcp remove --scope user {name}" for name in names),
+            )
         if names:
             ask.confirm(me, f"take {', '.join(names)} out of {target}?")
         done = wiring.uninstall(app, target, state)
@@ -101,11 +115,12 @@ def uninstall(ctx: typer.Context, app_name: AppName, *, file: File = None) -> No
     me.out.done(shown, f"{what} {done.file}", key="app")
     for key in revoked:
         me.out.note(f'revoked key "{key}"')
+    for other in wiring.files_written(state):
+        me.out.next(f"meshctl client uninstall {app.id} --file {shlex.quote(str(other))}")
 
 
-def _item(me: Ctx, app: App) -> dict[str, Any]:
+def _item(me: Ctx, app: App, file: Path) -> dict[str, Any]:
     """A row of `client list`."""
-    file = _file(me, app)
     servers: list[str] = []
     problem = None
     try:
@@ -133,58 +148,33 @@ def _file(me: Ctx, app: App) -> Path:
     return next((file for file in files if file.exists()), files[0])
 
 
+def _files(me: Ctx, app: App) -> Iterator[Path]:
+    """The client's own file, others of its own that exist, and where `--file` led `install`."""
+    first = _file(me, app)
+    yield first
+    others = [file for file in app.files(person(me), sys.platform, me.environ) if file.exists()]
+    with suppress(DesktopError):  # a damaged ledger is said in the row of the first
+        others += wiring.files_written(_state(me, app))
+    seen = {first.resolve()}
+    for file in others:
+        if file.resolve() not in seen:
+            seen.add(file.resolve())
+            yield file
+
+
+def _is_off_limits(me: Ctx, app: App, target: Path) -> bool:
+    """Whether it is a file that only its client may write."""
+    own = app.files(person(me), sys.platform, me.environ)
+    return app.rewrites_own and target.resolve() in {file.resolve() for file in own}
+
+
+def _allow(grants: list[str]) -> str:
+    return " ".join(f"--allow {shlex.quote(grant)}" for grant in grants)
+
+
 def _state(me: Ctx, app: App) -> Path:
     """Where it is kept how to undo what was written for this client."""
     return me.home.clients / f"{app.id}.json"
-
-
-def _chosen(me: Ctx, names: list[str]) -> list[str]:
-    """The names of the connections and virtual MCPs that are meant.
-
-    Raises:
-        NotFound: there is none.
-    """
-    if names:
-        return [_named(me, name) for name in names]
-    items = me.call(connection.LIST)
-    chosen = [item["name"] for item in items if item["state"] != "disabled"]
-    if not chosen:
-        raise NotFound("there is no connection to give", next="meshctl connect NAME URL")
-    return chosen
-
-
-def _named(me: Ctx, name: str) -> str:
-    """The name of a connection or a virtual MCP that is named, maybe by its id.
-
-    Raises:
-        NotFound: it is neither.
-    """
-    try:
-        return str(me.call(connection.SHOW, wire.ConnectionRef(name))["name"])
-    except NotFound:
-        with suppress(NotFound):
-            return str(me.call(virtual.SHOW, VirtualRef(name))["name"])
-        raise
-
-
-def _entry(me: Ctx, name: str, key: str) -> dict[str, Any]:
-    """What a client runs. Clients start programs without a shell's PATH, so it is absolute."""
-    args = ["stdio", name, "--key", key]
-    if me.org:
-        args += ["--org", me.org]
-    entry: dict[str, Any] = {"command": _program(), "args": args}
-    usual = Home.find({**me.environ, "MESHCTL_HOME": ""})
-    if me.home.text != usual.text:
-        entry["env"] = {"MESHCTL_HOME": me.home.text}
-    return entry
-
-
-def _program() -> str:
-    beside = Path(sys.executable).with_name("meshctl")
-    found = str(beside) if beside.exists() else shutil.which("meshctl")
-    if found is None:
-        raise NotFound("the program meshctl is not installed", facts={"looked at": str(beside)})
-    return found
 
 
 def _failed(error: DesktopError) -> MeshError:

@@ -17,13 +17,15 @@ AppId = Literal["claude-desktop", "claude-code", "cursor", "vscode"]
 class App:
     """A client; `key` is the member of its files that holds `{name: entry}`.
 
-    `can_install`: meshctl writes its bridge entries into this client's file.
+    `rewrites_own`: it rewrites its own settings as it runs, so nobody else should edit them.
+    `says_type`: its entries tell that they run a program.
     """
 
     id: AppId
     title: str
     key: str
-    can_install: bool = False
+    rewrites_own: bool = False
+    says_type: bool = False
 
     def files(self, home: Path, platform: str, environ: Mapping[str, str]) -> list[Path]:
         """Return the user-level files, the one to write first; they need not exist.
@@ -57,10 +59,10 @@ class App:
 
 
 APPS: tuple[App, ...] = (
-    App("claude-desktop", "Claude Desktop", "mcpServers", can_install=True),
-    App("claude-code", "Claude Code", "mcpServers"),
-    App("cursor", "Cursor", "mcpServers", can_install=True),
-    App("vscode", "VS Code", "servers"),
+    App("claude-desktop", "Claude Desktop", "mcpServers"),
+    App("claude-code", "Claude Code", "mcpServers", rewrites_own=True, says_type=True),
+    App("cursor", "Cursor", "mcpServers"),
+    App("vscode", "VS Code", "servers", says_type=True),
 )
 
 

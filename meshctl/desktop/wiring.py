@@ -22,7 +22,7 @@ from meshctl.desktop.jsonc import JsoncError, parse, remove_member, set_member
 from meshctl.desktop.ledger import Record
 from meshctl.desktop.marker import is_own_entry
 
-__all__ = ["Change", "WiringError", "install", "installed", "uninstall"]
+__all__ = ["Change", "WiringError", "files_written", "install", "installed", "uninstall"]
 
 _NEW_FILE = "{}\n"
 
@@ -54,10 +54,6 @@ def install(
     Repeating it is fine. `create` makes the client's missing folder too. Raises `WiringError`, and
     changes nothing, if a name is taken by an entry that is not meshctl's.
     """
-    if not app.can_install:
-        raise WiringError(
-            f"meshctl does not edit the files of {app.title}", "meshctl connect --help"
-        )
     target = _target(file)
     records = ledger.load(state)
     record = records.get(str(target))
@@ -127,6 +123,11 @@ def installed(app: App, file: Path, state: Path) -> list[str]:
     with _readable(target):
         present = _servers(app, read_text(target))
     return _own(present, ledger.load(state).get(str(target)))
+
+
+def files_written(state: Path) -> list[Path]:
+    """Return the files, behind any link, that hold what `install` wrote for this client."""
+    return [Path(file) for file in ledger.load(state)]
 
 
 def _original(app: App, text: str | None, own: list[str], record: Record | None) -> str | None:

@@ -23,6 +23,9 @@ SEARCH, DESCRIBE, CALL = "GATEWAY_SEARCH_TOOLS", "GATEWAY_DESCRIBE_TOOLS", "GATE
 NAMES = frozenset({SEARCH, DESCRIBE, CALL})
 MAX_RESULTS = 100
 MAX_DESCRIBED = 100
+MAX_DESCRIPTION = 64 * 1024
+"""Bytes of JSON with which one answer describes tools: some 16,000 tokens for a model to read."""
+MAX_ASKED_NAME = 256
 MAX_QUERY = 1000
 MAX_SHOWN = 300
 """Characters of a description in the results of a search; describing a tool shows all of it."""
@@ -39,7 +42,10 @@ class _Search(Struct, forbid_unknown_fields=True):
 
 
 class _Describe(Struct, forbid_unknown_fields=True):
-    tools: Annotated[list[str], Meta(min_length=1, max_length=MAX_DESCRIBED)]
+    tools: Annotated[
+        list[Annotated[str, Meta(max_length=MAX_ASKED_NAME)]],
+        Meta(min_length=1, max_length=MAX_DESCRIBED),
+    ]
 
 
 class Inner(Struct, forbid_unknown_fields=True):
@@ -64,9 +70,10 @@ def entries(count: int) -> list[bytes]:
         ),
         _tool(
             DESCRIBE,
-            "Show what tools take and give, by their names as a search answers with them.",
-            {"tools": {"type": "array", "items": {"type": "string"}, "minItems": 1,
-                       "maxItems": MAX_DESCRIBED}},
+            "Show what tools take and give, by their names as a search answers with them. "
+            "What does not fit into one answer is named in leftOut, to be asked for again.",
+            {"tools": {"type": "array", "items": {"type": "string", "maxLength": MAX_ASKED_NAME},
+                       "minItems": 1, "maxItems": MAX_DESCRIBED}},
             required=["tools"], reads=True,
         ),
         _tool(
@@ -114,16 +121,45 @@ def answered(
             {"query": asked.query, "results": results, "totalAvailable": len(by_name)}
         )  # fmt: skip
     wanted = dict.fromkeys(_read(_Describe, arguments).tools)
-    found = [
-        {
-            **_brief(by_name[one], name_of),
-            "inputSchema": by_name[one].entry.get("inputSchema", Raw(b"{}")),
-            "outputSchema": by_name[one].entry.get("outputSchema", Raw(b"null")),
-        }
-        for one in wanted
-        if one in by_name
-    ]
-    return _result({"tools": found, "notFound": [one for one in wanted if one not in by_name]})
+    there = [by_name[one] for one in wanted if one in by_name]
+    missing = [one for one in wanted if one not in by_name]
+    return _result({**_described(there, name_of), "notFound": missing})
+
+
+def _described(wanted: Sequence[Exposed], name_of: NameOf) -> dict[str, object]:
+    """Whole definitions, as many as fit; the others are named, with what to do about it."""
+    found: list[Raw] = []
+    left_out: list[str] = []
+    too_large: list[str] = []
+    size = 0
+    for one in wanted:
+        told = msgspec.json.encode({
+            **_brief(one, name_of),
+            "inputSchema": one.entry.get("inputSchema", Raw(b"{}")),
+            "outputSchema": one.entry.get("outputSchema", Raw(b"null")),
+        })  # fmt: skip
+        if len(told) > MAX_DESCRIPTION:
+            too_large.append(one.name)
+        elif size + len(told) > MAX_DESCRIPTION:
+            left_out.append(one.name)
+        else:
+            found.append(Raw(told))
+            size += len(told)
+    said: dict[str, object] = {"tools": found}
+    if left_out:
+        said["leftOut"] = left_out
+        said["note"] = (
+            f"An answer describes tools in {MAX_DESCRIPTION} bytes at most: ask again for those"
+            " in leftOut."
+        )
+    if too_large:
+        said["tooLarge"] = too_large
+        said["tooLargeNote"] = (
+            f"Each tool in tooLarge takes more than {MAX_DESCRIPTION} bytes to describe, and is"
+            " only shown in the list of all tools, with ?mode=passthrough in the URL. It can be"
+            " called here all the same."
+        )
+    return said
 
 
 def _brief(one: Exposed, name_of: NameOf) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """`meshctl client …`: entries in other programs' files, and the key that goes with them."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -208,13 +209,54 @@ def test_no_connection_to_give(daemon, file):
     assert "next: meshctl connect NAME URL" in err
 
 
-@pytest.mark.parametrize("app", ["claude-code", "vscode"])
-def test_clients_whose_files_are_not_edited(daemon, file, app):
-    """It is said, and nothing is left behind."""
-    code, _, err = daemon.run("client", "install", app, "--file", str(file), "--yes")
-    assert code == 1
-    assert "does not edit the files of" in err
-    assert daemon.keys == {}
+@pytest.mark.parametrize("words", [("install", "docs"), ("uninstall",)])
+def test_a_file_that_only_its_client_may_write(daemon, tmp_path, words):
+    """Claude Code rewrites its own as it runs; the command that has it do so is said."""
+    own = tmp_path / ".claude.json"
+    ours = entry(tmp_path, daemon, "docs", "claude-code")
+    own.write_text(json.dumps({"mcpServers": {"docs": ours}}))
+    before = own.read_bytes()
+    verb, *rest = words
+    code, _, err = daemon.run("client", verb, "claude-code", *rest, "--yes")
+    assert (code, own.read_bytes(), daemon.keys) == (1, before, {})
+    assert "only Claude Code itself may write" in err
+    if verb == "uninstall":
+        assert "next: claude mcp remove --scope user docs" in err
+    else:
+        line = shlex.split(err.partition("run: ")[2].partition("\n")[0])
+        assert line[:6] == ["claude", "mcp", "add-json", "--scope", "user", "docs"]
+        assert json.loads(line[6]) == {"type": "stdio", **ours}
+        assert "next: meshctl add-key claude-code --allow docs" in err
+
+
+def test_a_project_file_of_the_same_client(daemon, tmp_path):
+    """What nobody else rewrites is written."""
+    file = tmp_path / "project" / ".mcp.json"
+    words = ["client", "install", "claude-code", "docs", "--file", str(file), "--yes"]
+    assert daemon.run(*words)[0] == 0
+    assert list(json.loads(file.read_text())["mcpServers"]) == ["docs"]
+
+
+def test_vscode_is_told_that_it_is_a_program(daemon, tmp_path, monkeypatch):
+    """Its servers stand under another member, with their type."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    file = tmp_path / ".config" / "Code" / "User" / "mcp.json"
+    file.parent.mkdir(parents=True)
+    assert daemon.run("client", "install", "vscode", "docs", "--yes")[0] == 0
+    ours = {"type": "stdio", **entry(tmp_path, daemon, "docs", "vscode")}
+    assert json.loads(file.read_text()) == {"servers": {"docs": ours}}
+    assert daemon.run("client", "uninstall", "vscode", "--yes")[0] == 0
+    assert not file.exists()
+
+
+def test_self_is_given_for_looking(daemon, file):
+    """A key made for it changes nothing at the control plane; how to allow more is said."""
+    words = ["client", "install", "cursor", "docs", "SELF", "--file", str(file), "--yes"]
+    code, _, err = daemon.run(*words)
+    assert (code, list(json.loads(file.read_text())["mcpServers"])) == (0, ["mine", "docs", "self"])
+    looking = ["self/status", "self/whoami", "self/*.list", "self/*.show"]
+    assert asked(daemon, "key.add") == [KeyAdd(name="cursor", allow=["docs", *looking])]
+    assert "next: meshctl key edit cursor --allow self/CALL" in err
 
 
 def test_an_unknown_client_is_wrong_use(daemon):
@@ -264,6 +306,22 @@ def test_list(daemon, tmp_path):
     assert "does not parse" in rows["claude-code"]["problem"]
     assert "● installed" in daemon.run("client", "list")[1]
     assert daemon.run("client", "list", "--quiet")[1].split() == list(rows)
+
+
+def test_other_files_of_a_client_are_listed_and_named(daemon, tmp_path, file):
+    """Where --file led is not forgotten: each has a row, and uninstall says which are left."""
+    own = tmp_path / ".cursor" / "mcp.json"
+    own.parent.mkdir()
+    for words in (["docs"], ["papers", "--file", str(file)]):
+        assert daemon.run("client", "install", "cursor", *words, "--yes")[0] == 0
+    rows = json.loads(daemon.run("client", "list", "--json")[1])
+    wired = [(row["file"], row["servers"]) for row in rows if row["app"] == "cursor"]
+    assert wired == [(str(own), ["docs"]), (str(file), ["papers"])]
+    err = daemon.run("client", "uninstall", "cursor", "--yes")[2]
+    assert f"next: meshctl client uninstall cursor --file {file}\n" in err
+    daemon.run("client", "uninstall", "cursor", "--file", str(file), "--yes")
+    rows = json.loads(daemon.run("client", "list", "--json")[1])
+    assert [row["state"] for row in rows if row["app"] == "cursor"] == ["absent"]
 
 
 def test_without_the_program_there_is_no_entry(daemon, tmp_path, file, monkeypatch):

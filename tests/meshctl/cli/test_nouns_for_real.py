@@ -119,3 +119,32 @@ def test_the_life_of_a_virtual_mcp(meshctl):
     assert meshctl("virtual", "remove", "work", "--yes")[0] == 0
     assert json.loads(meshctl("virtual", "list", "--json")[1]) == []
     assert json.loads(meshctl("key", "show", "ide", "--json")[1])["grants"] == []
+
+
+def test_a_client_of_the_control_plane(meshctl, tmp_path):
+    """What `client install` wrote for self is run as a client does: it looks, and only looks."""
+    file = tmp_path / "mcp.json"
+    words = ["client", "install", "cursor", "self", "--file", str(file), "--yes", "--quiet"]
+    assert meshctl(*words)[0] == 0
+    entry = json.loads(file.read_text())["mcpServers"]["self"]
+    asks = [
+        {"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
+         "capabilities": {}, "clientInfo": {"name": "cursor", "version": "1"}}},
+        {"method": "notifications/initialized"},
+        {"id": 1, "method": "tools/list"},
+        {"id": 2, "method": "tools/call", "params": {"name": "KEY_LIST", "arguments": {}}},
+        {"id": 3, "method": "tools/call",
+         "params": {"name": "KEY_REVOKE", "arguments": {"key": "cursor"}}},
+    ]  # fmt: skip
+    stdin = "".join(json.dumps({"jsonrpc": "2.0", **ask}) + "\n" for ask in asks)
+    code, out, err = meshctl(*entry["args"], stdin=stdin)
+    assert (code, err) == (0, "")
+    answers = {answer["id"]: answer["result"] for answer in map(json.loads, out.splitlines())}
+    tools = {tool["name"] for tool in answers[1]["tools"]}
+    assert {"STATUS", "WHOAMI", "CONNECTION_LIST", "CALL_SHOW"} <= tools
+    assert {name for name in tools if name.startswith("KEY_")} == {"KEY_LIST", "KEY_SHOW"}
+    names = [key["name"] for key in answers[2]["structuredContent"]["result"]]
+    assert "cursor" in names
+    assert answers[3]["isError"] is True
+    assert meshctl("client", "uninstall", "cursor", "--file", str(file), "--yes")[0] == 0
+    assert "cursor" not in meshctl("key", "list", "--quiet")[1]

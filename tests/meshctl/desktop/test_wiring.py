@@ -15,7 +15,7 @@ from meshctl.desktop.apps import APPS
 from meshctl.desktop.jsonc import parse, set_member
 from meshctl.desktop.wiring import WiringError, install, installed, uninstall
 
-DESKTOP, CODE, CURSOR, _ = APPS
+DESKTOP, _, CURSOR, _ = APPS
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
 assert len(FIXTURES) >= 9
 WITH_SERVERS = [path for path in FIXTURES if b"mcpServers" in path.read_bytes()]
@@ -376,12 +376,3 @@ def test_two_files_of_one_client(tmp_path, file, state):
     assert servers(other) == ONE
     uninstall(CURSOR, other, state)
     assert other.read_text() == '{"b": 2}'
-
-
-def test_only_some_clients_are_edited(file, state):
-    """Claude Code speaks HTTP itself and rewrites its file all the time."""
-    with pytest.raises(WiringError, match="does not edit the files of Claude Code"):
-        install(CODE, file, ONE, state)
-    assert not file.exists()
-    install(DESKTOP, file, ONE, state)
-    assert servers(file) == ONE

@@ -61,6 +61,34 @@ def test_a_description_has_the_schemas_and_names_what_is_not_there() -> None:
     }  # fmt: skip
 
 
+def test_a_description_is_bounded_in_bytes_and_names_what_is_left_out() -> None:
+    """Asking again for what was left out gets to the end; no definition is ever cut."""
+    sizes = {f"t{n}": 30_000 for n in range(5)} | {"huge": smart_tools.MAX_DESCRIPTION, "small": 10}
+    listed = of_connection(
+        "conn_w", "tool",
+        [Raw(json.dumps({"name": name, "inputSchema": {"title": "x" * size}}).encode())
+         for name, size in sizes.items()],
+    )  # fmt: skip
+    seen: list[str] = []
+    asks = [*sizes, "none"]
+    for turn in range(3):
+        found = smart_tools.answered(
+            smart_tools.DESCRIBE, json.dumps({"tools": asks}).encode(), listed,
+            lambda _query, _limit: [], {"conn_w": "weather"}.__getitem__,
+        )  # fmt: skip
+        whole = json.loads(found)["content"][0]["text"]
+        assert len(whole) < smart_tools.MAX_DESCRIPTION + 1000
+        said = json.loads(whole)
+        for tool in said["tools"]:
+            assert tool["inputSchema"] == {"title": "x" * sizes[tool["name"]]}
+            seen.append(tool["name"])
+        assert said.get("tooLarge") == (["huge"] if turn == 0 else None)
+        assert said["notFound"] == (["none"] if turn == 0 else [])
+        asks = said.get("leftOut", [])
+        assert ("ask again for those in leftOut" in said.get("note", "")) is bool(asks)
+    assert (asks, sorted(seen)) == ([], sorted(set(sizes) - {"huge"}))
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -73,6 +101,7 @@ def test_a_description_has_the_schemas_and_names_what_is_not_there() -> None:
         (smart_tools.DESCRIBE, {"tools": []}),
         (smart_tools.DESCRIBE, {"tools": "rain"}),
         (smart_tools.DESCRIBE, {"tools": ["a"] * 101}),
+        (smart_tools.DESCRIBE, {"tools": ["a" * 257]}),
     ],
 )
 def test_arguments_that_are_not_valid_are_refused(name: str, arguments: Any) -> None:
