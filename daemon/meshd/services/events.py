@@ -14,7 +14,7 @@ from meshd.store.db import Row, Step
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
-from meshd.wire.ids import new_id
+from meshd.wire.ids import new_timed_id
 from meshd.wire.system_events import declared
 
 PAGE = 200
@@ -33,14 +33,18 @@ class Bell:
         self._calls: list[Callable[[], None]] = []
 
     def on_ring(self, call: Callable[[], None]) -> None:
-        """Call it at every ring."""
+        """Call it at every ring; a mere `wake` is none."""
         self._calls.append(call)
 
     def ring(self) -> None:
-        """Wake everyone who waits."""
-        self.rung += 1
+        """There is something to act upon: make the calls, and wake everyone who waits."""
         for call in self._calls:
             call()
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something to see: wake everyone who waits."""
+        self.rung += 1
         for waiting in self._waiting:
             waiting.set()
 
@@ -96,7 +100,7 @@ class Events:
         now = self._clock.now()
         row: dict[str, Any] = {
             "org_id": principal.org,
-            "id": new_id("evt"),
+            "id": new_timed_id("evt", now),
             "type": told.type,
             "source": f"/orgs/{principal.org}",
             "subject": subject,

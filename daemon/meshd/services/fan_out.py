@@ -8,7 +8,7 @@ from meshd.bus.order import order_key
 from meshd.services.cloud_event import attributes
 from meshd.services.subscription_rows import SubscriptionRow
 from meshd.store.db import Row
-from meshd.wire.ids import new_id
+from meshd.wire.ids import new_timed_id
 
 Rows = Callable[[], Mapping[str, SubscriptionRow]]
 
@@ -61,7 +61,8 @@ def delivery(
 ) -> dict[str, Any]:
     """One event for one subscription, where it comes after others with the same key."""
     return {
-        "id": new_id("dlv"), "subscription": subscription, "source": event["source"],
+        "id": new_timed_id("dlv", event["time"]), "subscription": subscription,
+        "source": event["source"],
         "event": event["id"], "own": event.get("own_id") or event["id"], "now": event["time"],
         "at": event["time"] if at is None else at, "order_key": key,
     }  # fmt: skip

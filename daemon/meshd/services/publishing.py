@@ -18,7 +18,7 @@ from meshd.services.room import Room
 from meshd.store.db import ExpectFailed, Row, Step
 from meshd.wire.errors import Conflict, Denied, MeshError
 from meshd.wire.event import EventPublish, Published
-from meshd.wire.ids import new_id
+from meshd.wire.ids import new_timed_id
 
 
 class Publishing:
@@ -134,7 +134,10 @@ class Publishing:
         if before is not None:
             return _again(before, row)
         self.count += 1
-        self._events.bell.ring()
+        if one.deliveries:
+            self._events.bell.ring()
+        else:
+            self._events.bell.wake()
         return Published(
             id=row["id"], type=row["type"], source=row["source"],
             time=row["said_time"] or iso(row["time"]), deliveries=len(one.deliveries),
@@ -142,7 +145,8 @@ class Publishing:
         )  # fmt: skip
 
     def _row(self, who: Principal, asked: EventPublish) -> dict[str, Any]:
-        own = new_id("evt")
+        now = self._clock.now()
+        own = new_timed_id("evt", now)
         encoded = asked.data_base64 is not None
         return {
             "id": asked.id or own,
@@ -150,7 +154,7 @@ class Publishing:
             "type": asked.type,
             "source": asked.source or own_source(who),
             "subject": asked.subject,
-            "time": self._clock.now(),
+            "time": now,
             "said_time": asked.time,
             "content_type": asked.datacontenttype
             or ("application/octet-stream" if encoded else None),

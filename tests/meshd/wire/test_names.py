@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd.wire.errors import BadRequest
-from meshd.wire.ids import new_id
+from meshd.wire.ids import new_id, new_timed_id
 from meshd.wire.names import RESERVED, check_name
 
 
@@ -58,3 +58,15 @@ def test_an_id_names_its_kind_and_is_no_name() -> None:
         assert re.fullmatch(r"conn_[a-z2-7]{16}", one)
         with pytest.raises(BadRequest):
             check_name(one, "connection")
+
+
+@given(st.lists(st.integers(0, 2**52 - 1), min_size=2, max_size=8))
+def test_timed_ids_sort_by_their_moments(moments: list[int]) -> None:
+    """Two moments of the same 1,024 microseconds stand in either order."""
+    by_id = sorted((new_timed_id("evt", moment), moment >> 10) for moment in moments)
+    assert all(re.fullmatch(r"evt_[a-z2-7]{20}", one) for one, _ in by_id)
+    assert [at for _, at in by_id] == sorted(moment >> 10 for moment in moments)
+
+
+def test_timed_ids_of_one_moment_differ() -> None:
+    assert len({new_timed_id("dlv", 1_764_000_000_000_000) for _ in range(1000)}) == 1000

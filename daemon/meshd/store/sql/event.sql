@@ -27,9 +27,10 @@ FROM events WHERE org_id = :org_id AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: event.clash
 -- Which of some events, a JSON array of source, id and digest in hex, have a name that another has.
+-- CROSS has SQLite look each of them up; else it goes through all that the org has.
 SELECT events.id
 FROM json_each(:named) AS given
-JOIN events ON events.org_id = :org_id
+CROSS JOIN events ON events.org_id = :org_id
   AND events.source = json_extract(given.value, '$.source')
   AND events.id = json_extract(given.value, '$.id')
 WHERE lower(hex(events.digest)) <> json_extract(given.value, '$.digest')
