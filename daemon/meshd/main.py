@@ -19,7 +19,7 @@ from msgspec import to_builtins
 from meshd.app import Serving, serving
 from meshd.core.clock import SystemClock
 from meshd.core.config import SECRETS, Config, read_config
-from meshd.core.http_server import check_parser
+from meshd.core.http_server import LIMITS, check_parser
 from meshd.core.log import close_log, open_log
 from meshd.core.process import close_to_others, notify, raise_file_limit
 from meshd.core.tasks import TaskGroup
@@ -35,6 +35,10 @@ COMMANDS = ("serve", "doctor", "config", "db")
 
 HURRY = 1.5
 """Seconds from the second signal to the end, whatever hangs then."""
+CLOSING = 10.0
+"""Seconds in which everything is closed, once the calls under way had their time."""
+LAST_WORDS = 0.5
+"""Seconds for the log to write down what was cut off."""
 
 
 def run() -> None:
@@ -226,6 +230,17 @@ async def _until_stopped(config: Config, read: Callable[[], Config], ready_fd: i
         notify(manager, "READY=1")
         await stopping.wait()
         notify(manager, "STOPPING=1")
+        loop.call_later(LIMITS.drain + CLOSING, _cut_off, loop)
+
+
+def _cut_off(loop: asyncio.AbstractEventLoop) -> None:
+    """End what would not end: an upstream or a disk that hangs holds up no stop for ever.
+
+    What was acknowledged is on disk; the watchdog of the children ends those that still run.
+    """
+    names = sorted(task.get_name() for task in asyncio.all_tasks(loop))
+    log.error("the end is cut off; under way were: %s", ", ".join(names))
+    loop.call_later(LAST_WORDS, os._exit, 1)
 
 
 def _hung_up() -> bool:

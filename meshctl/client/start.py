@@ -22,7 +22,7 @@ READY_SECONDS = 30.0
 """How long a daemon may take until it serves; migrations of a large database count."""
 
 GONE_SECONDS = 45.0
-"""How long a daemon may take to end: it gives the calls under way 30 s."""
+"""How long a daemon may take to end: it gives the calls under way 30 s, and itself 10 s more."""
 
 LAUNCHES = 5
 """How often a daemon is launched that lost the lock to nobody."""

@@ -1,6 +1,7 @@
 """A handshake server over Streamable HTTP, as a process that can be killed. Run as a program.
 
-It keeps in memory what each session set; its tool `settings` tells it of the session that asks.
+It keeps in memory what each session set; its tool `settings` tells it of the session that asks, and
+`count` how many there are.
 """
 
 import json
@@ -27,6 +28,8 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     sessions: ClassVar[dict[str, dict[str, Any]]] = {}
+    forgets: ClassVar[set[str]] = set()
+    """Resources at whose next subscription every session is lost."""
 
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -35,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
             session = secrets.token_hex(8)
             self.sessions[session] = {"level": None, "uris": []}
             self._answer(message, WELCOME, session)
-        elif session not in self.sessions:
+        elif session not in self.sessions or self._forgets(message):
             self._empty(404 if session else 400)
         elif "id" not in message:
             self._empty(202)
@@ -54,16 +57,26 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.recv(1)
         self.close_connection = True
 
+    def _forgets(self, message: dict[str, Any]) -> bool:
+        uri = message.get("params", {}).get("uri")
+        if message["method"] != "resources/subscribe" or uri not in self.forgets:
+            return False
+        self.forgets.remove(uri)
+        self.sessions.clear()
+        return True
+
     def _result(self, method: str, params: dict[str, Any], mine: dict[str, Any]) -> Any:
         match method:
             case "logging/setLevel":
                 mine["level"] = params["level"]
             case "resources/subscribe":
-                mine["uris"].append(params["uri"])
+                mine["uris"] = sorted({*mine["uris"], params["uri"]})
             case "resources/unsubscribe":
                 mine["uris"].remove(params["uri"])
             case "tools/list":
-                return {"tools": [SETTINGS]}
+                return {"tools": [SETTINGS, SETTINGS | {"name": "count"}]}
+            case "tools/call" if params["name"] == "count":
+                return {"content": [{"type": "text", "text": str(len(self.sessions))}]}
             case "tools/call":
                 return {"content": [{"type": "text", "text": json.dumps(mine)}]}
         return {}
@@ -96,16 +109,17 @@ class Forgetful:
         self.url = f"http://127.0.0.1:{self._port}/mcp"
         self._process = self._start()
 
-    def restart(self) -> None:
+    def restart(self, *forgets: str) -> None:
+        """`forgets` are resources at whose next subscription it loses its sessions once more."""
         self.kill()
-        self._process = self._start()
+        self._process = self._start(*forgets)
 
     def kill(self) -> None:
         self._process.kill()
         self._process.communicate()
 
-    def _start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-I", "-S", __file__, str(self._port)]
+    def _start(self, *forgets: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-I", "-S", __file__, str(self._port), *forgets]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -123,5 +137,6 @@ def forgetful_server() -> Iterator[Forgetful]:
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+    Handler.forgets.update(sys.argv[2:])
     print("ready", flush=True)
     server.serve_forever()

@@ -103,18 +103,37 @@ class Absences:
             (await upstream.post(message, session=session, version=version)).release()
 
 
-@contextmanager
-def waited_for(exchange: Exchange, give_up: Callable[[], None]) -> Iterator[None]:
-    """Give up what is done here for a client whose connection was lost, `GRACE` seconds later."""
-    if exchange.voice is not None:  # which outlives the request's own connection
-        yield
-        return
-    connection, loop = cast("Connection", exchange.request.protocol), asyncio.get_running_loop()
-    timers: list[asyncio.TimerHandle] = []
-    connection.on_lost = lambda: timers.append(loop.call_later(GRACE, give_up))
-    try:
-        yield
-    finally:
-        connection.on_lost = None
-        for timer in timers:
-            timer.cancel()
+class Patience:
+    """Requests that are worked on here, also for a while after their client went away."""
+
+    def __init__(self) -> None:
+        self._left: dict[Callable[[], None], asyncio.TimerHandle] = {}
+        self._ended = False
+
+    @contextmanager
+    def waits(self, exchange: Exchange, give_up: Callable[[], None]) -> Iterator[None]:
+        """Give up what is done for a client whose connection was lost, `GRACE` seconds later."""
+        if exchange.voice is not None:  # which outlives the request's own connection
+            yield
+            return
+
+        def lost() -> None:
+            pause = 0.0 if self._ended else GRACE
+            self._left[give_up] = asyncio.get_running_loop().call_later(pause, give_up)
+
+        connection = cast("Connection", exchange.request.protocol)
+        connection.on_lost = lost
+        if exchange.request.transport is None:  # it was lost before
+            lost()
+        try:
+            yield
+        finally:
+            connection.on_lost = None
+            if (timer := self._left.pop(give_up, None)) is not None:
+                timer.cancel()
+
+    def end(self) -> None:
+        """The daemon stops, and nobody can come back to it: it waits for none of them."""
+        self._ended = True
+        for give_up in tuple(self._left):
+            give_up()

@@ -165,9 +165,13 @@ class Endpoint:
         return len(self._stateless.streams)
 
     def end_streams(self) -> None:
-        """End the subscriptions: the daemon stops, and they never end by themselves."""
+        """End the subscriptions: the daemon stops, and they never end by themselves.
+
+        Nor is anything done any more for clients that went away.
+        """
         self._stateless.streams.end()
         self._passing.absences.end()
+        self._serving.patience.end()
 
     def _admitted(self, who: Principal, row: ConnectionRow) -> bool:
         """Whether a stream may go on: nothing that it was opened under has changed.

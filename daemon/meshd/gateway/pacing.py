@@ -4,11 +4,12 @@ As long as nothing was written, the request may still be answered in another way
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 
 from aiohttp import web
 
-from meshd.gateway.hearing import KEEP_ALIVE
+from meshd.gateway.hearing import KEEP_ALIVE, beside
 from meshd.protocol import sse
 
 _RESTS = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -40,6 +41,28 @@ class LateStream:
             self.answer = web.StreamResponse(headers=self._headers)
             await self.answer.prepare(self._request)
         return self.answer
+
+
+async def between(
+    chunks: AsyncGenerator[bytes, None], news: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Each chunk of a stream, and between two events of it the last of what `news` gave."""
+    waiting: list[bytes] = []
+    tail = b"\n\n"
+
+    async def told() -> AsyncGenerator[bytes, None]:
+        async with aclosing(news):
+            async for notification in news:
+                waiting[:] = [notification]
+                yield b""
+
+    async with aclosing(beside(chunks, told())) as both:
+        async for chunk in both:
+            if chunk:
+                yield chunk
+                tail = (tail + chunk)[-4:]
+            if waiting and tail.endswith(_RESTS):
+                yield sse.message(waiting.pop())
 
 
 class Paced:

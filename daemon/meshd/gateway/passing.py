@@ -13,9 +13,8 @@ from meshd.gateway.absences import Absences
 from meshd.gateway.apart import SessionsApart
 from meshd.gateway.continued import Continued
 from meshd.gateway.exchange import Exchange, Record
-from meshd.gateway.hearing import beside
 from meshd.gateway.lists import filtered_event, needs_filter, shaped, whole_tool_list
-from meshd.gateway.pacing import LateStream, Paced
+from meshd.gateway.pacing import LateStream, Paced, between
 from meshd.gateway.relay import Ear, Events, is_reply
 from meshd.gateway.revived import Revived
 from meshd.gateway.sessions import Sessions
@@ -172,11 +171,8 @@ class HttpPassing:
     def _told(
         self, response: Response, who: Principal, row: ConnectionRow, session: Session | None
     ) -> AsyncGenerator[bytes, None]:
-        """The stream of server messages; of a pinned connection also what approvals change."""
-        allowed = self._allowed(response, who, row, session)
-        if not row.pinned:
-            return allowed  # chunks, between which nothing can be put
-        return beside(allowed, _as_events(self._news.listen(row)))
+        """The stream of server messages, and what the server did not say of its tools."""
+        return between(self._allowed(response, who, row, session), self._news.listen(row))
 
     async def _allowed(
         self, response: Response, who: Principal, row: ConnectionRow, session: Session | None
@@ -358,12 +354,6 @@ class HttpPassing:
         ended = await answer.end()
         exchange.watch.answered = time.perf_counter()
         return ended
-
-
-async def _as_events(news: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(news):
-        async for notification in news:
-            yield sse.message(notification)
 
 
 def _is_of_other_era(exchange: Exchange, status: int, body: bytes) -> bool:

@@ -15,6 +15,7 @@ from meshd.protocol.jsonrpc import Message
 from meshd.protocol.members import joined, members
 from meshd.protocol.versions import DEFAULT, HANDSHAKE
 from meshd.proxy.http_session import HttpSession
+from meshd.proxy.tries import TRIES
 from meshd.services.access import decide
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
@@ -74,7 +75,10 @@ class Revived:
                 )  # fmt: skip
                 place.upstream = await begun.begin()
                 state.resources = {uri for uri in state.resources if _may_hear(who, row, uri)}
-                await _subscribe(begun, state)
+                try:
+                    await _subscribe(begun, state)
+                finally:
+                    place.upstream = begun.present
         return place.upstream
 
     def note(self, session: Session | None, message: Message, answer: bytes) -> None:
@@ -93,11 +97,18 @@ def _may_hear(who: Principal, row: ConnectionRow, uri: str) -> bool:
 
 
 async def _subscribe(begun: HttpSession, state: SessionState) -> None:
-    """Ask for the same resources again; one that is there no more is none to hear of."""
+    """Ask for the same resources again; one that is there no more is none to hear of.
+
+    A session that is lost meanwhile begins anew by itself, and then all of it does.
+    """
     with suppress(MeshError, TimeoutError):
         async with asyncio.timeout(SETTING):
-            for uri in sorted(state.resources):
-                asked = joined({"uri": uri})
-                reply = await begun.request("resources/subscribe", asked)
-                if reply.result is None:
-                    state.resources.discard(uri)
+            for _ in range(TRIES):
+                present = begun.present
+                for uri in sorted(state.resources):
+                    asked = joined({"uri": uri})
+                    reply = await begun.request("resources/subscribe", asked)
+                    if reply.result is None:
+                        state.resources.discard(uri)
+                if begun.present == present:
+                    return

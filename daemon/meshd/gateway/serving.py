@@ -13,7 +13,7 @@ from aiohttp import web
 from msgspec import Raw
 
 from meshd.gateway import answers
-from meshd.gateway.absences import waited_for
+from meshd.gateway.absences import Patience
 from meshd.gateway.asking import asked
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import Sink, beside, relay
@@ -75,6 +75,7 @@ class SharedServing:
         self._under_way = UnderWay()
         self._states = SessionStates()
         self._questions = Questions()
+        self.patience = Patience()
 
     async def answer(
         self, exchange: Exchange, record: Record, judge_again: Judge
@@ -233,7 +234,7 @@ class SharedServing:
         progress = exchange.voice or Progress(exchange.request)
         with self._under_way.one(exchange) as mine:
             try:
-                with waited_for(exchange, mine.withdraw):
+                with self.patience.waits(exchange, mine.withdraw):
                     answer = await self._rounds(exchange, progress, judge_again)
             except asyncio.CancelledError:
                 exchange.watch.upstream = exchange.watch.answered = time.perf_counter()

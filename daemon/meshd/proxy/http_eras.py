@@ -143,8 +143,7 @@ class HttpEras:
     async def close(self) -> None:
         """End what is under way, and the sessions at the upstream, if it will hear it."""
         await self._upstream.circuit.close()
-        await self._handshake.close()
-        await self._before.close()
+        await asyncio.gather(self._handshake.close(), self._before.close())
         await self._tasks.stop()
 
     async def _ask(

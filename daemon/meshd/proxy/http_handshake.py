@@ -132,8 +132,9 @@ class HandshakeHttp:
             self._in_use[key] -= 1
             if not self._in_use[key]:
                 del self._in_use[key]
-                loop = asyncio.get_running_loop()
-                self._resting[key] = loop.call_later(IDLE, self._end, key)
+                if key in self._sessions:  # else all were closed meanwhile
+                    loop = asyncio.get_running_loop()
+                    self._resting[key] = loop.call_later(IDLE, self._end, key)
 
     def _end(self, key: _Key) -> None:
         """End a session in which nothing is under way."""

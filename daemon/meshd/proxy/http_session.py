@@ -147,6 +147,11 @@ class HttpSession:
         """Where the server was seen to ask beside its answers, and may ask this client."""
         return self._tasks is not None and self._habit.asks
 
+    @property
+    def present(self) -> str | None:
+        """The upstream's name for the session that was begun last, where it has one."""
+        return self._opened.session
+
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session yet.
 

@@ -15,7 +15,7 @@ from meshd.protocol import jsonrpc
 from meshd.protocol.input_required import Question, asking, may_ask
 from meshd.protocol.jsonrpc import Message, Reply
 from meshd.proxy.adapter import Asker, Hear
-from meshd.wire.errors import MeshError, TooMany
+from meshd.wire.errors import MeshError, TooMany, UpstreamFailed
 
 EXPIRY = 300.0
 """Seconds for which a call waits for its client's answers."""
@@ -67,25 +67,35 @@ class Call:
         self.done = done
         done.add_done_callback(lambda _: self._wake())
 
+    @property
+    def _ended(self) -> bool:
+        return self.done is not None and self.done.done()
+
     def _wake(self) -> None:
         if not self._turn.done():
             self._turn.set_result(None)
 
     async def settle(self, answers: Mapping[str, Raw]) -> None:
-        """Send the answers to the questions that are open; others are nobody's."""
+        """Send the answers to the questions that are open; others are nobody's.
+
+        Once the call has ended nobody asks any more: what was asked in a session that is lost would
+        be answered in another one, where a question may bear the same id.
+        """
         for name, answer in answers.items():
-            if name in self._open:
+            if name in self._open and not self._ended:
                 ident, _ = self._open.pop(name)
                 await self._answer(jsonrpc.success(ident, bytes(answer)))
 
     async def next(self) -> Reply | None:
         """The answer; None when the server asks something first. Raises as the work does."""
         assert self.done is not None  # noqa: S101 - a call is run before it is waited for
-        if not self._open and not self.done.done():
+        if not self._open and not self._ended:
             self._turn = asyncio.get_running_loop().create_future()
             await self._turn
-        if not self.done.done():
+        if not self._ended:
             return None
+        if self.done.cancelled():
+            raise UpstreamFailed("the connection was closed in the middle of the call")
         outcome = self.done.result()
         if isinstance(outcome, MeshError):
             raise outcome

@@ -211,11 +211,10 @@ class StdioPool:
             slot.start.finish(UpstreamFailed("the connection was dropped while it started"))
             slot.start.task.cancel()
             await asyncio.wait([slot.start.task])
-        for upstream in (slot.upstream, slot.dead):
-            if upstream is not None:
-                await upstream.stop()
+        ends = [one.stop() for one in (slot.upstream, slot.dead) if one is not None]
         if slot.before is not None:
-            await self._end(slot.before)
+            ends.append(self._end(slot.before))
+        await asyncio.gather(*ends)
 
     async def _rest_for_ever(self) -> None:
         while True:

@@ -31,6 +31,7 @@ from meshd.store.db import (
 from meshd.store.migrate import Migration
 from meshd.store.queries import Queries, Query
 from meshd.store.slow import watched
+from meshd.store.sqlite_rows import statements
 from meshd.store.writer import When, Writer, fault, is_unavailable, out_of_order
 
 log = logging.getLogger(__name__)
@@ -377,7 +378,11 @@ def _changed(connection: sqlite3.Connection, cursor: sqlite3.Cursor) -> int:
 
 
 def _run_many(query: Query, rows: Sequence[dict[str, Any]], connection: sqlite3.Connection) -> None:
-    _attempt(connection, query, lambda: connection.executemany(query.sql, rows))
+    def run() -> None:
+        for sql, times in statements(query, rows):
+            connection.executemany(sql, times)
+
+    _attempt(connection, query, run)
 
 
 def _attempt(connection: sqlite3.Connection, query: Query, run: Callable[[], T]) -> T:

@@ -138,18 +138,20 @@ def test_what_an_operator_changes_of_connections_is_told_at_the_default_one(
 
 
 @pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(("path", "word"), [("", "notes_"), ("/notes", "")])
 def test_a_list_that_is_found_to_be_another_is_told(
-    daemon: Daemon, release: threading.Event, era: str
+    daemon: Daemon, release: threading.Event, path: str, word: str, era: str
 ) -> None:
-    """Where the upstream never says so."""
+    """Where the upstream never says so; at its own endpoint as where it is part of something."""
     with upstream() as server:
         server.replies["GET"] = silent(release)
         daemon.connect_http("notes", server.url)
         key = daemon.add_key("k")
-        assert listed(daemon, "", key=key, era=era) == ["notes_echo", "notes_write"]
-        with hearing(daemon, "", key, era) as stream:
+        before = [f"{word}echo", f"{word}write"]
+        assert listed(daemon, path, key=key, era=era) == before
+        with hearing(daemon, path, key, era) as stream:
             server.replies["tools/list"] = result({"tools": [tool("other")]})
             daemon.control("POST", "/v1/connections/notes/test")
             told(stream)
-            assert listed(daemon, "", key=key, era=era) == ["notes_other"]
+            assert listed(daemon, path, key=key, era=era) == [f"{word}other"]
         release.set()

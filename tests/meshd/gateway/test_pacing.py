@@ -1,10 +1,10 @@
 """Comments in a stream that is passed on: between events, never in the middle of one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
-from meshd.gateway.pacing import Paced
-from meshd.protocol.sse import COMMENT
+from meshd.gateway.pacing import Paced, between
+from meshd.protocol.sse import COMMENT, message
 
 
 class Chunks:
@@ -40,3 +40,29 @@ async def test_a_comment_comes_only_where_an_event_ended() -> None:
     assert await anext(paced) == COMMENT
     source.queue.put_nowait(None)
     assert [chunk async for chunk in paced] == []
+
+
+async def given(queue: asyncio.Queue[bytes | None]) -> AsyncGenerator[bytes, None]:
+    """What is put into a queue, until None is."""
+    while (chunk := await queue.get()) is not None:
+        yield chunk
+
+
+async def test_news_comes_only_where_an_event_ended() -> None:
+    """Once for all that was told meanwhile, also where chunks part the end of an event."""
+    stream, news = asyncio.Queue[bytes | None](), asyncio.Queue[bytes | None]()
+    told = between(given(stream), given(news))
+    news.put_nowait(b"1")
+    assert await anext(told) == message(b"1")
+    for chunk in (b"data: half", b" done\n"):
+        stream.put_nowait(chunk)
+        assert await anext(told) == chunk
+    for one in (b"2", b"3"):
+        news.put_nowait(one)
+    rest = asyncio.ensure_future(anext(told))
+    while news.qsize():
+        await asyncio.sleep(0)
+    stream.put_nowait(b"\n")
+    assert [await rest, await anext(told)] == [b"\n", message(b"3")]
+    stream.put_nowait(None)
+    assert [chunk async for chunk in told] == []

@@ -49,7 +49,10 @@ class Client:
 
     def settings(self) -> Any:
         """What the server knows of the session."""
-        found = self.rpc("tools/call", {"name": "settings", "arguments": {}}).json()
+        return self.call("settings")
+
+    def call(self, tool: str) -> Any:
+        found = self.rpc("tools/call", {"name": tool, "arguments": {}}).json()
         return json.loads(found["result"]["content"][0]["text"])
 
 
@@ -71,6 +74,16 @@ def test_a_call_finds_everything_set_as_before(server: Forgetful, client: Client
         server.restart()
         assert client.settings() == {"level": "info", "uris": [ONE]}
     assert other.settings() == {"level": None, "uris": []}
+
+
+def test_a_server_that_loses_the_session_again_meanwhile_finds_all_of_it_too(
+    server: Forgetful, client: Client
+) -> None:
+    """In one session: none stays behind at the server that nobody uses or ends."""
+    client.rpc("resources/subscribe", {"uri": TWO})
+    server.restart(TWO)
+    assert client.settings() == {"level": "info", "uris": [ONE, TWO]}
+    assert client.call("count") == 1
 
 
 def test_the_stream_that_a_client_opens_again_does_so_too(

@@ -1,6 +1,8 @@
 """Sessions at a handshake upstream, and who has to make room for whom."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -141,3 +143,17 @@ async def test_a_hundred_callers_at_once_are_all_served() -> None:
         house.gate.set()
         assert [reply.result for reply in await asyncio.gather(*calls)] == [b"{}"] * 500
         assert len(house.made) == 1 + 100 + http_handshake.MAX_SESSIONS
+
+
+async def test_nothing_is_left_of_it_once_it_was_closed_with_calls_under_way(
+    house: House,
+) -> None:
+    """No timer for a session that is closed already: one would hold all of it for an hour."""
+    call = await house.held("mine", b"{}")
+    await house.http.close()
+    house.gate.set()
+    await call
+    left = weakref.ref(house.http)
+    del house.http, call
+    gc.collect()
+    assert left() is None

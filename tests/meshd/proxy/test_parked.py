@@ -128,3 +128,35 @@ async def test_the_server_may_fail(tasks: TaskGroup) -> None:
     assert call is not None
     with pytest.raises(UpstreamFailed, match="broke off"):
         await parking.resume(call, {"request-1": raw({})}, print)
+
+
+async def test_nothing_is_answered_once_the_call_has_failed(tasks: TaskGroup) -> None:
+    """The session of the question is gone: in another one, its id may be another question's."""
+    parking, server = Parking(tasks), Server()
+    broken = asyncio.Event()
+
+    async def work(call: Call) -> Reply:
+        await call.attend(jsonrpc.parse(QUESTION), QUESTION)
+        await broken.wait()
+        raise UpstreamFailed("it broke off")
+
+    reply = await parking.begin(server.call(), work, print)
+    call = parking.take(json.loads(reply.result or b"")["requestState"], ASKER)
+    assert call is not None
+    assert call.done is not None
+    broken.set()
+    await call.done
+    with pytest.raises(UpstreamFailed, match="broke off"):
+        await parking.resume(call, {"request-1": raw({})}, print)
+    assert server.told.empty()
+
+
+async def test_a_call_whose_connection_is_closed_says_so(tasks: TaskGroup) -> None:
+    """Its client gets an error, not the end of its own request."""
+    parking, server = Parking(tasks), Server()
+    name = await begun(parking, server)
+    await tasks.stop()
+    call = parking.take(name, ASKER)
+    assert call is not None
+    with pytest.raises(UpstreamFailed, match="closed"):
+        await parking.resume(call, {}, print)
