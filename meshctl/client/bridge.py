@@ -160,20 +160,25 @@ class Bridge:
             for answer in self._session.answers(response, self._ended.wait, request.opened):
                 self._out(answer)
         except Exception as error:  # noqa: BLE001 - the client waits: any failure is its answer
-            if not request.hung_up:
+            if not request.cancelled:
                 self._fail(request.ids, error)
         finally:
             self._under_way.remove(request)
 
     def _cancelled(self, message: dict[str, Any]) -> bool:
-        """In the stateless era hanging up is the cancellation (2026-07-28, Streamable HTTP)."""
+        """Whether that is all that the server needs to hear of a cancellation.
+
+        In the stateless era hanging up is the cancellation (2026-07-28, Streamable HTTP).
+        """
         params = message.get("params")
         if message.get("method") != "notifications/cancelled" or not isinstance(params, dict):
             return False
         for request in list(self._under_way):
-            if params.get("requestId") in request.ids and modern_headers(request.message):
-                request.hang_up()
-                return True
+            if params.get("requestId") in request.ids:
+                request.cancelled = True
+                if modern_headers(request.message):
+                    request.hang_up()
+                    return True
         return False
 
     def _listen(self) -> None:
@@ -222,23 +227,25 @@ class Bridge:
 class _Request:
     """A request under way, or a batch of them."""
 
-    __slots__ = ("_peer", "hung_up", "ids", "message", "thread")
+    __slots__ = ("_hung_up", "_peer", "cancelled", "ids", "message", "thread")
 
     thread: threading.Thread
 
     def __init__(self, message: dict[str, Any], ids: list[Any]) -> None:
         self.message = message
         self.ids = ids
-        self.hung_up = False
+        self.cancelled = False
+        """Whether the client waits for no answer any more."""
+        self._hung_up = False
         self._peer: socket | None = None
 
     def opened(self, peer: socket) -> None:
         self._peer = peer
-        if self.hung_up:
+        if self._hung_up:
             self.hang_up()
 
     def hang_up(self) -> None:
-        self.hung_up = True
+        self._hung_up = True
         if self._peer is not None:
             try:
                 self._peer.shutdown(SHUT_RDWR)

@@ -85,6 +85,11 @@ def filtered_event(who: Principal, row: ConnectionRow, data: bytes) -> bytes | N
     return msgspec.json.encode(message)
 
 
+def concerns(who: Principal, row: ConnectionRow, notification: bytes) -> bool:
+    """Whether the principal may hear it: a server may tell of resources that nobody asked about."""
+    return row.transport == VIRTUAL or filtered_event(who, row, notification) is not None
+
+
 def _filter_member(
     who: Principal, row: ConnectionRow, result: dict[str, Raw], listing: tuple[str, Kind, str]
 ) -> None:

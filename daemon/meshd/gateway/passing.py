@@ -8,6 +8,7 @@ from typing import cast
 
 from aiohttp import web
 
+from meshd.core.answers import JSON
 from meshd.gateway import answers
 from meshd.gateway.absences import Absences
 from meshd.gateway.apart import SessionsApart
@@ -15,7 +16,7 @@ from meshd.gateway.continued import Continued
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.lists import filtered_event, needs_filter, shaped, whole_tool_list
 from meshd.gateway.pacing import LateStream, Paced, between
-from meshd.gateway.relay import Ear, Events, is_reply
+from meshd.gateway.relay import Ear, Events, answer_to
 from meshd.gateway.revived import Revived
 from meshd.gateway.sessions import Sessions
 from meshd.protocol import sse
@@ -107,9 +108,12 @@ class HttpPassing:
             response.release()
         exchange.watch.upstream = time.perf_counter()
         if response.status == 200 and exchange.message.is_request:
-            if not is_reply(body):
-                raise UpstreamFailed(f'"{row.name}" answered what is no JSON-RPC response')
-            body = self._shaped(exchange, body)
+            found = answer_to(body, bytes(exchange.message.id))
+            if found is None:
+                raise UpstreamFailed(f'"{row.name}" answered with no JSON-RPC response to this')
+            body = self._shaped(exchange, found)
+            if response.content_type != JSON:
+                headers["Content-Type"] = JSON  # which it is, and clients take nothing else
         answer = web.Response(body=body, status=response.status, headers=headers)
         if _is_of_other_era(exchange, response.status, body):
             raise OtherEra(answer)
@@ -366,4 +370,8 @@ def _is_of_other_era(exchange: Exchange, status: int, body: bytes) -> bool:
         return text(said.get("protocolVersion")) not in HANDSHAKE
     if status not in PASSED_STATUS:
         return False
-    return is_refused_for_era(body) if exchange.envelope is None else not speaks_stateless(body)
+    if exchange.envelope is None:
+        return is_refused_for_era(body)
+    # What bears this request's id was answered, and may have been done: it is not asked again.
+    answered = bytes(members(body).get("id", b"")) == bytes(exchange.message.id)
+    return not answered and not speaks_stateless(body)

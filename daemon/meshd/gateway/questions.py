@@ -18,7 +18,7 @@ from meshd.protocol.jsonrpc import Message
 from meshd.protocol.members import joined
 from meshd.services.directory import ConnectionRow
 from meshd.services.principal import Principal
-from meshd.wire.errors import UpstreamFailed, UpstreamTimeout
+from meshd.wire.errors import TooMany, Unanswered
 
 ROUNDS = 10
 """How often one call may ask; as many as the official clients take."""
@@ -49,17 +49,17 @@ class Questions:
         """The client's answers to everything that is needed.
 
         Raises:
-            UpstreamFailed: the client cannot be asked that, or refused to answer.
-            UpstreamTimeout: it did not answer.
+            Unanswered: the client cannot be asked that, or did not answer.
+            TooMany: too much is asked already.
         """
         name = exchange.row.name
         for question in needed.questions.values():
             if not progress.streams or not may_ask(question, capabilities):
-                raise UpstreamFailed(
+                raise Unanswered(
                     f'"{name}" needs {question.method[:60]}, which this client does not offer'
                 )
         if len(self._open) + len(needed.questions) > MAX_OPEN:
-            raise UpstreamFailed("too many questions of servers are open")
+            raise TooMany("too many questions of servers are open")
         asked = {
             key: self._put(exchange, progress, question)
             for key, question in needed.questions.items()
@@ -68,7 +68,7 @@ class Questions:
             async with asyncio.timeout(PATIENCE):
                 return {key: _result(name, await self._open[i].answer) for key, i in asked.items()}
         except TimeoutError:
-            raise UpstreamTimeout(f'what "{name}" asked was not answered') from None
+            raise Unanswered(f'what "{name}" asked was not answered') from None
         finally:
             for ident in asked.values():
                 self._open.pop(ident, None)
@@ -95,5 +95,5 @@ class Questions:
 
 def _result(name: str, answer: Message) -> Raw:
     if not bytes(answer.result):
-        raise UpstreamFailed(f'the client refused what "{name}" asked')
+        raise Unanswered(f'the client refused what "{name}" asked')
     return answer.result

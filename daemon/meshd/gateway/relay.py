@@ -9,7 +9,8 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw, Struct
 
-from meshd.protocol import sse
+from meshd.protocol import jsonrpc, sse
+from meshd.protocol.members import joined, members
 from meshd.proxy.http_resume import Place
 
 # Two line ends. One that is cut after a CR takes a following LF for the next event's beginning,
@@ -36,33 +37,33 @@ _decode_many = msgspec.json.Decoder(list[Raw]).decode
 _decode_id = msgspec.json.Decoder(str | int | float).decode
 
 
-def is_reply(body: bytes) -> bool:
-    """Whether it is one JSON-RPC response, whoever asked."""
-    return _reply(body) is not None
+def answer_to(body: bytes, ident: bytes) -> bytes | None:
+    """The response to the request of that raw id, with that id; None for anything else.
 
-
-def replies_to(body: bytes, ident: bytes) -> bool:
-    """Whether it is the response to the request of that raw id."""
-    reply = _reply(body)
-    return reply is not None and _same(bytes(reply.id), ident)
-
-
-def _reply(body: bytes) -> _Reply | None:
+    Servers write ids in another spelling, a number as text too. An error without an id answers as
+    well: the server did not get as far as to read one.
+    """
     try:
         reply = _decode_reply(body)
     except UNREADABLE:
         return None
-    return reply if (reply.result or reply.error) and not reply.method else None
+    if reply.method or not (reply.result or reply.error):
+        return None
+    given = bytes(reply.id)
+    if given == ident:
+        return body
+    if given in {b"", b"null"}:
+        return jsonrpc.failure(ident, bytes(reply.error)) if reply.error else None
+    return joined({**members(body), "id": Raw(ident)}) if _same(given, ident) else None
 
 
 def _same(one: bytes, other: bytes) -> bool:
-    """Whether two raw ids are one, also where the upstream wrote it in another spelling."""
-    if one == other or not one:
-        return one == other
+    """Whether two raw ids are one."""
     try:
-        return bool(_decode_id(one) == _decode_id(other))
+        ids = _decode_id(one), _decode_id(other)
     except UNREADABLE:
         return False
+    return ids[0] == ids[1] or str(ids[0]) == str(ids[1])
 
 
 class Ear:
@@ -126,9 +127,10 @@ class Events:
     def _passed(self, event: bytes, end: bytes) -> bytes:
         """What of a whole event goes to the client."""
         data = sse.data_of(event.removeprefix(_MARK))
-        if self.answer is None and self._ident and replies_to(data, self._ident):
-            self.answer = data
-            shaped = self._shape(data)
+        found = answer_to(data, self._ident) if self.answer is None and self._ident else None
+        if found is not None:
+            self.answer = found
+            shaped = self._shape(found)
             return event + end if shaped is data else sse.with_data(event, shaped)
         self.place.note(event)
         return b"" if _answers(data) else event + end

@@ -17,7 +17,7 @@ from meshd.gateway.absences import Patience
 from meshd.gateway.asking import asked
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import Sink, beside, relay
-from meshd.gateway.lists import shaped
+from meshd.gateway.lists import concerns, shaped
 from meshd.gateway.progress import Progress, Voice
 from meshd.gateway.questions import ROUNDS, Questions
 from meshd.gateway.session_state import SETTINGS, SessionStates
@@ -159,7 +159,7 @@ class SharedServing:
             source = adapter.listen(offered(wanted, capabilities).as_members())
             if row.transport != VIRTUAL:
                 source = beside(source, self._news.listen(row))
-            await relay(sink, source, admitted, self._shown(row), state.changed)
+            await relay(sink, source, admitted, self._shown(who, row), state.changed)
             again = state.changed.is_set() and admitted()
 
     async def takes_over(self, row: ConnectionRow) -> bool:
@@ -180,10 +180,12 @@ class SharedServing:
         """A session ended."""
         self._states.forget(session)
 
-    def _shown(self, row: ConnectionRow) -> Callable[[bytes], bytes | None]:
+    def _shown(self, who: Principal, row: ConnectionRow) -> Callable[[bytes], bytes | None]:
         def shown(notification: bytes) -> bytes | None:
             if notification is OTHER_TOOLS:
                 return notification
+            if not concerns(who, row, notification):
+                return None
             method = text(members(notification).get("method"))
             if method == TOOLS_CHANGED:
                 self._upstreams.note_change(row)

@@ -17,7 +17,7 @@ from meshd.gateway.asking import asked
 from meshd.gateway.departure import while_connected
 from meshd.gateway.exchange import Exchange, Record
 from meshd.gateway.hearing import beside, relay
-from meshd.gateway.lists import shaped
+from meshd.gateway.lists import concerns, shaped
 from meshd.gateway.passing import HttpPassing, OtherEra
 from meshd.gateway.progress import Progress
 from meshd.gateway.request_state import RequestStates
@@ -177,7 +177,9 @@ class Stateless:
             await answer.write(sse.message(jsonrpc.success(ident, joined(end))))
             return answer
 
-    def _labelled(self, exchange: Exchange, ident: bytes, notification: bytes) -> bytes:
+    def _labelled(self, exchange: Exchange, ident: bytes, notification: bytes) -> bytes | None:
+        if not concerns(exchange.who, exchange.row, notification):
+            return None
         if TOOLS_CHANGED.encode() in notification and notification is not OTHER_TOOLS:
             self._upstreams.note_change(exchange.row)
         return labelled(notification, ident)

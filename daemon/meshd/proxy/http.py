@@ -37,7 +37,11 @@ _HARMLESS = jsonrpc.request(0, _DISCOVER, enveloped({}, {"name": "meshctl", "ver
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an upstream is and what it is told. `shown` is the URL as it may be printed."""
+    """Where an upstream is and what it is told.
+
+    `shown` names it in errors, which reach clients that need not know the URL: paths of URLs hold
+    secrets, too.
+    """
 
     url: Secret
     shown: str

@@ -18,6 +18,9 @@ async def messages(
 ) -> AsyncGenerator[tuple[Message, bytes], None]:
     """Each message, read and raw, as it comes; `note` is shown every event of a stream.
 
+    Events with another name than `message` are passed over, as clients do: some servers keep a
+    stream open with events named `ping`.
+
     Raises:
         UpstreamFailed, UpstreamTimeout: it breaks off, or what comes is no JSON-RPC.
     """
@@ -28,7 +31,7 @@ async def messages(
         async for event in found:
             if note is not None:
                 note(event)
-            if data := sse.data_of(event):
+            if (data := sse.data_of(event)) and sse.name_of(event) == "message":
                 yield read(data, shown)
 
 
@@ -48,6 +51,18 @@ def reply_of(message: Message) -> Reply:
     """The answer that a response holds."""
     result = bytes(message.result)
     return Reply(result, None) if result else Reply(None, bytes(message.error) or b"null")
+
+
+def answers(message: Message, ident: int) -> bool:
+    """Whether it answers the request of that id, to which it came as the response.
+
+    Servers write a number as text, too. An error without an id answers as well: the server did not
+    get as far as to read one.
+    """
+    given = bytes(message.id)
+    return not message.method and (
+        given.strip(b'"') == b"%d" % ident or (given == b"null" and bool(bytes(message.error)))
+    )
 
 
 def sentence_of(error: bytes | None) -> str:

@@ -21,7 +21,7 @@ from meshd.protocol.jsonrpc import Message, Reply
 from meshd.proxy.adapter import OURSELVES
 from meshd.proxy.http import SESSION, HttpUpstream, Response
 from meshd.proxy.http_aside import Aside, Attend, Habit
-from meshd.proxy.http_messages import EVENT_STREAM, messages, reply_of, sentence_of
+from meshd.proxy.http_messages import EVENT_STREAM, answers, messages, reply_of, sentence_of
 from meshd.proxy.http_resume import Place
 from meshd.proxy.tries import TRIES, beforehand
 from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
@@ -291,7 +291,7 @@ class HttpSession:
             while True:
                 async with aclosing(messages(response, self._shown, place.note)) as found:
                     async for message, raw in found:
-                        if not message.method and bytes(message.id) == b"%d" % ident:
+                        if answers(message, ident):
                             return reply_of(message), given
                         dealt = attend is not None and await attend(message, raw)
                         if message.is_request and not dealt:

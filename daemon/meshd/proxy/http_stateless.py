@@ -24,7 +24,7 @@ from meshd.protocol.members import members
 from meshd.protocol.translation import code_of, speaks_ours
 from meshd.proxy.adapter import OURSELVES, Asker, Hear
 from meshd.proxy.http import MAX_BODY, HttpUpstream, Response
-from meshd.proxy.http_messages import EVENT_STREAM, messages, reply_of
+from meshd.proxy.http_messages import EVENT_STREAM, answers, messages, reply_of
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 CALL_CEILING = 3600.0
@@ -107,13 +107,14 @@ class StatelessHttp:
     async def _answer(self, response: Response, ident: int, method: str, hear: Hear) -> Reply:
         if response.status in {400, 404, 405} and response.content_type != EVENT_STREAM:
             body = await response.read(MAX_BODY)
-            if not speaks_stateless(body):
+            said = members(body)
+            if not speaks_stateless(body) and bytes(said.get("id", b"")) != b"%d" % ident:
                 raise NotStateless(response.status)
-            return Reply(None, bytes(members(body)["error"]))
+            return Reply(None, bytes(said.get("error", b"null")))
         self._check(response)
         async with aclosing(messages(response, self._shown)) as found:
             async for message, raw in found:
-                if not message.method and bytes(message.id) == b"%d" % ident:
+                if answers(message, ident):
                     return _accepted(method, reply_of(message))
                 if message.method and not message.is_request:
                     hear(raw)

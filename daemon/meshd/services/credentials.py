@@ -49,7 +49,7 @@ class Credentials:
             VaultError: a value was tampered with, or its key is not loaded.
         """
         url = self._open(row, "url").get(WHOLE) or Secret(row.url or "")
-        return Target(url, row.url or "", self._open(row, "header"))
+        return Target(url, f'"{row.name}"', self._open(row, "header"))
 
     def command(self, row: ConnectionRow) -> Command:
         """What a stdio connection runs, with its environment. Raises as `target` does."""

@@ -36,7 +36,7 @@ from meshd.services.recovering import recovered
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.vault.errors import VaultError
 from meshd.wire.child import ChildProcess
-from meshd.wire.errors import Conflict, MeshError, UpstreamFailed, UpstreamTimeout
+from meshd.wire.errors import Conflict, MeshError, Unanswered, UpstreamFailed, UpstreamTimeout
 
 log = logging.getLogger(__name__)
 
@@ -248,6 +248,7 @@ class Upstreams:
         Raises:
             Conflict: the connection is disabled.
             UpstreamFailed, NeedsLogin, UpstreamTimeout: no answer.
+            Unanswered: it asks something first, which only a client could answer.
         """
         if not row.enabled:
             raise disabled(row)
@@ -264,22 +265,20 @@ class Upstreams:
             self._health.failed(row, error)
             raise
         self._health.reached(row)
+        if reply.result is not None and result_type(reply.result) == "input_required":
+            raise Unanswered(
+                f'"{row.name}" asks for what only a client can answer',
+                facts={"why": "it needs input in the middle of a call"},
+            )
         return reply
 
     async def _ask(
         self, row: ConnectionRow, method: str, params: bytes, hear: Hear | None
     ) -> Reply:
         if row.transport == "http":
-            reply = await self._side(row)[2].request(method, params, hear=hear)
-        else:
-            adapter = (await self.stdio(row)).adapter
-            reply = (await adapter.ask(method, bare(params), OURS, hear or unheard)).reply
-        if reply.result is not None and result_type(reply.result) == "input_required":
-            raise UpstreamFailed(
-                f'"{row.name}" asks for what only a client can answer',
-                facts={"why": "it needs input in the middle of a call"},
-            )
-        return reply
+            return await self._side(row)[2].request(method, params, hear=hear)
+        adapter = (await self.stdio(row)).adapter
+        return (await adapter.ask(method, bare(params), OURS, hear or unheard)).reply
 
     async def initialize_result(self, row: ConnectionRow) -> bytes:
         """What the upstream said of itself. Raises as `request`."""

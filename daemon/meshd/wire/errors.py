@@ -165,6 +165,12 @@ class UpstreamRefused(UpstreamFailed):
     code, status = "upstream_refused", 422
 
 
+class Unanswered(MeshError):
+    """What the MCP server asked in the middle of the call was not answered."""
+
+    code, status = "unanswered", 422
+
+
 class UpstreamTimeout(MeshError):
     """The MCP server did not answer in time."""
 
@@ -206,8 +212,8 @@ KINDS: Mapping[str, type[MeshError]] = {
     for kind in (
         MeshError, Internal, BadRequest, Unauthenticated, Denied, NotFound, MethodNotAllowed,
         TooSlow, Conflict, Unconfirmed, TooLarge, TooMany, HeadTooLarge, UnsupportedMedia,
-        WrongHost, RateLimited, UpstreamFailed, NeedsLogin, UpstreamRefused, UpstreamTimeout,
-        Unavailable, StorageFull, Locked, DaemonDown, Usage,
+        WrongHost, RateLimited, UpstreamFailed, NeedsLogin, UpstreamRefused, Unanswered,
+        UpstreamTimeout, Unavailable, StorageFull, Locked, DaemonDown, Usage,
     )
 }  # fmt: skip
 """Every kind by its code."""

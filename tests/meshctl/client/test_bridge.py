@@ -397,6 +397,29 @@ def test_a_session_is_told_of_a_cancellation(desk):
     assert len(client.sent("cancelled")) == 1
 
 
+def test_a_cancelled_request_is_not_answered(desk):
+    """Neither where the daemon ends its stream for it (2025-11-25, Cancellation)."""
+    arrived, cancelled = threading.Event(), threading.Event()
+    daemon = Daemon()
+
+    def reply(_request, _message):
+        arrived.set()
+        assert cancelled.wait(10)
+        return answered(b": \n\n", Content_Type="text/event-stream")
+
+    daemon.replies["tools/call"] = reply
+    client = desk(daemon)
+    client.greet()
+    client.say(ask(1, "tools/call", name="t"))
+    assert arrived.wait(10)
+    client.say(
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}, ask(2)
+    )
+    assert client.hear()["id"] == 2
+    cancelled.set()
+    assert client.leave() == []
+
+
 def test_an_answer_is_resumed(desk, monkeypatch):
     """Where the server hangs up early, its stream goes on behind the last event."""
     monkeypatch.setattr(mcp, "RESUME_SECONDS", 0.0)
