@@ -99,8 +99,10 @@ def standing(item: Item) -> str:
 def stats(item: Item) -> Pairs:
     """`event stats`."""
     oldest = item.get("oldest_waiting_s")
+    ago = item.get("counted_s_ago", 0)
     pairs = [(state, str(n)) for state, n in item["states"].items()]
     pairs += [
+        ("counted", f"{ago:.0f} s ago" if ago >= 1 else ""),
         ("oldest waits", "" if oldest is None else f"{oldest:.0f} s"),
         ("under way here", str(item["under_way"])),
         ("leases lost here", str(item["leases_lost"])),

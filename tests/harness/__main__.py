@@ -17,7 +17,7 @@ mutants      S24  damaged bodies on every path that takes one
 floods       S27  idle and half-open connections, and who has a key among them
 upstream_restarts  R17  an upstream goes and comes back under load, by itself or in a virtual MCP
 many_clients --   clients with the same request ids, cancels and reconnects over one upstream
-slow_readers R21  as many follow the events as the daemon lets in (256), some do not read
+slow_readers R21  as many follow the events as the daemon lets in (1,000), some do not read
 scaling      R06  one, two and four daemons on one Postgres share what is delivered
 upkeep       --   the CPU of an idle daemon, and the size of a database under retention
 timing       S07  how long answers take that must not tell whether something is there

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from meshd.core.process import raise_file_limit
 from tests.harness.outcome import Outcome, percentile
 from tests.harness.pressure import resident
 from tests.support.daemon import Daemon
@@ -62,8 +63,9 @@ class Readers:
 
 def run(seed: int, *, full: bool) -> Outcome:
     """As many readers as all keys may be, of which a tenth do not read; the short form 60, soon cut."""
+    raise_file_limit()
     found, daemon = Outcome(), Daemon.fresh()
-    many, slow = (250, 25) if full else (60, 6)
+    many, slow = (1000, 100) if full else (60, 6)
     try:
         daemon.start(prefix=() if full else IMPATIENT)
         asyncio.run(_all(daemon, found, many, slow, full=full))
@@ -83,14 +85,14 @@ async def _all(daemon: Daemon, found: Outcome, many: int, slow: int, *, full: bo
     ) as http:
         for number in range(BULKS):
             await _publish(http, readers, "bulk", number, "x" * BULK)
-        start = first + BULKS
+        start, before = first + BULKS, resident(daemon)
         tasks = await _come(readers, http, many - slow, start)
         deaf = [
             await asyncio.to_thread(_deaf, daemon, readers.keys[n % len(readers.keys)], first)
             for n in range(slow)
         ]
-        before, began = resident(daemon), time.monotonic()
-        cut, peak, number = list[float](), before, 0
+        began = time.monotonic()
+        cut, peak, number = list[float](), resident(daemon), 0
         patience = (STALL if full else PATIENCE) + LATE
         while len(cut) < slow and time.monotonic() - began < 2 * patience:
             await _publish(http, readers, "tick", number, None)

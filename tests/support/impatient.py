@@ -4,17 +4,17 @@ Put before the daemon's command: `Daemon.start(prefix=IMPATIENT)`.
 """
 
 import sys
+from dataclasses import replace
 
 IMPATIENT = (sys.executable, "-P", __file__)
 PATIENCE = 1.5
 
 
 def main() -> None:
-    from meshd.api.stream import ndjson
+    from meshd.core import http_server
     from meshd.main import run
 
-    assert ndjson.__kwdefaults__ is not None
-    ndjson.__kwdefaults__["deadline"] = PATIENCE
+    http_server.LIMITS = replace(http_server.LIMITS, stall=PATIENCE)
     sys.argv = ["meshd", *sys.argv[sys.argv.index("meshd") + 1 :]]
     run()
 

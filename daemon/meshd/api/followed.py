@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from meshd.core.http_limits import LIMITS, connections
 from meshd.services.principal import Principal
 from meshd.wire.errors import TooMany, Unavailable
 
-MAX_STREAMS = 256
-"""Streams that all keys together follow at one time; the owner at the socket is not among them."""
+MAX_STREAMS = 1000
+"""Streams that all keys together follow at one time, and no more than half of the connections that
+are let in: the others are for calls. The owner at the socket is not among them."""
 MAX_OWN = 64
 """Streams that one of them follows, or the owner."""
 
@@ -33,8 +35,8 @@ class Followed:
         whose = (who.kind, who.id)
         if self._by[whose] >= MAX_OWN:
             raise TooMany(f"{who.name} follows {MAX_OWN} streams already")
-        if who.kind != "local" and self._of_keys >= MAX_STREAMS:
-            raise Unavailable(f"{MAX_STREAMS} streams are followed already")
+        if who.kind != "local" and self._of_keys >= _most():
+            raise Unavailable(f"{_most()} streams are followed already")
         self._by[whose] += 1
         try:
             yield
@@ -46,3 +48,7 @@ class Followed:
     @property
     def _of_keys(self) -> int:
         return sum(count for (kind, _), count in self._by.items() if kind != "local")
+
+
+def _most() -> int:
+    return min(MAX_STREAMS, connections(LIMITS) // 2)

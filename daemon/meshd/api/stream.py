@@ -1,6 +1,5 @@
 """NDJSON streams: one object a line, blank lines as heartbeat, an error object as last line."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -11,18 +10,16 @@ from aiohttp import web
 from meshd.services.failures import failure
 
 HEARTBEAT = 10.0
-WRITE_DEADLINE = 30.0
-"""A reader that takes nothing for so long is cut; it resumes by its cursor."""
 
 
 async def ndjson(
     request: web.BaseRequest,
     items: AsyncIterator[Any],
     admit: Callable[[], object],
-    *,
-    deadline: float = WRITE_DEADLINE,
 ) -> web.StreamResponse:
     """Stream `items`; None among them is a chance for a heartbeat.
+
+    A reader that takes nothing is cut by its connection (`Limits.stall`); it resumes by its cursor.
 
     `admit` raises once the reader may read no more; it is asked before each item. An error before
     the first item propagates, so that it is answered with its HTTP status.
@@ -30,11 +27,6 @@ async def ndjson(
     response = web.StreamResponse(
         headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
     )
-
-    async def write(line: bytes) -> None:
-        async with asyncio.timeout(deadline):
-            await response.write(line)
-
     try:
         item = await anext(items, _END)
         await response.prepare(request)
@@ -42,23 +34,23 @@ async def ndjson(
         while item is not _END and request.transport is not None:
             admit()
             if item is not None:
-                await write(msgspec.json.encode(item) + b"\n")
+                item = msgspec.json.encode(item) + b"\n"  # a slow reader keeps nothing else
+                await response.write(item)
             elif time.monotonic() - beat >= HEARTBEAT:
                 beat = time.monotonic()
-                await write(b"\n")
+                await response.write(b"\n")
             item = await anext(items, _END)
-        async with asyncio.timeout(deadline):
-            await response.write_eof()
-    except (ConnectionError, TimeoutError):
+        await response.write_eof()
+    except ConnectionError:
         _abort(request)
     except Exception as error:
         if not response.prepared:
             raise
         # The status is sent, so the error travels as the last line.
         try:
-            await write(msgspec.json.encode(failure(error, "a stream").body()) + b"\n")
+            await response.write(msgspec.json.encode(failure(error, "a stream").body()) + b"\n")
             await response.write_eof()
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
             _abort(request)
     finally:
         await items.aclose()  # type: ignore[attr-defined]  # every stream is a generator

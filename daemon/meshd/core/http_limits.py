@@ -3,6 +3,7 @@
 Nothing here speaks HTTP; `http_connection` and `http_server` enforce it.
 """
 
+import resource
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -34,6 +35,14 @@ class Limits:
     """Between two looks at all connections."""
     head_bytes: int = 16 * 1024
     head_lines: int = 100
+
+
+LIMITS = Limits()
+
+
+def connections(limits: Limits) -> int:
+    """How many a server lets in: half of the files that may be open, if that is less."""
+    return min(limits.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 class Guest(Protocol):

@@ -4,7 +4,6 @@ The sweep for what takes too long runs here. What the requests mean is for the s
 """
 
 import asyncio
-import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -19,12 +18,11 @@ from meshd.core.answers import error_answer, requests_up_to
 from meshd.core.clock import Clock
 from meshd.core.http_connection import Connection
 from meshd.core.http_handshakes import Handshakes
-from meshd.core.http_limits import Crowd, Limits
+from meshd.core.http_limits import LIMITS, Crowd, Limits, connections
 from meshd.core.http_peers import Peers
 from meshd.core.tasks import TaskGroup
 from meshd.wire.errors import BadRequest, Denied, MeshError, Unavailable
 
-LIMITS = Limits()
 BACKLOG = 1024
 VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 MAX_BODY = 4 * 1024 * 1024
@@ -65,8 +63,7 @@ class HttpServer(web.Server):
     ) -> None:
         super().__init__(self._answer, request_factory=requests_up_to(MAX_BODY))
         limits = limits or LIMITS
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        most = min(limits.connections, files // 2)
+        most = connections(limits)
         self.limits = replace(
             limits, connections=most, strangers=limits.strangers if strangers else most
         )

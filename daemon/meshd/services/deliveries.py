@@ -5,6 +5,7 @@ import json
 from meshd.bus.dispatcher import Dispatcher
 from meshd.core.clock import MICROSECONDS, Clock, iso, iso_or_none
 from meshd.services.cloud_event import shown_event
+from meshd.services.delivery_counts import DeliveryCounts
 from meshd.services.delivery_states import STATES, counted, event_state, shown_state, stored_as
 from meshd.services.directory import Directory
 from meshd.services.events import Events
@@ -52,6 +53,7 @@ class Deliveries:
         self._events = events
         self._dispatcher = dispatcher
         self._clock = clock
+        self._counts = DeliveryCounts(db, clock)
 
     async def events(self, who: Principal, asked: EventList) -> list[EventLine]:
         """Events, newest first. Raises BadRequest."""
@@ -162,13 +164,13 @@ class Deliveries:
 
     async def stats(self, who: Principal) -> EventStats:
         """How the bus stands, for one org; `under_way` and `leases_lost` are of this daemon."""
-        now = self._clock.now()
-        rows = await self._db.org(who.org).all("delivery.counts", now=now)
+        found, now = await self._counts.of(who.org), self._clock.now()
+        waits = None if found.oldest is None else now - found.oldest
         mine = [one for one in self._directory.view.subscriptions.values() if one.org == who.org]
-        oldest = min((row["oldest"] for row in rows if row["state"] == "ready"), default=now + 1)
         return EventStats(
-            states=counted(rows),
-            oldest_waiting_s=(now - oldest) / MICROSECONDS if oldest <= now else None,
+            states=found.states,
+            oldest_waiting_s=None if waits is None or waits < 0 else waits / MICROSECONDS,
+            counted_s_ago=max(now - found.at, 0) / MICROSECONDS,
             under_way=self._dispatcher.under_way,
             leases_lost=self._dispatcher.lost,
             subscriptions={

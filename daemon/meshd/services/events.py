@@ -1,15 +1,17 @@
 """System events: stored in the same unit as the change they tell of, followed by cursor."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from meshd.core.clock import Clock, instant
 from meshd.core.glob import glob_match
+from meshd.services.bell import Bell
 from meshd.services.cloud_event import shown_event
 from meshd.services.limits import check_tail
 from meshd.services.principal import Principal
+from meshd.services.tails import Tails
 from meshd.store.db import Row, Step
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.errors import BadRequest
@@ -17,50 +19,9 @@ from meshd.wire.event import Event, EventTail
 from meshd.wire.ids import new_timed_id
 from meshd.wire.system_events import declared
 
-PAGE = 200
-POLL = 1.0
 FanOut = Callable[[str, Row], Sequence[Mapping[str, Any]]]
 """The deliveries of an event of an org, as rows."""
 FIELDS = frozenset({"id", "type", "source", "subject"})
-
-
-class Bell:
-    """Wakes those who follow something. Polling stays the truth; this only makes it prompt."""
-
-    def __init__(self) -> None:
-        self.rung = 0
-        self._waiting: set[asyncio.Event] = set()
-        self._calls: list[Callable[[], None]] = []
-
-    def on_ring(self, call: Callable[[], None]) -> None:
-        """Call it at every ring; a mere `wake` is none."""
-        self._calls.append(call)
-
-    def ring(self) -> None:
-        """There is something to act upon: make the calls, and wake everyone who waits."""
-        for call in self._calls:
-            call()
-        self.wake()
-
-    def wake(self) -> None:
-        """There is something to see: wake everyone who waits."""
-        self.rung += 1
-        for waiting in self._waiting:
-            waiting.set()
-
-    async def wait(self, seconds: float, heard: int | None = None) -> None:
-        """Until the next ring, at most so long; not at all if it rang since `rung` was `heard`."""
-        if heard is not None and heard != self.rung:
-            return
-        mine = asyncio.Event()
-        self._waiting.add(mine)
-        try:
-            async with asyncio.timeout(seconds):
-                await mine.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._waiting.discard(mine)
 
 
 class Events:
@@ -70,6 +31,7 @@ class Events:
         self._db = db
         self._clock = clock
         self.bell = bell
+        self._tails = Tails("event.after", "event.last", db, bell)
         self._fan_out: FanOut | None = None
 
     def deliver_by(self, fan_out: FanOut) -> None:
@@ -124,23 +86,17 @@ class Events:
         """
         check_tail(asked.after, asked.limit)
         filters = [_filter(text) for text in asked.filter]
-        db = self._db.org(principal.org)
-        after, left = await self._start(db, asked), asked.limit
-        while True:
-            heard = self.bell.rung
-            rows = await db.all("event.after", after=after, limit=PAGE)
-            for row in rows:
-                after = row["seq"]
-                if all(glob_match(wanted, str(row[name] or "")) for name, wanted in filters):
+        left = asked.limit
+        start = await self._start(self._db.org(principal.org), asked)
+        async with aclosing(self._tails.rows(principal.org, start, follow=asked.follow)) as rows:
+            async for row in rows:
+                if row is None:
+                    yield None
+                elif all(glob_match(wanted, str(row[name] or "")) for name, wanted in filters):
                     yield shown_event(row)
                     left = None if left is None else left - 1
                     if left == 0:
                         return
-            if len(rows) < PAGE:
-                if not asked.follow:
-                    return
-                yield None
-                await self.bell.wait(POLL, heard)
 
     async def _start(self, db: OrgDatabase, asked: EventTail) -> int:
         if asked.after is not None:

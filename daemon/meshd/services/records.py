@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from random import Random
 from secrets import token_bytes
@@ -13,14 +13,15 @@ from typing import Any
 from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock, instant, iso
+from meshd.services.bell import Bell
 from meshd.services.call_tally import CallTally
 from meshd.services.directory import ConnectionRow, Directory
-from meshd.services.events import POLL, Bell
 from meshd.services.grants import SELF
 from meshd.services.limits import check_limit, check_tail
 from meshd.services.lookup import find_connection
 from meshd.services.principal import Principal
 from meshd.services.record_rows import Ended, Stopwatch, Taken, ended
+from meshd.services.tails import Tails
 from meshd.store.db import Row, Step, StoreError
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 from meshd.wire.call import Record, RecordDetail, RecordList, RecordTail, Stages
@@ -34,7 +35,6 @@ BATCH = 500
 SETTLE = 0.25
 GATHER = 0.2
 """Seconds in which a batch gathers, unless somebody waits to read."""
-PAGE = 200
 
 Hear = Callable[[Sequence[Ended]], None]
 """Takes calls that ended, some tenths of a second later, and must not wait."""
@@ -64,6 +64,7 @@ class Records:
         self._random = Random(token_bytes(32))  # noqa: S311 - ids are no secrets; urandom is slow
         self._hearers: list[Hear] = []
         self.bell = Bell()
+        self._tails = Tails("call.after", "call.last", db, self.bell)
         self.counters = Counters()
         self.tally = CallTally()
         self.heeds_traces = False
@@ -246,22 +247,15 @@ class Records:
             BadRequest: `after`, `since` or `limit` is not valid.
         """
         check_tail(asked.after, asked.limit)
-        db = self._db.org(who.org)
-        after, left = await self._start(db, asked), asked.limit
-        while True:
-            heard = self.bell.rung
-            rows = await db.all("call.after", after=after, limit=PAGE)
-            for row in rows:
-                after = row["seq"]
-                yield _record(row)
-                left = None if left is None else left - 1
-                if left == 0:
-                    return
-            if len(rows) < PAGE:
-                if not asked.follow:
-                    return
-                yield None
-                await self.bell.wait(POLL, heard)
+        left = asked.limit
+        start = await self._start(self._db.org(who.org), asked)
+        async with aclosing(self._tails.rows(who.org, start, follow=asked.follow)) as rows:
+            async for row in rows:
+                yield None if row is None else _record(row)
+                if row is not None and left is not None:
+                    left -= 1
+                    if left == 0:
+                        return
 
     async def _start(self, db: OrgDatabase, asked: RecordTail) -> int:
         await self.settle()

@@ -123,9 +123,13 @@ class Repaired(Struct, kw_only=True):
 
 
 class EventStats(Struct, kw_only=True):
-    """How the bus stands. `states` counts deliveries; `oldest_waiting_s` is null if none waits."""
+    """How the bus stands. `states` counts deliveries; `oldest_waiting_s` is null if none waits.
+
+    Where counting takes long, the counts are those of a moment ago.
+    """
 
     states: dict[str, int]
+    counted_s_ago: float = 0.0
     oldest_waiting_s: float | None = None
     under_way: int
     leases_lost: int

@@ -623,3 +623,9 @@ def test_no_screen_lets_a_hidden_character_through():
     for lines in screens().values():
         for line in lines:
             assert not set(line) & set("\x1b\x07\r\n\u202e"), line
+
+
+@pytest.mark.parametrize(("ago", "shown"), [(0.3, []), (8.7, [("counted", "9 s ago")])])
+def test_counts_say_how_old_they_are(ago: float, shown: list[tuple[str, str]]) -> None:
+    pairs = event.stats({**STATS, "counted_s_ago": ago})
+    assert [pair for pair in pairs if pair[0] == "counted"] == shown

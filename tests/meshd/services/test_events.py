@@ -5,7 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
-from meshd.services.events import PAGE, Bell
+from meshd.services.bell import Bell
+from meshd.services.tails import PAGE
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
 from meshd.wire.system_events import SYSTEM_EVENTS

@@ -104,6 +104,29 @@ FROM jsonb_to_recordset(CAST(CAST(:ended AS TEXT) AS JSONB)) AS given (
 WHERE org_id = :org_id
 ON CONFLICT (delivery_id, fence) DO NOTHING
 
+-- name: delivery.counts
+-- As everywhere.
+WITH live AS MATERIALIZED (
+    SELECT state, CAST(CASE WHEN available_at > :now THEN 1 ELSE 0 END AS BIGINT) AS later,
+           COUNT(*) AS n, MIN(waits_from) AS oldest
+    FROM deliveries
+    WHERE org_id = :org_id AND available_at IS NOT NULL GROUP BY state, later
+), ended AS MATERIALIZED (
+    SELECT state, expired, COUNT(*) AS n FROM deliveries
+    WHERE org_id = :org_id AND state = 'dead' GROUP BY state, expired
+    UNION ALL
+    SELECT state, 0, COUNT(*) FROM deliveries
+    WHERE org_id = :org_id AND state = 'cancelled' GROUP BY state
+)
+SELECT state, 0 AS expired, later, n, oldest FROM live
+UNION ALL
+SELECT state, expired, 0, n, NULL FROM ended
+UNION ALL
+SELECT 'done', 0, 0, CAST(
+    (SELECT COUNT(*) FROM deliveries WHERE org_id = :org_id)
+    - (SELECT COALESCE(SUM(n), 0) FROM live) - (SELECT COALESCE(SUM(n), 0) FROM ended) AS BIGINT
+), NULL
+
 -- name: delivery.counts_of
 -- As everywhere.
 SELECT event_seq, state, expired,
