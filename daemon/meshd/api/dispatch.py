@@ -205,13 +205,13 @@ def _from_body(call: Call, body: bytes, fields: dict[str, str]) -> Any:
     try:
         check_depth(body)
         body.decode()  # raw members are not checked by the decoder
-        if body:
-            check_members(body, call.asks.__struct_fields__)
-        given = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
-        if unknown := given.keys() - set(call.asks.__struct_fields__):
+        body = body or b"{}"
+        known = call.asks.__struct_fields__
+        given = check_members(body, known)
+        if unknown := {name for name in given if name not in known}:
             raise BadRequest(f"{call.name} knows no field {_listed(unknown)}")
         if not fields:
-            return msgspec.json.decode(body or b"{}", type=call.asks)
+            return msgspec.json.decode(body, type=call.asks)
         for name, value in fields.items():
             given[name] = msgspec.Raw(msgspec.json.encode(value))
         return msgspec.json.decode(msgspec.json.encode(given), type=call.asks)

@@ -10,6 +10,7 @@ from meshd.wire.errors import BadRequest
 
 MICROSECONDS = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 END = 253_402_300_800 * MICROSECONDS
 """The year 10000, which ISO 8601 cannot write."""
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
@@ -41,8 +42,8 @@ class SystemClock:
 
 def iso(moment: int) -> str:
     """`2026-11-23T14:02:11.123456Z` for microseconds since the epoch."""
-    at = EPOCH + timedelta(microseconds=moment)
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    at = _NAIVE_EPOCH + timedelta(microseconds=moment)
+    return f"{at.isoformat(timespec='microseconds')}Z"
 
 
 def iso_or_none(moment: int | None) -> str | None:

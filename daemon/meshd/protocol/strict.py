@@ -21,8 +21,8 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
-def check_members(raw: bytes, deciding: Collection[str]) -> None:
-    """Pass an object whose members are unique and clear; `deciding` are those that decide.
+def check_members(raw: bytes, deciding: Collection[str]) -> dict[str, Raw]:
+    """The members of an object, which are unique and clear; `deciding` are those that decide.
 
     The decoder keeps the last of equal members at the place of the first. Walking the bytes along
     what it kept therefore gets stuck at the first repetition.
@@ -50,3 +50,4 @@ def check_members(raw: bytes, deciding: Collection[str]) -> None:
             raise BadMessage(INVALID_REQUEST, f'"{ascii(name)[1:-1]}" is spelt ambiguously')
     if raw[at:].translate(None, b" \t\r\n") != (b"}" if members else b"{}"):
         raise BadMessage(INVALID_REQUEST, "a member is repeated")
+    return members

@@ -19,8 +19,9 @@ from meshd.store.scoped import ScopedDatabase
 MOST = 512
 """Events in one unit at most."""
 LINGER = 0.003
-"""Seconds that a unit waits for as many events as came last: whoever publishes one after the other
-is just about to send the next, and would else wait for another sync."""
+"""Seconds that a unit waits for as many events as were just answered, beside those that are there:
+whoever publishes one after the other is just about to send the next, and would else wait for
+another sync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,40 @@ class _Batch:
     stored: "asyncio.Future[list[Row | None]]"
 
 
-class _Waiting(deque[_Batch]):
-    """Batches of an org; `more` is set when one comes."""
+class _Waiting:
+    """Batches of an org, and how many events they hold."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.more = asyncio.Event()
+        self.batches: deque[_Batch] = deque()
+        self.total = 0
+        self._expected = 1
+        self._enough = asyncio.Event()
 
-    def total(self) -> int:
-        """The events of all of them."""
-        return sum(len(batch.events) for batch in self)
+    def add(self, batch: _Batch) -> None:
+        """One more."""
+        self.batches.append(batch)
+        self.total += len(batch.events)
+        if self.total >= self._expected:
+            self._enough.set()
+
+    async def gathered(self, expected: int) -> bool:
+        """Wait until there are so many events, or for a moment; whether there are any."""
+        self._expected = expected
+        if self.total < expected:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    await self._enough.wait()
+        return bool(self.batches)
 
     def next_group(self) -> list[_Batch]:
         """As many as a unit takes, one at least."""
-        group = [self.popleft()]
-        left = MOST - len(group[0].events)
-        while self and len(self[0].events) <= left:
-            group.append(self.popleft())
-            left -= len(group[-1].events)
+        group = [self.batches.popleft()]
+        events = len(group[0].events)
+        while self.batches and events + len(self.batches[0].events) <= MOST:
+            group.append(self.batches.popleft())
+            events += len(group[-1].events)
+        self.total -= events
         return group
 
 
@@ -111,28 +128,27 @@ class Intake:
         if waiting is None:
             waiting = self._waiting[org] = _Waiting()
             self._tasks.start(f"events of {org}", self._drain(org, waiting))
-        waiting.append(batch)
-        waiting.more.set()
+        waiting.add(batch)
         return await batch.stored
 
     async def stop(self) -> None:
         """Nothing more is stored; who still waits is told so."""
         await self._tasks.stop()
         for waiting in self._waiting.values():
-            _fail(waiting, StoreUnavailable("the daemon is stopping"))
+            _fail(waiting.batches, StoreUnavailable("the daemon is stopping"))
 
     async def _drain(self, org: str, waiting: _Waiting) -> None:
         group: list[_Batch] = []
         expected = 1
         try:
-            while waiting:
-                await _gathered(waiting, expected)
-                expected = min(sum(len(batch.events) for batch in group) + waiting.total(), MOST)
+            while await waiting.gathered(expected):
                 group = waiting.next_group()
                 await self._store(org, group)
+                answered = sum(len(batch.events) for batch in group)
+                expected = min(answered + waiting.total, MOST)
         finally:
             del self._waiting[org]
-            _fail([*group, *waiting], StoreUnavailable("the daemon is stopping"))
+            _fail([*group, *waiting.batches], StoreUnavailable("the daemon is stopping"))
 
     async def _store(self, org: str, group: Sequence[_Batch]) -> None:
         try:
@@ -164,15 +180,6 @@ class Intake:
         there = Step("event.published", {"ids": _ids(named)})
         rows = (await self._db.org(org).write(*steps, there))[-1]
         return {_name(row): row for row in rows}
-
-
-async def _gathered(waiting: _Waiting, expected: int) -> None:
-    """Until so many events wait, or for a moment."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER):
-            while waiting.total() < expected:
-                waiting.more.clear()
-                await waiting.more.wait()
 
 
 def _name(event: Mapping[str, Any]) -> tuple[str, str]:

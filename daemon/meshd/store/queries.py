@@ -57,10 +57,11 @@ class Query:
         Raises:
             StoreError: a value is missing.
         """
-        missing = [param for param in self.params if param not in values]
-        if missing:
-            raise StoreError(f"{self.name}: no value for {', '.join(missing)}")
-        return {param: values[param] for param in self.params}
+        try:
+            return {param: values[param] for param in self.params}
+        except KeyError:
+            missing = ", ".join(param for param in self.params if param not in values)
+        raise StoreError(f"{self.name}: no value for {missing}")
 
 
 class Queries:

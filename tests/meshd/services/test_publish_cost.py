@@ -1,11 +1,13 @@
-"""What a publish leaves out: pages of an index, scans, looks at deliveries that nobody made."""
+"""What a publish leaves out: syncs, pages of an index, scans, looks for deliveries of nobody."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from meshd.services import intake
 from meshd.wire.subscription import WebhookAdd
 from tests.support.bus import Bus
 from tests.support.floors import Floors
@@ -75,3 +77,29 @@ def _has_events(path: Path) -> bool:
     found = link.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone()
     link.close()
     return found is not None
+
+
+async def test_whoever_publishes_one_after_the_other_shares_each_sync(
+    house: Floors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit waits for those who were just answered, and for nobody who was not there before."""
+    monkeypatch.setattr(intake, "LINGER", 60)
+    taken = intake.Intake(house.scoped)
+    org = house.owner.org
+
+    async def publisher(name: int) -> None:
+        for number in range(5):
+            assert await taken.store(org, _row(f"{name}-{number}"), []) is None
+            for _ in range(name):  # no two of them are as quick with the next one
+                await asyncio.sleep(0)
+
+    before = house.scoped._database.commits
+    await asyncio.gather(*(publisher(one) for one in range(16)))
+    assert house.scoped._database.commits - before == 5
+    await taken.stop()
+
+
+def _row(name: str) -> dict[str, object]:
+    given = {"id": name, "own_id": None, "type": "order.made", "source": "/shop", "time": 0}
+    others = ("subject", "said_time", "content_type", "data_schema", "extensions", "digest", "told")
+    return {**dict.fromkeys(others), **given, "encoded": 0, "data": "null"}
