@@ -19,7 +19,8 @@ from msgspec import to_builtins
 from meshd.app import Serving, serving
 from meshd.core.clock import SystemClock
 from meshd.core.config import SECRETS, Config, read_config
-from meshd.core.http_server import LIMITS, check_parser
+from meshd.core.http_limits import LIMITS
+from meshd.core.http_server import check_parser
 from meshd.core.log import close_log, open_log
 from meshd.core.process import close_to_others, notify, raise_file_limit
 from meshd.core.tasks import TaskGroup
