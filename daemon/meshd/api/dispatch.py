@@ -169,7 +169,9 @@ class Dispatcher:
 
 
 def _admit(principal: Principal, call: Call, admitted: Principal | None = None) -> Principal:
-    """The principal as it stands now, if it may make the call; as which it was `admitted` before.
+    """The principal as it stands now, if it may make the call.
+
+    It is decided anew only where that is not who was `admitted` to the call before.
 
     Raises:
         Unauthenticated: its key was revoked or has expired.
