@@ -20,7 +20,7 @@ MASKS = (
     (r"msh[a-z]_[0-9A-Za-z]{46}", "SECRET"),
     (r"msh[a-z]_[0-9A-Za-z]{8}…[0-9A-Za-z]{4}", "PREFIX"),
     (r"\bcall_[0-9a-f]{20}", "call_ID"),
-    (r"\b(key|conn|evt|usr|org)_[a-z2-7]{16}", r"\1_ID"),
+    (r"\b(key|conn|evt|usr|org)_[a-z2-7]{16,20}", r"\1_ID"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(Z|[+-]\d\d:\d\d)", "INSTANT"),
     (r"\d{4}-\d\d-\d\d", "DAY"),
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),

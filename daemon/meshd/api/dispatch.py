@@ -139,12 +139,12 @@ class Dispatcher:
         self, principal: Principal, call: Call, read: Callable[[], Awaitable[Any]]
     ) -> Any:
         """Make one call: under every face it is this that admits, and this that asks a handler."""
-        _admit(principal, call)
+        admitted = _admit(principal, call)
         asked = await read()
-        principal = _admit(principal, call)  # a body may be long in coming
-        answer = self._handlers[call.name](principal, asked)
+        admitted = _admit(principal, call, admitted)  # a body may be long in coming
+        answer = self._handlers[call.name](admitted, asked)
         if hasattr(answer, "__await__"):
-            return await self._awaited(answer, principal, call)
+            return await self._awaited(answer, admitted, call)
         return answer
 
     async def _awaited(self, answer: Awaitable[Any], principal: Principal, *calls: Call) -> Any:
@@ -168,8 +168,10 @@ class Dispatcher:
         return await request.read()
 
 
-def _admit(principal: Principal, call: Call) -> Principal:
+def _admit(principal: Principal, call: Call, admitted: Principal | None = None) -> Principal:
     """The principal as it stands now, if it may make the call.
+
+    It is decided anew only where that is not who was `admitted` to the call before.
 
     Raises:
         Unauthenticated: its key was revoked or has expired.
@@ -178,9 +180,10 @@ def _admit(principal: Principal, call: Call) -> Principal:
     present = principal.present()
     if present is None:
         raise Unauthenticated("the key was revoked or has expired")
-    decision = decide_call(present, call)
-    if not decision:
-        raise denied_call(present, call, decision)
+    if present is not admitted:
+        decision = decide_call(present, call)
+        if not decision:
+            raise denied_call(present, call, decision)
     return present
 
 

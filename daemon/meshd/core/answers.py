@@ -49,7 +49,7 @@ class Request(web.BaseRequest):
         response.headers.popall("Server", None)
 
     async def read(self) -> bytes:
-        """The body.
+        """The body; to be read once.
 
         Raises:
             TooLarge: it is larger than allowed, or says that it will be.
@@ -60,9 +60,12 @@ class Request(web.BaseRequest):
             raise UnsupportedMedia("compressed bodies are not taken")
         if (self.content_length or 0) > self._client_max_size:
             raise TooLarge
+        if self.content.is_eof():
+            body = self.content.read_nowait()  # all of it is there
+            if len(body) > self._client_max_size:
+                raise TooLarge
+            return body
         try:
-            if self.content.is_eof():
-                return await super().read()
             async with asyncio.timeout(self.body_deadline):
                 return await super().read()
         except TimeoutError:
