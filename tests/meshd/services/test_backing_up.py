@@ -6,8 +6,7 @@ import pytest
 
 from meshd.core.clock import SystemClock
 from meshd.services.backing_up import Backups
-from meshd.services.bell import Bell
-from meshd.services.events import Events
+from meshd.services.events import Bell, Events
 from meshd.store.db import StoreError
 from meshd.store.opening import open_databases
 from meshd.wire.db import BackupAsked
