@@ -99,9 +99,9 @@ WHERE +deliveries.org_id = :org_id AND deliveries.id = given.id
   AND deliveries.fence = given.fence AND +deliveries.state = 'inflight'
 
 -- name: delivery.held
--- Which of some deliveries, a JSON array of ids, are inflight, and by whose claim; the signs as above.
+-- By whose claim some deliveries, a JSON array of ids, were tried last; the sign as above.
 SELECT id, fence FROM deliveries
-WHERE +org_id = :org_id AND +state = 'inflight' AND id IN (SELECT value FROM json_each(:ids))
+WHERE +org_id = :org_id AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: delivery.orphans
 -- What a daemon of this file had when it was killed: nobody else can have it.
