@@ -11,10 +11,11 @@ from meshd.core.config import read_config
 from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.approvals import Approvals
+from meshd.services.bell import Bell
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
 from meshd.services.directory import Directory
-from meshd.services.events import Bell, Events
+from meshd.services.events import Events
 from meshd.services.founding import Founding, found
 from meshd.services.health import Health
 from meshd.services.keys import Keys

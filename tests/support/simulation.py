@@ -21,8 +21,9 @@ from meshd.bus.match import read_filters
 from meshd.bus.queue import Claim, Queue
 from meshd.bus.retry import ATTEMPTS, CRASHES, Outcome
 from meshd.core.clock import MICROSECONDS
+from meshd.services.bell import Bell
 from meshd.services.dead_letters import DeadLetters
-from meshd.services.events import Bell, Events
+from meshd.services.events import Events
 from meshd.services.fan_out import FanOut
 from meshd.services.intake import Intake
 from meshd.services.principal import EVERYTHING, Principal

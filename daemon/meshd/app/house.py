@@ -15,6 +15,7 @@ from meshd.proxy.outbound import OutboundRules, open_session
 from meshd.proxy.stdio_pool import StdioPool
 from meshd.services.approvals import Approvals
 from meshd.services.backing_up import Backups
+from meshd.services.bell import Bell
 from meshd.services.call_targets import CallTargets
 from meshd.services.connections import Connections
 from meshd.services.credentials import Credentials
@@ -22,7 +23,7 @@ from meshd.services.dead_letters import DeadLetters
 from meshd.services.deliveries import Deliveries
 from meshd.services.delivering import Delivering
 from meshd.services.directory import Directory
-from meshd.services.events import Bell, Events
+from meshd.services.events import Events
 from meshd.services.expiring import Expiring
 from meshd.services.fan_out import FanOut
 from meshd.services.following import Following

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from meshd.core.clock import Clock
-from meshd.services.events import Bell
+from meshd.services.bell import Bell
 from meshd.services.principal import Principal
 from meshd.services.subscription_rows import SubscriptionRow, from_stored
 from meshd.services.virtual_rows import VirtualRow

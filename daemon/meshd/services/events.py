@@ -1,6 +1,5 @@
 """System events: stored in the same unit as the change they tell of, followed by cursor."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -8,6 +7,7 @@ from typing import Any
 
 from meshd.core.clock import Clock, instant
 from meshd.core.glob import glob_match
+from meshd.services.bell import Bell
 from meshd.services.cloud_event import shown_event
 from meshd.services.limits import check_tail
 from meshd.services.principal import Principal
@@ -22,41 +22,6 @@ from meshd.wire.system_events import declared
 FanOut = Callable[[str, Row], Sequence[Mapping[str, Any]]]
 """The deliveries of an event of an org, as rows."""
 FIELDS = frozenset({"id", "type", "source", "subject"})
-
-
-class Bell:
-    """Wakes those who follow something. Polling stays the truth; this only makes it prompt."""
-
-    def __init__(self) -> None:
-        self.rung = 0
-        self._waiting: set[asyncio.Event] = set()
-        self._calls: list[Callable[[], None]] = []
-
-    def on_ring(self, call: Callable[[], None]) -> None:
-        """Call it at every ring."""
-        self._calls.append(call)
-
-    def ring(self) -> None:
-        """Wake everyone who waits."""
-        self.rung += 1
-        for call in self._calls:
-            call()
-        for waiting in self._waiting:
-            waiting.set()
-
-    async def wait(self, seconds: float, heard: int | None = None) -> None:
-        """Until the next ring, at most so long; not at all if it rang since `rung` was `heard`."""
-        if heard is not None and heard != self.rung:
-            return
-        mine = asyncio.Event()
-        self._waiting.add(mine)
-        try:
-            async with asyncio.timeout(seconds):
-                await mine.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._waiting.discard(mine)
 
 
 class Events:

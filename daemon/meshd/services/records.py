@@ -13,9 +13,9 @@ from typing import Any
 from msgspec import Raw
 
 from meshd.core.clock import MICROSECONDS, Clock, instant, iso
+from meshd.services.bell import Bell
 from meshd.services.call_tally import CallTally
 from meshd.services.directory import ConnectionRow, Directory
-from meshd.services.events import Bell
 from meshd.services.grants import SELF
 from meshd.services.limits import check_limit, check_tail
 from meshd.services.lookup import find_connection

@@ -10,9 +10,10 @@ from msgspec import Raw
 from meshd.bus.cron import BadCron, BadZone, Cron
 from meshd.core.clock import Clock, iso, iso_or_none
 from meshd.services.access import decide_call
+from meshd.services.bell import Bell
 from meshd.services.cloud_event import check_event
 from meshd.services.directory import Directory
-from meshd.services.events import Bell, Events
+from meshd.services.events import Events
 from meshd.services.limits import MAX_LIMIT, check_limit
 from meshd.services.lookup import unknown
 from meshd.services.makers import check_goes_on, check_maker_afresh, check_taker

@@ -7,8 +7,8 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
+from meshd.services.bell import Bell
 from meshd.store.db import Row
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 
@@ -19,19 +19,8 @@ HELD = 64 * 1024
 """Bytes of a page that a reader holds, or one row that is larger."""
 KEPT = 256 * 1024
 """Bytes of the newest rows of an org that are kept for those who follow it, or one larger row."""
-
-
 ROW = 500
 """Bytes that a row takes beside its texts."""
-
-
-class Bell(Protocol):
-    """What tells that there may be more: see `events.Bell`."""
-
-    rung: int
-
-    async def wait(self, seconds: float, heard: int | None = None) -> None:
-        """Until the next ring, at most so long; not at all if it rang since `rung` was `heard`."""
 
 
 class Tails:

@@ -6,7 +6,8 @@ import pytest
 
 from meshd.core.clock import SystemClock
 from meshd.services.backing_up import Backups
-from meshd.services.events import Bell, Events
+from meshd.services.bell import Bell
+from meshd.services.events import Events
 from meshd.store.db import StoreError
 from meshd.store.opening import open_databases
 from meshd.wire.db import BackupAsked

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from meshd.services.events import Bell
+from meshd.services.bell import Bell
 from meshd.services.tails import PAGE
 from meshd.wire.errors import BadRequest
 from meshd.wire.event import Event, EventTail
