@@ -19,10 +19,10 @@ from tests.harness.pressure import resident
 from tests.support.daemon import Daemon
 from tests.support.impatient import IMPATIENT, PATIENCE
 
-STALL = 30.0
-"""Seconds that the daemon gives a reader."""
+CUT = 30.0
+"""Seconds in which who does not read is cut; a gate of the full form."""
 LATE = 5.0
-"""Seconds more until it has to be cut: the daemon looks once a second, and is busy."""
+"""The same for the short form beyond the daemon's patience there: it is busy."""
 P99 = 0.5
 """Seconds from publish to a reader; a gate of the full form."""
 GROWTH = 200 * 1024
@@ -93,7 +93,7 @@ async def _all(daemon: Daemon, found: Outcome, many: int, slow: int, *, full: bo
         ]
         began = time.monotonic()
         cut, peak, number = list[float](), resident(daemon), 0
-        patience = (STALL if full else PATIENCE) + LATE
+        patience = CUT if full else PATIENCE + LATE
         while len(cut) < slow and time.monotonic() - began < 2 * patience:
             await _publish(http, readers, "tick", number, None)
             number += 1

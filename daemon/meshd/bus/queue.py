@@ -135,7 +135,8 @@ class Queue:
     async def end(self, ended: Sequence[Ended]) -> int:
         """Write how attempts of one org went; how many leases were lost meanwhile.
 
-        Whoever claimed such a delivery since decides on it: nothing is written again.
+        Whoever claimed such a delivery since decides on it: nothing is written again, nor is it of
+        what somebody ended while it was tried, which is no lease that was lost.
         """
         attempts, now = [_attempt(one) for one in ended], self._clock.now()
         held, *_ = await self._db.org(ended[0].claim.org).write(

@@ -22,8 +22,9 @@ class Limits:
     grace: float = 5.0
     idle: float = 30.0
     """Between two requests."""
-    stall: float = 30.0
-    """How long a reader may leave the buffers of what it asked for full."""
+    stall: float = 25.0
+    """How long a reader may leave the buffers of what it asked for full: it is cut within half a
+    minute, also by a busy daemon."""
     drain: float = 30.0
     """What is under way gets as long when the daemon stops."""
     connections: int = 2000

@@ -47,12 +47,14 @@ class HooksIn:
     async def _take(self, request: web.BaseRequest, trust: Trust) -> web.StreamResponse:
         if request.method != "POST":
             raise NotFound("nothing is here")
-        row = self._webhooks.active(request.rel_url.raw_path.removeprefix(PATH))
+        name = request.rel_url.raw_path.removeprefix(PATH)
+        self._webhooks.active(name)
         address = request.remote or ""
         counted = self._is_single(address)
         if counted:
             self._forgeries.check(address)
         body = await read_body(request)
+        row = self._webhooks.active(name)  # a body may be long in coming
         try:
             self._webhooks.verify(row, request.headers, body)
         except Unauthenticated:

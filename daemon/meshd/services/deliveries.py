@@ -11,6 +11,7 @@ from meshd.services.directory import Directory
 from meshd.services.events import Events
 from meshd.services.limits import check_limit
 from meshd.services.lookup import find_connection, find_subscription
+from meshd.services.newest import Newest
 from meshd.services.own_only import check_own_event, is_own
 from meshd.services.principal import Principal
 from meshd.services.publishing import own_source
@@ -54,12 +55,14 @@ class Deliveries:
         self._dispatcher = dispatcher
         self._clock = clock
         self._counts = DeliveryCounts(db, clock)
+        self._newest = Newest("delivery.edge", "delivery.list")
+        self._newest_events = Newest("event.edge", "event.list")
 
     async def events(self, who: Principal, asked: EventList) -> list[EventLine]:
         """Events, newest first. Raises BadRequest."""
         check_limit(asked.limit)
         db = self._db.org(who.org)
-        rows = await db.all("event.list", type=asked.type, source=asked.source, limit=asked.limit)
+        rows = await self._newest_events.rows(db, asked.limit, type=asked.type, source=asked.source)
         by_event: dict[int, list[Row]] = {row["seq"]: [] for row in rows}
         seqs = json.dumps(list(by_event))
         for row in await db.all("delivery.counts_of", seqs=seqs, now=self._clock.now()):
@@ -193,7 +196,8 @@ class Deliveries:
             del asked["state"], asked["later"]
             rows = await db.all("delivery.list_dead", **asked)
         else:
-            rows = await db.all("delivery.list", **asked, now=now)
+            del asked["limit"]
+            rows = await self._newest.rows(db, limit, **asked, now=now)
         return [Delivery(**_columns(row, now)) for row in rows]
 
     async def _event(self, who: Principal, name: str, source: str | None = None) -> Row:

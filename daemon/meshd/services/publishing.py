@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from meshd.core.beside import one_by_one
 from meshd.core.clock import Clock, instant, iso
 from meshd.services.cloud_event import check_event, content_digest
 from meshd.services.events import Events
@@ -80,7 +81,7 @@ class Publishing:
             return []
         self._room.check()
         self._quota.take(who.org, len(asked))
-        events = [self._arrived(who, one) for one in asked]
+        events = await one_by_one(lambda one: self._arrived(who, one), asked)
         try:
             before = await self._intake.store_all(who.org, events)
         except ExpectFailed:

@@ -12,15 +12,14 @@ from meshd.services.bell import Bell
 from meshd.store.db import Row
 from meshd.store.scoped import OrgDatabase, ScopedDatabase
 
-PAGE = 200
+FIRST, PAGE = 20, 200
+"""Rows that are asked for at first, when nobody knows how large they are, and at most."""
 POLL = 1.0
 """Seconds until it is looked although no bell rang."""
 HELD = 64 * 1024
 """Bytes of a page that a reader holds, or one row that is larger."""
 KEPT = 256 * 1024
 """Bytes of the newest rows of an org that are kept for those who follow it, or one larger row."""
-
-
 ROW = 500
 """Bytes that a row takes beside its texts."""
 
@@ -83,7 +82,7 @@ class _Pages:
     def __init__(self, db: OrgDatabase, query: str) -> None:
         self._db = db
         self._query = query
-        self._limit = PAGE
+        self._limit = FIRST
         self.complete = False
         """Whether nothing followed the last page when it was read."""
 

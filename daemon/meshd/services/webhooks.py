@@ -181,11 +181,10 @@ class Webhooks:
             row = self._own(who, name)
             step = Step("webhook.remove", {"id": row.id}, expect=1)
             await self._write(who, "removed", row.id, row.name, step)
-        self._buckets.pop(row.id, None)
         return Removed(id=row.id, name=row.name)
 
     def active(self, name: str) -> WebhookRow:
-        """The webhook of an id that somebody asks for, before anything is read of what they send.
+        """The webhook of an id that somebody asks for, whoever it is.
 
         Raises:
             NotFound: there is none, or it is paused.
@@ -215,9 +214,18 @@ class Webhooks:
         except VaultError:
             raise Unavailable("the webhook cannot be verified") from None
         moment = self._clock.monotonic()
-        wait = self._buckets.setdefault(row.id, Bucket(PER_MINUTE, moment)).take(moment, PER_MINUTE)
+        wait = self._bucket(row, moment).take(moment, PER_MINUTE)
         if wait:
             raise RateLimited("too much came in here", facts={"retry_after_s": str(ceil(wait))})
+
+    def _bucket(self, row: WebhookRow, moment: float) -> Bucket:
+        """That of a webhook; where it is a new one, those of webhooks that are gone go, too."""
+        found = self._buckets.get(row.id)
+        if found is None:
+            there = self._directory.view.webhooks
+            self._buckets = {key: one for key, one in self._buckets.items() if key in there}
+            found = self._buckets[row.id] = Bucket(PER_MINUTE, moment)
+        return found
 
     async def take(self, row: WebhookRow, sent: Sent, media: str | None, data: Raw) -> Published:
         """Publish what came in as the maker; said twice by the sender it is published once.

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from meshd.core.beside import one_by_one
 from meshd.core.tasks import TaskGroup
 from meshd.store import migrate
 from meshd.store.db import Dialect, ExpectFailed, Row, Step, StoreError
@@ -118,7 +119,8 @@ class PostgresDatabase:
             if step.rows is None:
                 bound.append((query, _values(query, step.params), step.expect))
             else:
-                bound.append((query, [_values(query, row) for row in step.rows], None))
+                values = await one_by_one(partial(_values, query), step.rows)
+                bound.append((query, values, None))
         if not bound:
             return []
         org = _org(

@@ -1,8 +1,10 @@
 """A database in which what an org owns is reached through that org's own handle, or not at all."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from meshd.core.beside import one_by_one
 from meshd.store.db import Database, Dialect, Row, Step, StoreError
 from meshd.store.queries import Queries
 
@@ -93,17 +95,17 @@ class OrgDatabase:
     async def write(self, *steps: Step) -> list[list[Row]]:
         """See `Database.write`."""
         spread = [one for step in steps for one in (step, *step.also)]
-        rows = await self._database.write(*(self._scoped(one) for one in spread))
+        rows = await self._database.write(*[await self._scoped(one) for one in spread])
         return _answers(steps, rows)
 
     async def write_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """See `Database.write_many`."""
         await self._database.write_many(query, [self._mine(query, row) for row in rows])
 
-    def _scoped(self, step: Step) -> Step:
+    async def _scoped(self, step: Step) -> Step:
         if step.rows is None:
             return Step(step.query, self._mine(step.query, step.params), step.expect)
-        return Step(step.query, rows=[self._mine(step.query, row) for row in step.rows])
+        return Step(step.query, rows=await one_by_one(partial(self._mine, step.query), step.rows))
 
     def _mine(self, query: str, params: Mapping[str, Any]) -> dict[str, Any]:
         if self._queries.query(query).reach == "every":

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import aiosqlite
 
+from meshd.core.beside import one_by_one
 from meshd.store import intact, migrate
 from meshd.store.db import (
     Dialect,
@@ -136,7 +137,7 @@ class SqliteDatabase:
             if step.rows is None:
                 bound.append((query, query.bind(step.params), step.expect))
             else:
-                bound.append((query, [query.bind(row) for row in step.rows], None))
+                bound.append((query, await one_by_one(query.bind, step.rows), None))
         return await self._writer.submit(partial(_run_steps, bound)) if bound else []
 
     async def write_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:

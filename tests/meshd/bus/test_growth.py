@@ -41,7 +41,13 @@ GIVEN: dict[str, dict[str, Any]] = {
     },
     "delivery.list_dead": {"expired": None, "subscription": None, "limit": 5},
     "event.after": {"after": 1, "limit": 5},
-    "event.list": {"type": None, "source": None, "limit": 5},
+    "delivery.edge": {"before": 1 << 60, "slice": BATCH},
+    "delivery.list": {
+        "state": "dead", "expired": None, "later": None, "subscription": None, "since": 100,
+        "before": 200, "limit": 5, "now": 1,
+    },
+    "event.edge": {"before": 1 << 60, "slice": BATCH},
+    "event.list": {"type": "rare", "source": None, "since": 100, "before": 200, "limit": 5},
     "event.find": {"event": "evt_1"},
     "event.before_time": {"time": 1},
     "event.last": {},
@@ -62,8 +68,14 @@ def steps(query: str, kept: int) -> int:
         )
         link.execute(
             "INSERT INTO deliveries (id, org_id, event_seq, subscription_id, subscription, state,"
-            " available_at, created_at) VALUES (?, ?, ?, 'sub_0', 's', ?, ?, 0)",
-            (f"dlv_{number}", ORG, number + 1, *(("inflight", 1) if waits else ("done", None))),
+            " available_at, created_at) VALUES (?, ?, ?, 'sub_0', 's', ?, ?, ?)",
+            (
+                f"dlv_{number}",
+                ORG,
+                number + 1,
+                *(("inflight", 1) if waits else ("done", None)),
+                number,
+            ),
         )
     count = 0
 

@@ -12,6 +12,7 @@ import pytest
 from meshd.bus.queue import Ended, Queue
 from meshd.bus.retry import Next, Outcome
 from meshd.store.db import StoreUnavailable
+from meshd.wire.event import EventCancel
 from meshd.wire.subscription import WebhookAdd
 from tests.support.bus import Bus
 from tests.support.floors import floors
@@ -71,6 +72,18 @@ async def test_only_the_fence_of_now_ends_a_delivery(bus: Bus) -> None:
     assert await late.end([Ended(second, Outcome("delivered"), done, now, 1)]) == 0
     shown = await bus.deliveries.show(bus.house.owner, first.id)
     assert (shown.state, [one.fence for one in shown.attempts]) == ("done", [1, 2])
+
+
+async def test_what_somebody_ends_meanwhile_is_no_lease_that_was_lost(bus: Bus) -> None:
+    """Nor is it delivered by who tried it."""
+    org, queue = bus.house.owner.org, bus.dispatcher._queue
+    claims = await queue.claim(org, {subscription(bus): EVENTS})
+    first, *_ = claims
+    await bus.deliveries.cancel(bus.house.owner, EventCancel(event=first.event["id"]))
+    now = bus.house.clock.now()
+    done = Next("done", None, 1)
+    assert await queue.end([Ended(one, Outcome("delivered"), done, now, 1) for one in claims]) == 0
+    assert (await bus.deliveries.show(bus.house.owner, first.id)).state == "cancelled"
 
 
 async def test_who_is_due_is_told_for_each_subscription(bus: Bus) -> None:

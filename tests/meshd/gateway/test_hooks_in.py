@@ -1,11 +1,13 @@
 """`POST /hooks/{id}`: events of other services, by their signature alone."""
 
 import hmac
+import http.client
 import json
 import time
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,6 +15,7 @@ from meshd.bus import signing
 from meshd.core.secret import Secret
 from tests.support.command import meshctl
 from tests.support.daemon import Answer, Daemon
+from tests.support.wait import until
 
 SECRET = "whsec_" + b64encode(b"a secret of 24 bytes or so").decode()
 OTHER = "whsec_" + b64encode(b"another secret, just as long").decode()
@@ -277,3 +280,33 @@ def test_a_secret_is_said_by_reference_alone(shared_daemon: Daemon) -> None:
         shared_daemon.url
     )
     assert signed(shared_daemon, path, b"{}").status == 202
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("POST", "/pause"), ("DELETE", "")], ids=["paused", "removed"]
+)
+def test_a_webhook_that_goes_while_a_body_comes_takes_nothing(
+    daemon: Daemon, method: str, more: str
+) -> None:
+    path, body = made(daemon, "goes"), b'{"a": 1}'
+    headers = signing.headers([Secret(SECRET)], "msg_1", int(time.time()), body)
+    parts = urlsplit(daemon.url)
+    link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    link.putrequest("POST", path)
+    for name, value in {**headers, "Content-Type": "application/json"}.items():
+        link.putheader(name, value)
+    link.putheader("Content-Length", str(len(body)))
+    link.endheaders()
+    until(lambda: _answered(daemon) == 1)
+    daemon.control(method, f"/v1/webhooks/goes{more}")
+    link.send(body)
+    assert link.getresponse().status == 404
+    link.close()
+    assert stored(daemon, "webhook:goes") == []
+
+
+def _answered(daemon: Daemon) -> int:
+    """Requests over TCP that are being answered."""
+    shown = {one["name"]: one for one in daemon.control("GET", "/v1/metrics")}
+    samples = shown["meshd_http_requests"]["samples"]
+    return sum(int(one["value"]) for one in samples if one["labels"] == {"door": "tcp"})

@@ -149,7 +149,9 @@ async def _check(
     db, period = house.scoped.org(house.owner.org), PERIODS[cron] * SECOND
     (schedule,) = [one for one in await db.all("schedule.all", limit=1000) if one["id"] == made]
     fires = sorted(await db.all("schedule.fires", id=made, limit=10_000), key=lambda f: f["slot"])
-    events = await db.all("event.list", type="tick", source=None, limit=10_000)
+    events = await db.all(
+        "event.list", type="tick", source=None, since=0, before=2**62, limit=10_000
+    )
     first = -(-(since + 1) // period) * period
     all_slots = set(range(first, schedule["next_at"], period))
     for begun, until in rested:  # what came while it rested is nobody's

@@ -122,6 +122,7 @@ async def test_nobody_misses_a_row_however_slow(
     house: Floors, following: Tails, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Who is overtaken by what is kept, reads for itself until it has caught up."""
+    monkeypatch.setattr(tails, "FIRST", 3)
     monkeypatch.setattr(tails, "PAGE", 7)
     monkeypatch.setattr(tails, "KEPT", 4000)
     chance, org = random.Random(seed), house.owner.org

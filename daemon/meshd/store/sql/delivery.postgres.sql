@@ -74,7 +74,7 @@ RETURNING id
 -- name: delivery.held
 -- As everywhere; they stay so until the unit ends.
 SELECT id, fence FROM deliveries
-WHERE org_id = :org_id AND state = 'inflight'
+WHERE org_id = :org_id
   AND id IN (SELECT jsonb_array_elements_text(CAST(CAST(:ids AS TEXT) AS JSONB)))
 ORDER BY id FOR UPDATE
 

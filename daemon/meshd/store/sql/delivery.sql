@@ -99,9 +99,9 @@ WHERE +deliveries.org_id = :org_id AND deliveries.id = given.id
   AND deliveries.fence = given.fence AND +deliveries.state = 'inflight'
 
 -- name: delivery.held
--- Which of some deliveries, a JSON array of ids, are inflight, and by whose claim; the signs as above.
+-- By whose claim some deliveries, a JSON array of ids, were tried last; the sign as above.
 SELECT id, fence FROM deliveries
-WHERE +org_id = :org_id AND +state = 'inflight' AND id IN (SELECT value FROM json_each(:ids))
+WHERE +org_id = :org_id AND id IN (SELECT value FROM json_each(:ids))
 
 -- name: delivery.orphans
 -- What a daemon of this file had when it was killed: nobody else can have it.
@@ -189,12 +189,20 @@ WHERE org_id = :org_id AND state = 'dead'
   AND (CAST(:subscription AS TEXT) IS NULL OR subscription_id = :subscription)
 RETURNING id
 
+-- name: delivery.edge
+-- When the newest few before a moment begin.
+SELECT MIN(created_at) AS since FROM (
+    SELECT created_at FROM deliveries WHERE org_id = :org_id AND created_at < :before
+    ORDER BY created_at DESC LIMIT :slice
+) AS newest
+
 -- name: delivery.list
--- Newest first. `expired` and `later` (than now) are 0 or 1, or NULL for both.
+-- Newest first, of those from one moment until before another. `expired` and `later` (than now) are
+-- 0 or 1, or NULL for both.
 SELECT d.id, d.subscription_id, d.subscription, d.state, d.expired, d.available_at, d.attempt,
        d.replays, d.error, d.created_at, d.ended_at, e.id AS event, e.type, e.source
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
-WHERE d.org_id = :org_id
+WHERE d.org_id = :org_id AND d.created_at >= :since AND d.created_at < :before
   AND (CAST(:state AS TEXT) IS NULL OR d.state = :state)
   AND (CAST(:expired AS BIGINT) IS NULL OR d.expired = :expired)
   AND (CAST(:later AS BIGINT) IS NULL OR (d.available_at > :now) = (CAST(:later AS BIGINT) = 1))

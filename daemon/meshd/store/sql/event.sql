@@ -42,10 +42,16 @@ SELECT seq, id, own_id, type, source, subject, time, said_time, content_type, da
 FROM events
 WHERE org_id = :org_id AND seq > :after ORDER BY seq LIMIT :limit
 
+-- name: event.edge
+-- Where the newest few before a cursor begin.
+SELECT MIN(seq) AS since FROM (
+    SELECT seq FROM events WHERE org_id = :org_id AND seq < :before ORDER BY seq DESC LIMIT :slice
+) AS newest
+
 -- name: event.list
--- Newest first.
+-- Newest first, of those from one cursor until before another.
 SELECT seq, id, own_id, type, source, subject, time, said_time FROM events
-WHERE org_id = :org_id
+WHERE org_id = :org_id AND seq >= :since AND seq < :before
   AND (CAST(:type AS TEXT) IS NULL OR type = :type)
   AND (CAST(:source AS TEXT) IS NULL OR source = :source)
 ORDER BY seq DESC LIMIT :limit
