@@ -17,6 +17,7 @@ MAX_URI = 2048
 MAX_STEPS = 200_000
 """Characters of URIs that are looked at for one lookup: some 20 ms."""
 
+_CLIMB = re.compile(r"(?:[/\\]|%2f|%5c|^)(?:\.|%2e){2}(?=[/\\?#]|%2f|%5c|$)", re.IGNORECASE)
 _EXPRESSION = re.compile(r"\{([+#./;?&]?)[^{}]*\}")
 _STOPS = {"": "/?#&", "+": "", "#": "", ".": "/?#&", "/": "?#&", ";": "/?#&", "?": "#", "&": "#"}
 """By operator: the characters that its values never hold. Reserved ones are encoded in values.
@@ -50,10 +51,10 @@ class UriTemplate:
         return bool(self.runs) and not self.literals[0]
 
     def matches(self, uri: str, budget: Budget) -> bool:
-        """Whether some values make it that URI."""
+        """Whether some values make it that URI, and none of them leads up and out of it."""
         budget.steps -= 1
         first, last = self.literals[0], self.literals[-1]
-        if len(uri) > MAX_URI or budget.steps < 0:
+        if len(uri) > MAX_URI or budget.steps < 0 or climbs(uri):
             return False
         if not (uri.startswith(first) and uri.endswith(last)):
             return False
@@ -64,6 +65,14 @@ class UriTemplate:
             if not reached or budget.steps < 0:
                 return False
         return len(uri) in reached
+
+
+def climbs(uri: str) -> bool:
+    """Whether a `..` in it leads out of where it seems to be, once a server resolves it.
+
+    Source: RFC 3986, section 5.2.4; the dots and slashes may be percent-encoded.
+    """
+    return _CLIMB.search(uri) is not None
 
 
 def read_template(template: str) -> UriTemplate | None:
