@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc, versions
+from meshd.protocol.envelope import may_be_asked
 from meshd.protocol.jsonrpc import Message, Reply
 from meshd.proxy.adapter import OURSELVES
 from meshd.proxy.http import SESSION, HttpUpstream, Response
@@ -138,7 +139,7 @@ class HttpSession:
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = _NONE_YET
-        self._tasks = tasks if capabilities != b"{}" else None
+        self._tasks = tasks if may_be_asked(capabilities) else None
         self._habit = habit or Habit()
         self._aside: Aside | None = None
 
