@@ -268,6 +268,7 @@ class SharedServing:
             needed = _needed(answer.reply)
             if needed is None:
                 return answer
+            self._health.reached(exchange.row)
             given = await self._questions.ask(exchange, progress, needed, asker.capabilities)
             await judge_again(exchange)  # a person may have taken an hour
             params = input_required.repeated(params, given, needed.state)
