@@ -10,16 +10,15 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Protocol
 
-import msgspec
 from msgspec import Raw
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc
-from meshd.protocol.input_required import RESPONSES, RETRIED, STATE, Question, asking, may_ask
+from meshd.protocol.input_required import RESPONSES, RETRIED, STATE
 from meshd.protocol.jsonrpc import Reply
-from meshd.protocol.members import UNREADABLE, joined, members, text
+from meshd.protocol.members import joined, members, text
 from meshd.protocol.subscriptions import CHANGES, Filter, acknowledgement, offered, read_filter
-from meshd.protocol.translation import URL_NEEDED, code_of, discovery
+from meshd.protocol.translation import discovery
 from meshd.proxy.adapter import Asker, Hear
 from meshd.proxy.http_session import HandshakeSession
 from meshd.proxy.parked import Call, Parking
@@ -87,8 +86,7 @@ class HandshakeHttp:
                         method, joined(plain), deadline=CALL_CEILING, attend=call.attend
                     )
 
-            reply = await self._parking.begin(Call(asker, session.tell), work, hear)
-        return _urls_asked(reply, asker.capabilities)
+            return await self._parking.begin(Call(asker, session.tell), work, hear)
 
     async def listen(self, wanted: Mapping[str, Raw]) -> AsyncGenerator[bytes, None]:
         """The stream of a session of its own, with the resources subscribed there.
@@ -189,22 +187,3 @@ def _is_wanted(method: str, params: bytes, honoured: Filter) -> bool:
     if method == "notifications/resources/updated":
         return text(members(params).get("uri")) in honoured.resources
     return CHANGES.get(method) in honoured.changes
-
-
-def _urls_asked(reply: Reply, capabilities: bytes) -> Reply:
-    """A call that needs its user to visit URLs first, as questions; nothing waits for answers."""
-    error = reply.error
-    if error is None or code_of(error) != URL_NEEDED:
-        return reply
-    asked = members(members(error).get("data", b"")).get("elicitations", Raw(b"[]"))
-    try:
-        urls = msgspec.json.decode(asked, type=list[Raw])
-    except UNREADABLE:
-        return reply
-    questions = {
-        f"url-{number}": Question("elicitation/create", bytes(url))
-        for number, url in enumerate(urls, 1)
-    }
-    if not questions or not all(may_ask(q, capabilities) for q in questions.values()):
-        return reply
-    return Reply(asking(questions, None), None)
