@@ -18,7 +18,9 @@ from meshd.protocol.translation import URL_NEEDED, code_of, result_type
 METHODS = frozenset({"tools/call", "prompts/get", "resources/read"})
 """Requests whose result may be `input_required`."""
 RESPONSES, STATE = "inputResponses", "requestState"
-RETRIED = frozenset({RESPONSES, STATE})
+ERRORS = "meshctl/inputErrors"
+"""Errors in the place of answers, which a handshake server takes and the stateless era has not."""
+RETRIED = frozenset({RESPONSES, ERRORS, STATE})
 """Members that a repeated request has besides its own."""
 
 _CAPABILITY = {
@@ -99,11 +101,14 @@ def with_state(result: bytes, state: str) -> bytes:
 
 
 def repeated(
-    params: Mapping[str, Raw], answers: Mapping[str, Raw], state: Raw | None
-) -> dict[str, Raw]:
-    """The params of a request that is repeated with answers."""
+    params: Mapping[str, Raw], answers: Mapping[str, Raw], errors: Mapping[str, Raw],
+    state: Raw | None,
+) -> dict[str, Raw]:  # fmt: skip
+    """The params of a request that is repeated with answers, or errors where none were given."""
     found = {name: value for name, value in params.items() if name not in RETRIED}
     found[RESPONSES] = raw(answers)
+    if errors:
+        found[ERRORS] = raw(errors)
     if state is not None:
         found[STATE] = state
     return found

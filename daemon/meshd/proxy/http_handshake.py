@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc
-from meshd.protocol.input_required import RESPONSES, RETRIED, STATE
+from meshd.protocol.input_required import ERRORS, RESPONSES, RETRIED, STATE
 from meshd.protocol.jsonrpc import Reply
 from meshd.protocol.members import joined, members, text
 from meshd.protocol.subscriptions import CHANGES, Filter, acknowledgement, offered, read_filter
@@ -74,7 +74,8 @@ class HandshakeHttp:
         if STATE in params or RESPONSES in params:
             call = self._parking.take(text(params.get(STATE)), asker)
             if call is not None:
-                return await self._parking.resume(call, members(params.get(RESPONSES, b"")), hear)
+                answers, errors = (members(params.get(name, b"")) for name in (RESPONSES, ERRORS))
+                return await self._parking.resume(call, answers, errors, hear)
             if STATE in params:
                 return Reply(None, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, _EXPIRED))
         plain = {name: value for name, value in params.items() if name not in RETRIED}
