@@ -101,10 +101,11 @@ class HttpPassing:
         row, ident = exchange.row, bytes(exchange.message.id)
         response = await self._posted(exchange)
         try:
-            status = response.status
-            error = None if status in PASSED_STATUS else await error_in(response, ident)
+            status, asked = response.status, exchange.message.is_request
+            told = asked and status not in PASSED_STATUS
+            error = await error_in(response, ident) if told else None
             if error is None:
-                self._check(row, response, asked=exchange.message.is_request)
+                self._check(row, response, asked=asked)
             headers = self._headers(exchange, response)
             if status == 200 and response.content_type == EVENT_STREAM:
                 return await self._relay(exchange, response, headers, record)
@@ -114,7 +115,7 @@ class HttpPassing:
         exchange.watch.upstream = time.perf_counter()
         if error is not None:
             status, body = 200, jsonrpc.failure(ident, error)
-        if status == 200 and exchange.message.is_request:
+        if status == 200 and asked:
             found = answer_to(body, ident)
             if found is None:
                 raise UpstreamFailed(f'"{row.name}" answered with no JSON-RPC response to this')

@@ -69,7 +69,8 @@ def answers(message: Message, ident: int) -> bool:
     """
     given = bytes(message.id)
     return not message.method and (
-        given.strip(b'"') == b"%d" % ident or (given == b"null" and bool(bytes(message.error)))
+        given.strip(b'"') == b"%d" % ident
+        or (given == b"null" and bytes(message.error) not in {b"", b"null"})
     )
 
 

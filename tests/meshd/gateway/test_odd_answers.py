@@ -195,6 +195,16 @@ def test_when_to_try_again_is_passed_on(
     assert (told["code"], told["retry_after_s"]) == ("upstream_failed", "7")
 
 
+def test_a_notification_that_is_refused_is_no_answer(
+    shared_daemon: Daemon, servers: dict[str, Upstream], key: str
+) -> None:
+    """An error without an id would pass for one to it."""
+    body = b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"no"}}'
+    servers["before"].replies["notifications/x"] = answer(body, JSON, status="500 Oops")
+    sent = {"jsonrpc": "2.0", "method": "notifications/x"}
+    assert shared_daemon.tcp("POST", "/mcp/before", sent, key=key).status == 502
+
+
 def state(daemon: Daemon, name: str) -> str:
     return str(daemon.control("GET", f"/v1/connections/{name}")["state"])
 
