@@ -117,7 +117,8 @@ changes what is said and leaves the rest. In the list a tool is called CHILD_TOO
 leaves the prefix out, and is refused where two tools would have one name. A name that two come to
 list stays with who had it; where that is not known, as after a restart, it is withheld from both.
 A URI stays with who came first, among those that you may use; a template that begins with an
-expression, as {+all}, is withheld where another child has templates.
+expression, as {+all}, is withheld where another child has templates. A URI with a .. in it comes of
+no template, and in grants only a lone * or its own spelling covers it.
 
 A tool can be shown and called otherwise, without touching its server:
 

@@ -19,12 +19,13 @@ from meshd.gateway.pacing import LateStream, Paced, between
 from meshd.gateway.relay import Ear, Events, answer_to
 from meshd.gateway.revived import Revived
 from meshd.gateway.sessions import Sessions
-from meshd.protocol import sse
+from meshd.protocol import jsonrpc, sse
 from meshd.protocol.envelope import headers_for, relayed
 from meshd.protocol.members import members, text
 from meshd.protocol.translation import is_refused_for_era
 from meshd.protocol.versions import HANDSHAKE
 from meshd.proxy.http import MAX_BODY, SESSION, Response
+from meshd.proxy.http_messages import error_in, refused
 from meshd.proxy.http_stateless import speaks_stateless
 from meshd.proxy.tries import TRIES, beforehand
 from meshd.services.directory import ConnectionRow
@@ -96,26 +97,32 @@ class HttpPassing:
 
     async def _once(self, exchange: Exchange, record: Record) -> web.StreamResponse:
         """Try it. Nothing was written to the client when this raises."""
-        row = exchange.row
+        row, ident = exchange.row, bytes(exchange.message.id)
         response = await self._posted(exchange)
         try:
-            self._check(row, response, asked=exchange.message.is_request)
+            status, asked = response.status, exchange.message.is_request
+            told = asked and status not in PASSED_STATUS
+            error = await error_in(response, ident) if told else None
+            if error is None:
+                self._check(row, response, asked=asked)
             headers = self._headers(exchange, response)
-            if response.status == 200 and response.content_type == EVENT_STREAM:
+            if status == 200 and response.content_type == EVENT_STREAM:
                 return await self._relay(exchange, response, headers, record)
-            body = await response.read(MAX_BODY)
+            body = await response.read(MAX_BODY) if error is None else b""
         finally:
             response.release()
         exchange.watch.upstream = time.perf_counter()
-        if response.status == 200 and exchange.message.is_request:
-            found = answer_to(body, bytes(exchange.message.id))
+        if error is not None:
+            status, body = 200, jsonrpc.failure(ident, error)
+        if status == 200 and asked:
+            found = answer_to(body, ident)
             if found is None:
                 raise UpstreamFailed(f'"{row.name}" answered with no JSON-RPC response to this')
             body = self._shaped(exchange, found)
             if response.content_type != JSON:
                 headers["Content-Type"] = JSON  # which it is, and clients take nothing else
-        answer = web.Response(body=body, status=response.status, headers=headers)
-        if _is_of_other_era(exchange, response.status, body):
+        answer = web.Response(body=body, status=status, headers=headers)
+        if _is_of_other_era(exchange, status, body):
             raise OtherEra(answer)
         self._health.reached(row)
         self._revived.note(exchange.session, exchange.message, body)
@@ -269,14 +276,11 @@ class HttpPassing:
         status = response.status
         if status == 200 or status in PASSED_STATUS or (200 < status < 300 and not asked):
             return
-        if status in {401, 403}:
-            raise NeedsLogin(
-                f'"{row.name}" refused its credentials (HTTP {status})',
-                next=f"meshctl connection edit {row.name} --header 'Authorization: …'",
-            )
-        raise UpstreamFailed(
-            f'"{row.name}" answered HTTP {status}', next=f"meshctl connection test {row.name}"
-        )
+        error = refused(response, f'"{row.name}"')
+        error.next = f"meshctl connection test {row.name}"
+        if isinstance(error, NeedsLogin):
+            error.next = f"meshctl connection edit {row.name} --header 'Authorization: …'"
+        raise error
 
     def _headers(self, exchange: Exchange, response: Response) -> dict[str, str]:
         headers = {}

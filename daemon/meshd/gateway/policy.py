@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from meshd.protocol import jsonrpc
-from meshd.protocol.jsonrpc import Message
+from meshd.protocol.jsonrpc import BadMessage, Message
+from meshd.protocol.members import members
 from meshd.protocol.strict import check_members
 from meshd.services.access import Decision, Kind, decide
 from meshd.services.directory import ConnectionRow
@@ -64,6 +65,8 @@ def wish(message: Message, *, stateless: bool = False) -> Wish | None:
     if method == "completion/complete":
         ref = jsonrpc.completed(message.params)
         check_members(bytes(ref), DECIDING)
+        if {"name", "uri"} <= members(ref).keys():  # a server might complete the other one
+            raise BadMessage(jsonrpc.INVALID_PARAMS, "ref names a prompt or a resource, not both")
         named = jsonrpc.named(ref)
         return (
             Wish("prompt", named.name, Raw()) if named.name else Wish("resource", named.uri, Raw())

@@ -45,8 +45,8 @@ class Questions:
 
     async def ask(
         self, exchange: Exchange, progress: Voice, needed: Needed, capabilities: bytes
-    ) -> dict[str, Raw]:
-        """The client's answers to everything that is needed.
+    ) -> dict[str, Message]:
+        """The client's answers to everything that is needed; some may be errors.
 
         Raises:
             Unanswered: the client cannot be asked that, or did not answer.
@@ -66,7 +66,7 @@ class Questions:
         }
         try:
             async with asyncio.timeout(PATIENCE):
-                return {key: _result(name, await self._open[i].answer) for key, i in asked.items()}
+                return {key: await self._open[i].answer for key, i in asked.items()}
         except TimeoutError:
             raise Unanswered(f'what "{name}" asked was not answered') from None
         finally:
@@ -91,9 +91,3 @@ class Questions:
         request = {"jsonrpc": "2.0", "id": Raw(ident), "method": question.method, **params}
         progress.hear(joined(request))
         return ident
-
-
-def _result(name: str, answer: Message) -> Raw:
-    if not bytes(answer.result):
-        raise Unanswered(f'the client refused what "{name}" asked')
-    return answer.result

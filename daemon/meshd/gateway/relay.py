@@ -53,7 +53,8 @@ def answer_to(body: bytes, ident: bytes) -> bytes | None:
     if given == ident:
         return body
     if given in {b"", b"null"}:
-        return jsonrpc.failure(ident, bytes(reply.error)) if reply.error else None
+        error = bytes(reply.error)
+        return jsonrpc.failure(ident, error) if error not in {b"", b"null"} else None
     return joined({**members(body), "id": Raw(ident)}) if _same(given, ident) else None
 
 

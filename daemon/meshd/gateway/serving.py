@@ -48,7 +48,7 @@ from meshd.services.upstreams import TOOLS_CHANGED, Upstreams
 from meshd.services.virtual_rows import VIRTUAL
 from meshd.services.virtual_serving import VirtualTarget
 from meshd.vault.seal import Session
-from meshd.wire.errors import MeshError, UpstreamFailed
+from meshd.wire.errors import MeshError, Unanswered, UpstreamFailed
 
 Judge = Callable[[Exchange], Awaitable[None]]
 """Decides once more, as everything stands now; it raises where the call may not go on."""
@@ -269,9 +269,14 @@ class SharedServing:
             needed = _needed(answer.reply)
             if needed is None:
                 return answer
+            self._health.reached(exchange.row)
             given = await self._questions.ask(exchange, progress, needed, asker.capabilities)
             await judge_again(exchange)  # a person may have taken an hour
-            params = input_required.repeated(params, given, needed.state)
+            results = {key: said.result for key, said in given.items() if bytes(said.result)}
+            errors = {key: said.error for key, said in given.items() if key not in results}
+            if errors and answer.era == "stateless":  # which knows no errors there
+                raise Unanswered(f'the client refused what "{exchange.row.name}" asked')
+            params = input_required.repeated(params, results, errors, needed.state)
         raise UpstreamFailed(f'"{exchange.row.name}" asked more than {ROUNDS} times in one call')
 
     def _asker(self, exchange: Exchange) -> Asker:

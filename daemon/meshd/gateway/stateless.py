@@ -24,6 +24,7 @@ from meshd.gateway.request_state import RequestStates
 from meshd.gateway.streams import OpenStreams
 from meshd.protocol import header_values, jsonrpc, sse, translation
 from meshd.protocol.envelope import HEADER_MISMATCH, Envelope, Refused, enveloped, headers_for
+from meshd.protocol.input_required import METHODS, urls_asked
 from meshd.protocol.members import joined, members, text
 from meshd.protocol.subscriptions import CHANGES, labelled, read_filter
 from meshd.protocol.translation import CACHEABLE
@@ -134,7 +135,7 @@ class Stateless:
             )
             exchange.watch.upstream = time.perf_counter()
             self._health.reached(exchange.row)
-            body = shaped(exchange, _body(exchange, answer))
+            body = shaped(exchange, _body(exchange, envelope, answer))
             record(exchange, body, None)
         except MeshError as error:
             self._failed(exchange, error, record)
@@ -226,12 +227,14 @@ def _schema_shown(exchange: Exchange) -> bytes:
     return bytes(reached.exposed.entry.get("inputSchema", b""))
 
 
-def _body(exchange: Exchange, answer: Answer) -> bytes:
+def _body(exchange: Exchange, envelope: Envelope, answer: Answer) -> bytes:
     """The JSON-RPC message of an answer, in the words of this era."""
     ident, method, reply = bytes(exchange.message.id), exchange.message.method, answer.reply
     if reply.result is None:
         error = reply.error or b"null"
         if answer.era == "handshake":
+            if method in METHODS and (urls := urls_asked(error, envelope.capabilities)):
+                return jsonrpc.success(ident, urls)
             error = translation.stateless_error(error)
         return jsonrpc.failure(ident, error)
     if answer.era == "stateless" or translation.result_type(reply.result) == "input_required":

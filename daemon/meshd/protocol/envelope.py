@@ -54,6 +54,14 @@ REMOVED = frozenset({
 RELAYED = {"elicitation": ("form", "url"), "sampling": ("tools", "context"), "roots": ()}
 """Client capabilities that reach a server through us, and their kinds that are known."""
 
+EXTENSIONS = "extensions"
+UI = "io.modelcontextprotocol/ui"
+"""The one extension that passes, MCP Apps: it adds to what tools and resources say, and no methods.
+
+Methods bring handles that belong to one caller alone; whose they are is not known here.
+"""
+_APP = {"mimeTypes": ["text/html;profile=mcp-app"]}
+
 LEVELS = frozenset(
     {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
 )
@@ -97,7 +105,7 @@ def opened(message: Message, headers: Headers) -> Envelope:
     version, capabilities = text(meta.get(VERSION)), bytes(meta.get(CAPABILITIES, b""))
     if version is None or not capabilities.startswith(b"{"):
         raise Refused(jsonrpc.INVALID_PARAMS, f"params._meta needs {VERSION} and {CAPABILITIES}")
-    check_members(capabilities, RELAYED)
+    check_members(capabilities, {*RELAYED, EXTENSIONS})
     _agree("MCP-Protocol-Version", headers, version)
     _agree("Mcp-Method", headers, message.method)
     if message.method in NAMED:
@@ -134,7 +142,7 @@ def _agree(name: str, headers: Headers, wanted: str | None, *, coded: bool = Fal
 
 
 def relayed(capabilities: bytes) -> bytes:
-    """What of a client's capabilities reaches a server: what it can be asked through us.
+    """What of a client's capabilities reaches a server: what it can be asked through us, and `UI`.
 
     In one spelling, and never long: sessions are kept for each.
     """
@@ -144,7 +152,14 @@ def relayed(capabilities: bytes) -> bytes:
         if name in found:
             said = members(found[name])
             kept[name] = {kind: {} for kind in kinds if bytes(said.get(kind, b"")).startswith(b"{")}
+    if UI in members(found.get(EXTENSIONS, b"")):
+        kept[EXTENSIONS] = {UI: _APP}
     return joined(kept)
+
+
+def may_be_asked(capabilities: bytes) -> bool:
+    """Whether a client that declares these can be asked for anything."""
+    return not members(capabilities).keys().isdisjoint(RELAYED)
 
 
 def enveloped(

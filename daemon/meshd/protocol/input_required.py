@@ -13,12 +13,14 @@ import msgspec
 from msgspec import Raw
 
 from meshd.protocol.members import UNREADABLE, joined, members, raw, text
-from meshd.protocol.translation import result_type
+from meshd.protocol.translation import URL_NEEDED, code_of, result_type
 
 METHODS = frozenset({"tools/call", "prompts/get", "resources/read"})
 """Requests whose result may be `input_required`."""
 RESPONSES, STATE = "inputResponses", "requestState"
-RETRIED = frozenset({RESPONSES, STATE})
+ERRORS = "meshctl/inputErrors"
+"""Errors in the place of answers, which a handshake server takes and the stateless era has not."""
+RETRIED = frozenset({RESPONSES, ERRORS, STATE})
 """Members that a repeated request has besides its own."""
 
 _CAPABILITY = {
@@ -71,17 +73,42 @@ def asking(questions: Mapping[str, Question], state: str | None) -> bytes:
     return joined(found)
 
 
+def urls_asked(error: bytes, capabilities: bytes) -> bytes | None:
+    """The result that asks to visit the URLs which a handshake server's error says are needed.
+
+    None for another error, and for a client that cannot be asked that. Nothing waits for answers:
+    the request is simply made again. In the handshake era clients know the error itself.
+    """
+    if code_of(error) != URL_NEEDED:
+        return None
+    named = members(members(error).get("data", b"")).get("elicitations", Raw(b"[]"))
+    try:
+        urls = msgspec.json.decode(named, type=list[Raw])
+    except UNREADABLE:
+        return None
+    questions = {
+        f"url-{number}": Question("elicitation/create", bytes(url))
+        for number, url in enumerate(urls, 1)
+    }
+    if not questions or not all(may_ask(one, capabilities) for one in questions.values()):
+        return None
+    return asking(questions, None)
+
+
 def with_state(result: bytes, state: str) -> bytes:
     """The same result with another `requestState`."""
     return joined({**members(result), STATE: state})
 
 
 def repeated(
-    params: Mapping[str, Raw], answers: Mapping[str, Raw], state: Raw | None
-) -> dict[str, Raw]:
-    """The params of a request that is repeated with answers."""
+    params: Mapping[str, Raw], answers: Mapping[str, Raw], errors: Mapping[str, Raw],
+    state: Raw | None,
+) -> dict[str, Raw]:  # fmt: skip
+    """The params of a request that is repeated with answers, or errors where none were given."""
     found = {name: value for name, value in params.items() if name not in RETRIED}
     found[RESPONSES] = raw(answers)
+    if errors:
+        found[ERRORS] = raw(errors)
     if state is not None:
         found[STATE] = state
     return found

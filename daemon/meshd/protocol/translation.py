@@ -3,11 +3,13 @@
 Source: MCP 2025-11-25 and 2026-07-28, the schemas of both.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Raw
 
 from meshd.protocol import jsonrpc
-from meshd.protocol.envelope import SERVER, STATELESS_CODES
+from meshd.protocol.envelope import EXTENSIONS, SERVER, STATELESS_CODES, UI
 from meshd.protocol.members import UNREADABLE, joined, members, raw, text
 from meshd.protocol.versions import STATELESS
 
@@ -110,14 +112,9 @@ def discovery(welcome: bytes) -> bytes:
 
 
 def served_discovery(said: bytes) -> bytes:
-    """A stateless server's own discovery as we serve it: our versions, without its extensions.
-
-    An extension brings methods, and with them handles that belong to one caller alone; whose they
-    are is not known here.
-    """
+    """A stateless server's own discovery as we serve it: our versions, of extensions `UI` alone."""
     found = members(said)
-    capabilities = members(found.get("capabilities", b"{}"))
-    capabilities.pop("extensions", None)
+    capabilities = _offered(found)
     defaults: dict[str, object] = {"resultType": "complete", "ttlMs": 0}
     ours = {"supportedVersions": STATELESS, "capabilities": capabilities, "cacheScope": "private"}
     return joined({**defaults, **found, **ours})
@@ -135,8 +132,7 @@ def speaks_ours(said: bytes, member: str = "supportedVersions") -> bool:
 def welcome(said: bytes, version: str) -> bytes:
     """An `initialize` result made of a stateless server's discovery."""
     found = members(said)
-    capabilities = members(found.get("capabilities", b"{}"))
-    capabilities.pop("extensions", None)
+    capabilities = _offered(found)
     server = members(found.get("_meta", b"")).get(SERVER)
     made: dict[str, object] = {
         "protocolVersion": version,
@@ -146,6 +142,15 @@ def welcome(said: bytes, version: str) -> bytes:
     if "instructions" in found:
         made["instructions"] = found["instructions"]
     return joined(made)
+
+
+def _offered(said: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The capabilities that a server says, as they are passed on."""
+    capabilities = members(said.get("capabilities", b"{}"))
+    ui = members(capabilities.pop(EXTENSIONS, b"")).get(UI)
+    if ui is not None:
+        capabilities[EXTENSIONS] = raw({UI: ui})
+    return capabilities
 
 
 def stateless_error(error: bytes) -> bytes:

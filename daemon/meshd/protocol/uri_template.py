@@ -17,6 +17,7 @@ MAX_URI = 2048
 MAX_STEPS = 200_000
 """Characters of URIs that are looked at for one lookup: some 20 ms."""
 
+_CLIMB = re.compile(r"(?:[/\\]|%2f|%5c|^)(?:\.|%2e){2}(?=[/\\?#]|%2f|%5c|$)", re.IGNORECASE)
 _EXPRESSION = re.compile(r"\{([+#./;?&]?)[^{}]*\}")
 _STOPS = {"": "/?#&", "+": "", "#": "", ".": "/?#&", "/": "?#&", ";": "/?#&", "?": "#", "&": "#"}
 """By operator: the characters that its values never hold. Reserved ones are encoded in values.
@@ -64,6 +65,14 @@ class UriTemplate:
             if not reached or budget.steps < 0:
                 return False
         return len(uri) in reached
+
+
+def climbs(uri: str) -> bool:
+    """Whether a `..` in it leads out of where it seems to be, once a server resolves it.
+
+    Source: RFC 3986, section 5.2.4; the dots and slashes may be percent-encoded.
+    """
+    return _CLIMB.search(uri) is not None
 
 
 def read_template(template: str) -> UriTemplate | None:

@@ -10,16 +10,15 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Protocol
 
-import msgspec
 from msgspec import Raw
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc
-from meshd.protocol.input_required import RESPONSES, RETRIED, STATE, Question, asking, may_ask
+from meshd.protocol.input_required import ERRORS, RESPONSES, RETRIED, STATE
 from meshd.protocol.jsonrpc import Reply
-from meshd.protocol.members import UNREADABLE, joined, members, text
+from meshd.protocol.members import joined, members, text
 from meshd.protocol.subscriptions import CHANGES, Filter, acknowledgement, offered, read_filter
-from meshd.protocol.translation import URL_NEEDED, code_of, discovery
+from meshd.protocol.translation import discovery
 from meshd.proxy.adapter import Asker, Hear
 from meshd.proxy.http_session import HandshakeSession
 from meshd.proxy.parked import Call, Parking
@@ -75,7 +74,8 @@ class HandshakeHttp:
         if STATE in params or RESPONSES in params:
             call = self._parking.take(text(params.get(STATE)), asker)
             if call is not None:
-                return await self._parking.resume(call, members(params.get(RESPONSES, b"")), hear)
+                answers, errors = (members(params.get(name, b"")) for name in (RESPONSES, ERRORS))
+                return await self._parking.resume(call, answers, errors, hear)
             if STATE in params:
                 return Reply(None, jsonrpc.error_object(jsonrpc.INVALID_PARAMS, _EXPIRED))
         plain = {name: value for name, value in params.items() if name not in RETRIED}
@@ -87,8 +87,7 @@ class HandshakeHttp:
                         method, joined(plain), deadline=CALL_CEILING, attend=call.attend
                     )
 
-            reply = await self._parking.begin(Call(asker, session.tell), work, hear)
-        return _urls_asked(reply, asker.capabilities)
+            return await self._parking.begin(Call(asker, session.tell), work, hear)
 
     async def listen(self, wanted: Mapping[str, Raw]) -> AsyncGenerator[bytes, None]:
         """The stream of a session of its own, with the resources subscribed there.
@@ -190,22 +189,3 @@ def _is_wanted(method: str, params: bytes, honoured: Filter) -> bool:
     if method == "notifications/resources/updated":
         return text(members(params).get("uri")) in honoured.resources
     return CHANGES.get(method) in honoured.changes
-
-
-def _urls_asked(reply: Reply, capabilities: bytes) -> Reply:
-    """A call that needs its user to visit URLs first, as questions; nothing waits for answers."""
-    error = reply.error
-    if error is None or code_of(error) != URL_NEEDED:
-        return reply
-    asked = members(members(error).get("data", b"")).get("elicitations", Raw(b"[]"))
-    try:
-        urls = msgspec.json.decode(asked, type=list[Raw])
-    except UNREADABLE:
-        return reply
-    questions = {
-        f"url-{number}": Question("elicitation/create", bytes(url))
-        for number, url in enumerate(urls, 1)
-    }
-    if not questions or not all(may_ask(q, capabilities) for q in questions.values()):
-        return reply
-    return Reply(asking(questions, None), None)

@@ -6,11 +6,19 @@ from contextlib import aclosing
 import msgspec
 
 from meshd.protocol import jsonrpc, sse
+from meshd.protocol.envelope import STATELESS_CODES
 from meshd.protocol.jsonrpc import Message, Reply
+from meshd.protocol.members import members
+from meshd.protocol.translation import code_of
 from meshd.proxy.http import MAX_BODY, Response
-from meshd.wire.errors import UpstreamFailed
+from meshd.wire.errors import NeedsLogin, UpstreamFailed
 
 EVENT_STREAM = "text/event-stream"
+JSON = "application/json"
+TELLING = frozenset({401, 403, 404})
+"""Statuses that mean the same whatever the body says: about credentials, and about the session."""
+MAX_WAIT_DIGITS = 6
+"""Digits of the seconds after which a server may ask to be asked again."""
 
 
 async def messages(
@@ -61,8 +69,32 @@ def answers(message: Message, ident: int) -> bool:
     """
     given = bytes(message.id)
     return not message.method and (
-        given.strip(b'"') == b"%d" % ident or (given == b"null" and bool(bytes(message.error)))
+        given.strip(b'"') == b"%d" % ident
+        or (given == b"null" and bytes(message.error) not in {b"", b"null"})
     )
+
+
+async def error_in(response: Response, ident: bytes) -> bytes | None:
+    """The error that a refusal holds, where it bears the raw id of the request that it answers.
+
+    None where the status says all, or the error is one that only a server of another era gives.
+    """
+    if response.status < 400 or response.status in TELLING or response.content_type != JSON:
+        return None
+    found = members(await response.read(MAX_BODY))
+    error = bytes(found.get("error", b""))
+    if not error or bytes(found.get("id", b"")) != ident or code_of(error) in STATELESS_CODES:
+        return None
+    return error
+
+
+def refused(response: Response, shown: str) -> UpstreamFailed:
+    """What it means that a server answered with an HTTP status that tells of no success."""
+    status, wait = response.status, response.headers.get("Retry-After") or ""
+    if status in {401, 403}:
+        return NeedsLogin(f"{shown} refused the credentials (HTTP {status})")
+    facts = {"retry_after_s": wait} if wait.isdecimal() and len(wait) < MAX_WAIT_DIGITS else {}
+    return UpstreamFailed(f"{shown} answered HTTP {status}", facts=facts)
 
 
 def sentence_of(error: bytes | None) -> str:

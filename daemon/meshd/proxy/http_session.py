@@ -17,14 +17,23 @@ from msgspec import Raw
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc, versions
+from meshd.protocol.envelope import may_be_asked
 from meshd.protocol.jsonrpc import Message, Reply
 from meshd.proxy.adapter import OURSELVES
 from meshd.proxy.http import SESSION, HttpUpstream, Response
 from meshd.proxy.http_aside import Aside, Attend, Habit
-from meshd.proxy.http_messages import EVENT_STREAM, answers, messages, reply_of, sentence_of
+from meshd.proxy.http_messages import (
+    EVENT_STREAM,
+    answers,
+    error_in,
+    messages,
+    refused,
+    reply_of,
+    sentence_of,
+)
 from meshd.proxy.http_resume import Place
 from meshd.proxy.tries import TRIES, beforehand
-from meshd.wire.errors import MeshError, NeedsLogin, UpstreamFailed, UpstreamTimeout
+from meshd.wire.errors import MeshError, UpstreamFailed, UpstreamTimeout
 
 CALL_DEADLINE = 300.0
 LEVELING = 10.0
@@ -138,7 +147,7 @@ class HttpSession:
         self._ids = itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = _NONE_YET
-        self._tasks = tasks if capabilities != b"{}" else None
+        self._tasks = tasks if may_be_asked(capabilities) else None
         self._habit = habit or Habit()
         self._aside: Aside | None = None
 
@@ -285,6 +294,8 @@ class HttpSession:
         response = await self._upstream.post(body, session=opened.session, version=opened.version)
         place = Place()
         try:
+            if (error := await error_in(response, b"%d" % ident)) is not None:
+                return Reply(None, error), None
             self._check(response, opened)
             given = self._given(response)
             asking = replace(opened, session=given) if opened is _NONE_YET else opened
@@ -312,13 +323,10 @@ class HttpSession:
         return session
 
     def _check(self, response: Response, opened: _Opened) -> None:
-        status = response.status
-        if status == 404 and opened.session is not None:
+        if response.status == 404 and opened.session is not None:
             raise _Lost
-        if status in {401, 403}:
-            raise NeedsLogin(f"{self._shown} refused the credentials (HTTP {status})")
-        if not 200 <= status < 300:
-            raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
+        if not 200 <= response.status < 300:
+            raise refused(response, self._shown)
 
     async def _decline(self, message: Message, opened: _Opened) -> None:
         refusal = jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, "there is no client to ask")

@@ -24,7 +24,7 @@ from meshd.protocol.members import members
 from meshd.protocol.translation import code_of, speaks_ours
 from meshd.proxy.adapter import OURSELVES, Asker, Hear
 from meshd.proxy.http import MAX_BODY, HttpUpstream, Response
-from meshd.proxy.http_messages import EVENT_STREAM, answers, messages, reply_of
+from meshd.proxy.http_messages import EVENT_STREAM, answers, error_in, messages, refused, reply_of
 from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
 
 CALL_CEILING = 3600.0
@@ -111,6 +111,8 @@ class StatelessHttp:
             if not speaks_stateless(body) and bytes(said.get("id", b"")) != b"%d" % ident:
                 raise NotStateless(response.status)
             return Reply(None, bytes(said.get("error", b"null")))
+        if (error := await error_in(response, b"%d" % ident)) is not None:
+            return Reply(None, error)
         self._check(response)
         async with aclosing(messages(response, self._shown)) as found:
             async for message, raw in found:
@@ -121,11 +123,8 @@ class StatelessHttp:
         raise UpstreamFailed.gone(f"{self._shown} ended without an answer")
 
     def _check(self, response: Response) -> None:
-        status = response.status
-        if status in {401, 403}:
-            raise NeedsLogin(f"{self._shown} refused the credentials (HTTP {status})")
-        if status != 200:
-            raise UpstreamFailed(f"{self._shown} answered HTTP {status}")
+        if response.status != 200:
+            raise refused(response, self._shown)
 
 
 def _accepted(method: str, reply: Reply) -> Reply:

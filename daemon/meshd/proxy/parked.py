@@ -75,16 +75,17 @@ class Call:
         if not self._turn.done():
             self._turn.set_result(None)
 
-    async def settle(self, answers: Mapping[str, Raw]) -> None:
+    async def settle(self, answers: Mapping[str, Raw], errors: Mapping[str, Raw]) -> None:
         """Send the answers to the questions that are open; others are nobody's.
 
         Once the call has ended nobody asks any more: what was asked in a session that is lost would
         be answered in another one, where a question may bear the same id.
         """
-        for name, answer in answers.items():
-            if name in self._open and not self._ended:
-                ident, _ = self._open.pop(name)
-                await self._answer(jsonrpc.success(ident, bytes(answer)))
+        for said, as_message in ((answers, jsonrpc.success), (errors, jsonrpc.failure)):
+            for name, value in said.items():
+                if name in self._open and not self._ended:
+                    ident, _ = self._open.pop(name)
+                    await self._answer(as_message(ident, bytes(value)))
 
     async def next(self) -> Reply | None:
         """The answer; None when the server asks something first. Raises as the work does."""
@@ -132,10 +133,12 @@ class Parking:
             call.expiry.cancel()
         return call
 
-    async def resume(self, call: Call, answers: Mapping[str, Raw], hear: Hear) -> Reply:
+    async def resume(
+        self, call: Call, answers: Mapping[str, Raw], errors: Mapping[str, Raw], hear: Hear
+    ) -> Reply:
         """Go on with a call that was taken. Raises as its work."""
         try:
-            await call.settle(answers)
+            await call.settle(answers, errors)
         except BaseException:
             _give_up(call)
             raise

@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 
 from meshd.core.tasks import TaskGroup
 from meshd.protocol import jsonrpc
+from meshd.protocol.envelope import may_be_asked
 from meshd.protocol.jsonrpc import Reply
 from meshd.proxy.http import HttpUpstream
 from meshd.proxy.http_aside import Attend
@@ -34,7 +35,7 @@ class SseSession:
     @property
     def confuses(self) -> bool:
         """Always, unless the server may ask nothing anyhow."""
-        return self._capabilities != b"{}"
+        return may_be_asked(self._capabilities)
 
     async def open(self) -> bytes:
         """The raw result of `initialize`, asked for if there is no session. Raises as `request`."""

@@ -12,8 +12,8 @@ from typing import Self
 from meshd.protocol import sse
 from meshd.protocol.jsonrpc import Message
 from meshd.proxy.http import HttpUpstream, Response
-from meshd.proxy.http_messages import EVENT_STREAM, events, read
-from meshd.wire.errors import NeedsLogin, UpstreamFailed, UpstreamTimeout
+from meshd.proxy.http_messages import EVENT_STREAM, events, read, refused
+from meshd.wire.errors import UpstreamFailed, UpstreamTimeout
 
 ENDPOINT_WAIT = 5.0
 """Seconds for the event that names where messages go."""
@@ -99,8 +99,5 @@ class SseStream:
 
 
 def _check(response: Response, shown: str) -> None:
-    status = response.status
-    if status in {401, 403}:
-        raise NeedsLogin(f"{shown} refused the credentials (HTTP {status})")
-    if not 200 <= status < 300:
-        raise UpstreamFailed(f"{shown} answered HTTP {status}")
+    if not 200 <= response.status < 300:
+        raise refused(response, shown)

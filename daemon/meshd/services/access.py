@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from meshd.core.glob import glob_match
+from meshd.protocol.uri_template import climbs
 from meshd.services.grants import ANY, SELF, split_grant
 from meshd.services.principal import EVERYTHING, Permissions, Principal
 from meshd.wire.calls.row import Call
@@ -87,10 +88,16 @@ class Scope:
         key = (kind, name)
         known = self._decided.get(key)
         if known is None:
-            known = any(glob_match(pattern, name) for pattern in self._patterns.get(kind, ()))
+            known = _covered(kind, name, self._patterns.get(kind, ()))
             if len(self._decided) < MAX_REMEMBERED and len(name) <= MAX_REMEMBERED_NAME:
                 self._decided[key] = known
         return known
+
+
+def _covered(kind: Kind, name: str, patterns: Sequence[str]) -> bool:
+    if kind == "resource" and climbs(name):
+        return ANY in patterns or name in patterns  # no other pattern keeps it where it seems to be
+    return any(glob_match(pattern, name) for pattern in patterns)
 
 
 def _sources(principal: Principal) -> tuple[Permissions, ...]:

@@ -35,6 +35,8 @@ from meshd.wire.tool import Tool, ToolCall, ToolList, ToolRef, ToolResult
 
 LISTS_DEADLINE = 10.0
 """Seconds that one connection may hold up the list of all."""
+MAX_DATA = 1000
+"""Characters of the data of a server's error that are told."""
 
 
 class ToolCalls:
@@ -156,7 +158,7 @@ class ToolCalls:
                 response = jsonrpc.success(b"0", reply.result)
             else:
                 response = jsonrpc.failure(b"0", reply.error or b"null")
-                raise UpstreamRefused(f"{row.name} refused the call: {_message(reply.error)}")
+                raise _refusal(row, reply.error)
         except MeshError as failure:
             error = failure.message
             raise
@@ -230,5 +232,11 @@ def to_wire(row: ConnectionRow, tool: Definition, tokens: int) -> Tool:
     )
 
 
-def _message(error: bytes | None) -> str:
-    return str(decoded_error(error).get("message", "no reason given"))[:300]
+def _refusal(row: ConnectionRow, error: bytes | None) -> UpstreamRefused:
+    """In the server's own words, with the code and the data of its error."""
+    said = decoded_error(error)
+    facts = {"jsonrpc code": str(said.get("code", "none"))[:20]}
+    if "data" in said:
+        facts["data"] = msgspec.json.encode(said["data"]).decode()[:MAX_DATA]
+    reason = str(said.get("message", "no reason given"))[:300]
+    return UpstreamRefused(f"{row.name} refused the call: {reason}", facts=facts)

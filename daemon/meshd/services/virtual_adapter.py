@@ -13,7 +13,7 @@ from msgspec import Raw
 from meshd.core.beside import worked_out
 from meshd.core.clock import MICROSECONDS, Clock
 from meshd.protocol import jsonrpc, translation
-from meshd.protocol.envelope import SERVER
+from meshd.protocol.envelope import EXTENSIONS, SERVER
 from meshd.protocol.jsonrpc import BadMessage, Reply
 from meshd.protocol.members import joined, members, raw, text
 from meshd.protocol.versions import STATELESS, era_of
@@ -48,7 +48,7 @@ MAX_NOTED = 100
 """Withheld things that a list names."""
 
 LISTED: dict[str, Thing] = {method: thing for thing, (method, _) in METHODS.items()}
-_OFFERED = ("tools", "prompts", "resources", "completions", "logging")
+_OFFERED = ("tools", "prompts", "resources", "completions", "logging", EXTENSIONS)
 _EVERYTHING: dict[str, dict[str, object]] = {
     "tools": {"listChanged": True}, "prompts": {"listChanged": True},
     "resources": {"listChanged": True, "subscribe": True}, "completions": {}, "logging": {},

@@ -5,7 +5,14 @@ Who may use what is asked of the caller.
 
 from collections.abc import Callable, Iterable
 
-from meshd.protocol.uri_template import MAX_STEPS, Budget, UriTemplate, read_template
+from meshd.protocol.uri_template import (
+    MAX_STEPS,
+    MAX_URI,
+    Budget,
+    UriTemplate,
+    climbs,
+    read_template,
+)
 from meshd.services.composing import Composed, Exposed, Route, Step, Thing, is_uri
 
 LEAST_STEPS = 4096
@@ -34,7 +41,10 @@ def of_template(composed: Composed, uri: str, may: Callable[[Exposed], bool]) ->
     Those of connections where the URI may be used come first. One that begins with an expression
     would have the URIs of all others, so it has none where another connection has templates too.
     Each connection has its share of what a lookup may cost, so that none uses up that of others.
+    A URI that climbs comes of none: it leads out of what was selected by its template.
     """
+    if len(uri) > MAX_URI or climbs(uri):
+        return None
     places: dict[tuple[str, ...], bool] = {}
     found: dict[bool, list[tuple[UriTemplate, Exposed]]] = {True: [], False: []}
     for read, one in composed.templates:

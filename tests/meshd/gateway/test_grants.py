@@ -82,6 +82,18 @@ def test_other_methods_outside_the_grant_are_denied(
     assert error["data"]["meshctl/denied"]["next"].startswith("meshctl key edit narrow --allow ")
 
 
+@pytest.mark.parametrize("name", ["public", ""])
+def test_a_completion_is_for_what_was_decided(shared_daemon: Daemon, name: str) -> None:
+    """One that names a prompt and a resource would be decided by one, and answered by the other."""
+    shared_daemon.connect(f"prompts-{len(name)}", *stdio_server.command())
+    key = shared_daemon.add_key(f"asks-{len(name)}", f"prompts-{len(name)}/prompt:public")
+    ref = {"type": "ref/resource", "uri": "db://payroll/{name}", "name": name}
+    params = {"ref": ref, "argument": {"name": "name", "value": "a"}}
+    found = shared_daemon.rpc(f"prompts-{len(name)}", "completion/complete", params, key=key)
+    assert found.json()["error"]["code"] == -32602
+    assert "not both" in found.json()["error"]["message"]
+
+
 def test_a_connection_without_any_grant_is_403_to_every_method(
     shared_daemon: Daemon, narrow: str
 ) -> None:

@@ -166,6 +166,45 @@ def test_a_refusal_that_bears_the_id_is_an_answer(
     assert len(server.of("tools/call")) == 1
 
 
+@pytest.mark.parametrize("status", ["409 Conflict", "429 Too Many Requests", "500 Oops"])
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(("path", "prefix", "server"), PATHS)
+def test_an_error_with_another_status_keeps_what_it_says(
+    shared_daemon: Daemon, servers: dict[str, Upstream], key: str, path: str, prefix: str,
+    server: str, era: str, status: str,
+) -> None:  # fmt: skip
+    error = {"code": -32000, "message": "not now", "data": {"k": 1}}
+
+    def refuse(seen: Seen, wire: socket) -> None:
+        body = json.dumps({"jsonrpc": "2.0", "id": seen.message["id"], "error": error}).encode()
+        answer(body, JSON, status=status)(seen, wire)
+
+    servers[server].replies["tools/call"] = refuse
+    assert called(shared_daemon, key, path, prefix, era)["error"] == error
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(("path", "prefix", "server"), PATHS)
+def test_when_to_try_again_is_passed_on(
+    shared_daemon: Daemon, servers: dict[str, Upstream], key: str, path: str, prefix: str,
+    server: str, era: str,
+) -> None:  # fmt: skip
+    busy = answer(b"later", "Retry-After: 7", status="429 Too Many Requests")
+    servers[server].replies["tools/call"] = busy
+    told = called(shared_daemon, key, path, prefix, era)["error"]["data"]
+    assert (told["code"], told["retry_after_s"]) == ("upstream_failed", "7")
+
+
+def test_a_notification_that_is_refused_is_no_answer(
+    shared_daemon: Daemon, servers: dict[str, Upstream], key: str
+) -> None:
+    """An error without an id would pass for one to it."""
+    body = b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"no"}}'
+    servers["before"].replies["notifications/x"] = answer(body, JSON, status="500 Oops")
+    sent = {"jsonrpc": "2.0", "method": "notifications/x"}
+    assert shared_daemon.tcp("POST", "/mcp/before", sent, key=key).status == 502
+
+
 def state(daemon: Daemon, name: str) -> str:
     return str(daemon.control("GET", f"/v1/connections/{name}")["state"])
 

@@ -93,6 +93,20 @@ def test_what_the_server_refuses_is_422(shared_daemon: Daemon, key: str) -> None
     assert answer.status == 422
     assert error(answer)["code"] == "upstream_refused"
     assert error(answer)["message"] == "local refused the call: no such tool"
+    assert error(answer)["facts"] == {"jsonrpc code": "-32602"}
+
+
+def test_the_data_of_a_refusal_is_kept(
+    shared_daemon: Daemon, remote: Upstream, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = b'{"jsonrpc":"2.0","id":%d,"error":{"code":-32000,"message":"no","data":{"k":[1]}}}'
+
+    def refuse(seen: Seen, wire: socket.socket) -> None:
+        json_body(refusal % seen.message["id"])(seen, wire)
+
+    monkeypatch.setitem(remote.replies, "tools/call", refuse)
+    answer = post(shared_daemon, key, "remote/call-tool/echo")
+    assert error(answer)["facts"] == {"jsonrpc code": "-32000", "data": '{"k":[1]}'}
 
 
 def test_a_server_that_fails_is_502(shared_daemon: Daemon, key: str) -> None:

@@ -135,7 +135,7 @@ def test_what_a_result_asks_for() -> None:
     assert bytes(needed.state or b"") == b'"s"'
     assert read(b'{"resultType":"complete","inputRequests":{}}') is None
     assert json.loads(with_state(result, "t"))["requestState"] == "t"
-    again = repeated({"name": raw("x")}, {"a": raw({"roots": []})}, needed.state)
+    again = repeated({"name": raw("x")}, {"a": raw({"roots": []})}, {}, needed.state)
     assert {k: json.loads(bytes(v)) for k, v in again.items()} == {
         "name": "x", "inputResponses": {"a": {"roots": []}}, "requestState": "s",
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshd.protocol.uri_template import MAX_STEPS, Budget, read_template
+from meshd.protocol.uri_template import MAX_STEPS, Budget, climbs, read_template
 
 
 def matches(template: str, uri: str) -> bool:
@@ -68,3 +68,25 @@ def test_one_that_begins_with_an_expression_is_open() -> None:
     read = [read_template(one) for one in ("{+all}", "{a}://b", "a://{b}", "a://b")]
     assert [one.is_open for one in read if one] == [True, True, False, False]
     assert [one.literal for one in read if one] == [0, 4, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("uri", "does"),
+    [
+        ("file:///a/../b", True),
+        ("file:///a/..", True),
+        ("file:///a/x/%2e%2E%2Fb", True),
+        ("file:///a/.%2e?x", True),
+        ("file:///a%2f..%5Cb", True),
+        ("a\\..\\b", True),
+        ("..", True),
+        ("file:///a/..b", False),
+        ("file:///a/b..", False),
+        ("file:///a/.../b", False),
+        ("file:///a/./b", False),
+        ("file:///a..b/c", False),
+    ],
+)
+def test_what_climbs(uri: str, does: bool) -> None:
+    """A segment of two dots, however it is spelt, and no other."""
+    assert climbs(uri) is does

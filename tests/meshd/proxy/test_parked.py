@@ -61,7 +61,7 @@ async def test_the_answer_goes_on(tasks: TaskGroup) -> None:
     call = parking.take(await begun(parking, server), ASKER)
     assert call is not None
     answers = {"request-1": raw({"action": "accept"}), "other": raw(1)}
-    reply = await parking.resume(call, answers, print)
+    reply = await parking.resume(call, answers, {}, print)
     assert json.loads(reply.result or b"") == {
         "jsonrpc": "2.0", "id": "q", "result": {"action": "accept"},
     }  # fmt: skip
@@ -72,7 +72,7 @@ async def test_an_answer_that_is_missing_is_asked_for_again(tasks: TaskGroup) ->
     parking, server = Parking(tasks), Server()
     call = parking.take(await begun(parking, server), ASKER)
     assert call is not None
-    again = await parking.resume(call, {}, print)
+    again = await parking.resume(call, {}, {}, print)
     assert json.loads(again.result or b"")["resultType"] == "input_required"
     assert len(parking) == 1
 
@@ -127,7 +127,7 @@ async def test_the_server_may_fail(tasks: TaskGroup) -> None:
     call = parking.take(json.loads(reply.result or b"")["requestState"], ASKER)
     assert call is not None
     with pytest.raises(UpstreamFailed, match="broke off"):
-        await parking.resume(call, {"request-1": raw({})}, print)
+        await parking.resume(call, {"request-1": raw({})}, {}, print)
 
 
 async def test_nothing_is_answered_once_the_call_has_failed(tasks: TaskGroup) -> None:
@@ -147,7 +147,7 @@ async def test_nothing_is_answered_once_the_call_has_failed(tasks: TaskGroup) ->
     broken.set()
     await call.done
     with pytest.raises(UpstreamFailed, match="broke off"):
-        await parking.resume(call, {"request-1": raw({})}, print)
+        await parking.resume(call, {"request-1": raw({})}, {}, print)
     assert server.told.empty()
 
 
@@ -159,4 +159,4 @@ async def test_a_call_whose_connection_is_closed_says_so(tasks: TaskGroup) -> No
     call = parking.take(name, ASKER)
     assert call is not None
     with pytest.raises(UpstreamFailed, match="closed"):
-        await parking.resume(call, {}, print)
+        await parking.resume(call, {}, {}, print)

@@ -39,6 +39,12 @@ def allows(who: Principal, target: str, kind: str, name: str, *, reads_only: boo
         ({A: ["resource:file:///a/*"]}, [(A, "resource", "file:///a/b/c")],
          [(A, "resource", "file:///b"), (A, "tool", "resource:file:///a/b"),
           (A, "prompt", "file:///a/b"), (A, "tool", "file:///a/b")]),
+        ({A: ["resource:file:///a/*"]}, [(A, "resource", "file:///a/..b/...")],
+         [(A, "resource", f"file:///a/{rest}")
+          for rest in ("../b", "%2E./b", "x/..", "..%2fb", "x%2F%2e%2e?y", "..\\b")]),
+        ({A: ["resource:*"]}, [(A, "resource", "file:///a/../b")], []),
+        ({A: ["resource:file:///a/../b"]}, [(A, "resource", "file:///a/../b")],
+         [(A, "resource", "file:///b")]),
         ({A: ["prompt:*"]}, [(A, "prompt", "anything")], [(A, "tool", "x"), (A, "other", "x")]),
         ({A: ["**"]}, [(A, "tool", "x")], [(A, "resource", "x"), (A, "other", "x")]),
         ({A: ["add"], B: ["*"], "*": ["prompt:p"]},

@@ -45,6 +45,8 @@ BOTH = only("evil", "good")
         (["db://{t}"], [], only("good"), "db://users", "evil"),
         (["db://{t}"], [], BOTH, "db://users/1", None),
         (["db://" + "{t}-" * 17], [], BOTH, "db://" + "-" * 17, None),
+        (["file:///a/{+path}"], [], BOTH, "file:///a/b/../../c", None),
+        (["file:///a/{name}"], [], BOTH, "file:///a/..%2Fb", None),
     ],
 )
 def test_a_uri_leads_by_the_most_literal_template_that_may_be_used(
